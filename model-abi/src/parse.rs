@@ -1,0 +1,130 @@
+//! A record's bytes into the author's type.
+//!
+//! Parsed once, straight into the type. Only a record that failed is parsed a second time, slowly,
+//! to learn the path of the fault: good records pay nothing for good messages.
+
+use model_abi_layout::kind;
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+
+/// Why a record or a config can't be used, or a prediction can't be given.
+#[derive(Debug, PartialEq)]
+pub struct Failure {
+    pub(crate) kind: u32,
+    /// `measures[3].width`; empty for the record as a whole.
+    pub(crate) path: String,
+    pub(crate) message: String,
+}
+
+impl Failure {
+    pub(crate) fn new(kind: u32, message: impl Into<String>) -> Self {
+        Failure { kind, path: String::new(), message: message.into() }
+    }
+}
+
+/// Parses a record. It must be an object: serde's derive would take an array for a struct.
+pub(crate) fn record<T: DeserializeOwned>(text: &[u8]) -> Result<T, Failure> {
+    let found = match text.trim_ascii_start().first() {
+        Some(b'{') => return json(text),
+        Some(b'[') => "an array",
+        Some(b'"') => "a string",
+        Some(b'-' | b'0'..=b'9') => "a number",
+        _ => match text.trim_ascii() {
+            b"null" => "null",
+            b"true" | b"false" => "a boolean",
+            _ => return json(text), // no JSON at all: serde says it better
+        },
+    };
+    Err(Failure::new(kind::SCHEMA, format!("expected a JSON object, found {found}")))
+}
+
+/// Parses any JSON text.
+pub(crate) fn json<T: DeserializeOwned>(text: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(text).map_err(|error| explain::<T>(text, error))
+}
+
+#[cold]
+fn explain<T: DeserializeOwned>(text: &[u8], error: serde_json::Error) -> Failure {
+    let kind = match error.classify() {
+        Category::Data => kind::SCHEMA,
+        Category::Io | Category::Syntax | Category::Eof => kind::NOT_JSON,
+    };
+    let mut again = serde_json::Deserializer::from_slice(text);
+    let path = match serde_path_to_error::deserialize::<_, T>(&mut again) {
+        Err(error) => error.path().to_string(),
+        Ok(_) => String::new(), // the fault lies behind the value
+    };
+    // The crate writes "." for the top and "?" for a field whose name it never saw.
+    let path = path.trim_end_matches('?').trim_end_matches('.').to_owned();
+    Failure { kind, path, message: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize)]
+    #[expect(dead_code, reason = "only whether it parses is of interest")]
+    struct Flower {
+        petal_length: f64,
+        #[serde(default)]
+        measures: Vec<Measure>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[expect(dead_code, reason = "only whether it parses is of interest")]
+    struct Measure {
+        width: u8,
+    }
+
+    #[track_caller]
+    fn check(text: &str, kind: u32, path: &str, message: &str) {
+        let failure = record::<Flower>(text.as_bytes()).unwrap_err();
+        assert_eq!((failure.kind, failure.path.as_str()), (kind, path), "{failure:?}");
+        assert!(failure.message.contains(message), "{failure:?}");
+    }
+
+    #[test]
+    fn a_fault_is_told_with_its_path_and_place() {
+        check(
+            r#"{"petal_length": "x"}"#,
+            kind::SCHEMA,
+            "petal_length",
+            "invalid type: string \"x\", expected f64 at line 1 column 20",
+        );
+        check(
+            r#"{"petal_length": 1, "measures": [{"width": 1}, {"width": 256}]}"#,
+            kind::SCHEMA,
+            "measures[1].width",
+            "expected u8",
+        );
+        check("{}", kind::SCHEMA, "", "missing field `petal_length`");
+        check(
+            r#"{"petal_length": 1, "petal_length": 1}"#,
+            kind::SCHEMA,
+            "",
+            "duplicate field `petal_length`",
+        );
+        check(r#"{"petal_length": 1e400}"#, kind::NOT_JSON, "petal_length", "out of range");
+        check(r#"{"petal_length": 1} 2"#, kind::NOT_JSON, "", "trailing characters");
+        check(r#"{"petal_length": 1"#, kind::NOT_JSON, "", "EOF");
+        check("garbage", kind::NOT_JSON, "", "expected value");
+        check("nul", kind::NOT_JSON, "", "EOF");
+        check("", kind::NOT_JSON, "", "EOF");
+    }
+
+    #[test]
+    fn only_an_object_is_a_record() {
+        check("[1, 2, 3, 4]", kind::SCHEMA, "", "expected a JSON object, found an array");
+        check(" null ", kind::SCHEMA, "", "found null");
+        check("true", kind::SCHEMA, "", "found a boolean");
+        check("-1", kind::SCHEMA, "", "found a number");
+        check("\"x\"", kind::SCHEMA, "", "found a string");
+    }
+
+    #[test]
+    fn unknown_fields_and_integers_for_floats_are_fine() {
+        assert!(record::<Flower>(br#" {"petal_length": 1, "colour": {"a": [null]}} "#).is_ok());
+    }
+}

@@ -1,0 +1,255 @@
+//! Serves one loaded model: a block of records in, a prediction or an error for each.
+//!
+//! A model without a batch form is served record by record: parse, predict, write, while the
+//! record is in the cache. A model with one is given [`CHUNK_RECORDS`] parsed records at a time;
+//! where that panics, the records are done one by one, so that a panic costs one record.
+
+use crate::answer::Draft;
+use crate::model::{MLModel, PredictError, Trace};
+use crate::output;
+use crate::panics::catch;
+use crate::parse::{self, Failure};
+use model_abi_layout::{Control, FLAG_TRACE, PROGRESS_NOT_TOLD, Request, Span, kind};
+use std::sync::OnceLock;
+use std::sync::atomic::Ordering;
+
+/// How many parsed records a model's batch form is given at once: enough to fill any SIMD width
+/// and to make a matrix of, few enough that they stay in the cache.
+const CHUNK_RECORDS: usize = 1024;
+
+/// A loaded model, whatever its type.
+pub trait Loaded: Send + Sync {
+    /// Answers the request from its first record on, as far as it gets. An error holds for the
+    /// whole call.
+    fn predict(&self, request: &Request<'_>, draft: &mut Draft) -> Result<(), Failure>;
+}
+
+pub(crate) struct Served<M> {
+    model: M,
+    /// Whether the model has a batch form; known from the first batch on.
+    has_batch_form: OnceLock<bool>,
+}
+
+impl<M: MLModel> Served<M> {
+    pub(crate) fn new(model: M) -> Self {
+        Served { model, has_batch_form: OnceLock::new() }
+    }
+
+    fn one_by_one(&self, call: &Call<'_>, draft: &mut Draft) {
+        // One catch for many records: it is left only when one panics.
+        while call.goes_on(draft) {
+            let caught = catch(|| {
+                while call.goes_on(draft) {
+                    call.tell(draft.answered());
+                    let done = parse::record(call.text(draft.answered()))
+                        .and_then(|input| self.predict_into(call, &input, draft));
+                    if !settle(done, draft) {
+                        return false;
+                    }
+                }
+                true
+            });
+            match caught {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(message) => draft.fail(&Failure::new(kind::PANIC, message)),
+            }
+        }
+    }
+
+    fn predict_into(
+        &self,
+        call: &Call<'_>,
+        input: &M::Input,
+        draft: &mut Draft,
+    ) -> Result<(), Failure> {
+        if !call.traced {
+            return output::write(&self.model.predict(input)?, &mut draft.output);
+        }
+        let mut trace = Trace::default();
+        output::write(&self.model.predict_traced(input, &mut trace)?, &mut draft.output)?;
+        if trace.notes.is_empty() {
+            return Ok(());
+        }
+        output::write(&trace.notes, &mut draft.notes)
+    }
+
+    fn in_chunks(&self, call: &Call<'_>, draft: &mut Draft) -> Result<(), Failure> {
+        let mut inputs = Vec::with_capacity(CHUNK_RECORDS.min(call.records.len()));
+        let mut failures = Vec::with_capacity(inputs.capacity()); // one entry a record
+        while call.goes_on(draft) {
+            let first = draft.answered();
+            let end = call.records.len().min(first + CHUNK_RECORDS);
+            inputs.clear();
+            failures.clear();
+            for record in first..end {
+                call.tell(record);
+                match caught(|| parse::record::<M::Input>(call.text(record))) {
+                    Ok(input) => {
+                        inputs.push(input);
+                        failures.push(None);
+                    }
+                    Err(failure) => failures.push(Some(failure)),
+                }
+            }
+            call.tell_nothing();
+            let mut answers = self.predict_chunk(&inputs)?.map(Vec::into_iter);
+            let mut inputs = inputs.iter();
+            for (record, failure) in (first..end).zip(failures.drain(..)) {
+                let done = match failure {
+                    Some(failure) => Err(failure),
+                    None => caught(|| {
+                        let input = inputs.next().expect("a record that did not fail has an input");
+                        let Some(answers) = &mut answers else {
+                            call.tell(record);
+                            return self.predict_into(call, input, draft);
+                        };
+                        let answer = answers.next().expect("predict_chunk counted the answers");
+                        output::write(&answer?, &mut draft.output)
+                    }),
+                };
+                if !settle(done, draft) || call.is_full(draft) {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The answers of the model's batch form, one for each input. `None`: it has none, or panicked,
+    /// and the records are to be done one by one (where the panic is told again, by its record).
+    #[expect(clippy::type_complexity, reason = "the trait's own type")]
+    fn predict_chunk(
+        &self,
+        inputs: &[M::Input],
+    ) -> Result<Option<Vec<Result<M::Output, PredictError>>>, Failure> {
+        let Ok(answers) = catch(|| self.model.predict_batch(inputs)) else { return Ok(None) };
+        let _ = self.has_batch_form.set(answers.is_some());
+        match answers {
+            Some(answers) if answers.len() != inputs.len() => Err(Failure::new(
+                kind::WRONG_COUNT,
+                format!(
+                    "predict_batch returned {} predictions for {} inputs",
+                    answers.len(),
+                    inputs.len()
+                ),
+            )),
+            answers => Ok(answers),
+        }
+    }
+}
+
+impl<M: MLModel> Loaded for Served<M> {
+    fn predict(&self, request: &Request<'_>, draft: &mut Draft) -> Result<(), Failure> {
+        let call = Call::new(request)?;
+        if call.traced || self.has_batch_form.get() == Some(&false) {
+            self.one_by_one(&call, draft);
+        } else {
+            self.in_chunks(&call, draft)?;
+        }
+        call.tell_nothing();
+        Ok(())
+    }
+}
+
+/// A panic in `f` as a failure of the record it works on.
+fn caught<T>(f: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    catch(f).unwrap_or_else(|message| Err(Failure::new(kind::PANIC, message)))
+}
+
+/// Ends the record: its prediction is complete, or it failed. False: it did not fit.
+fn settle(done: Result<(), Failure>, draft: &mut Draft) -> bool {
+    match done {
+        Ok(()) => {
+            let fits = draft.complete();
+            if !fits && draft.answered() == 0 {
+                // Alone, and still too long: it will never fit.
+                draft.fail(&Failure::new(kind::NOT_WRITABLE, "the prediction is over 4 GiB long"));
+            }
+            fits
+        }
+        Err(failure) => {
+            draft.fail(&failure);
+            true
+        }
+    }
+}
+
+impl From<PredictError> for Failure {
+    fn from(error: PredictError) -> Self {
+        Failure { kind: error.kind, path: error.path, message: error.message }
+    }
+}
+
+/// A request whose spans have been checked.
+struct Call<'a> {
+    bytes: &'a [u8],
+    records: &'a [Span],
+    control: Option<&'a Control>,
+    output_bytes_max: usize,
+    traced: bool,
+}
+
+impl<'a> Call<'a> {
+    fn new(request: &Request<'a>) -> Result<Self, Failure> {
+        let call = Call {
+            bytes: request.bytes.as_slice(),
+            records: request.records.as_slice(),
+            control: control(request),
+            output_bytes_max: usize::try_from(request.output_bytes_max).unwrap_or(usize::MAX),
+            traced: request.flags & FLAG_TRACE != 0,
+        };
+        let outside = |span: &Span| {
+            call.bytes
+                .get(span.start as usize..)
+                .and_then(|rest| rest.get(..span.len as usize))
+                .is_none()
+        };
+        match call.records.iter().position(outside) {
+            None => Ok(call),
+            Some(record) => Err(Failure::new(
+                kind::CALL_PANICKED,
+                format!("the host's request is wrong: record {record} lies outside of its bytes"),
+            )),
+        }
+    }
+
+    fn text(&self, record: usize) -> &'a [u8] {
+        let Span { start, len } = self.records[record];
+        &self.bytes[start as usize..][..len as usize]
+    }
+
+    fn goes_on(&self, draft: &Draft) -> bool {
+        draft.answered() < self.records.len() && !self.is_full(draft) && !self.is_cancelled()
+    }
+
+    fn is_full(&self, draft: &Draft) -> bool {
+        // At least one record, whatever the bound: a call that answers none would never end.
+        draft.answered() > 0 && draft.output.len() >= self.output_bytes_max
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.control.is_some_and(|control| control.cancel.load(Ordering::Relaxed) != 0)
+    }
+
+    fn tell(&self, record: usize) {
+        self.tell_progress(record as u64);
+    }
+
+    fn tell_nothing(&self) {
+        self.tell_progress(PROGRESS_NOT_TOLD);
+    }
+
+    fn tell_progress(&self, progress: u64) {
+        if let Some(control) = self.control {
+            control.progress.store(progress, Ordering::Relaxed);
+        }
+    }
+}
+
+#[expect(unsafe_code, reason = "the control block is a pointer, since it may be null")]
+fn control<'a>(request: &Request<'a>) -> Option<&'a Control> {
+    // SAFETY: null, or valid for the call, as the host promises in `Request::control`; all of its
+    // words are atomics, so that both sides may hold it.
+    unsafe { request.control.as_ref() }
+}
