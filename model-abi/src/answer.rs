@@ -40,6 +40,11 @@ impl Draft {
         self.output_ends.len()
     }
 
+    /// Bytes of text so far: predictions, notes and errors.
+    pub(crate) fn text_bytes(&self) -> usize {
+        self.output.len() + self.notes.len() + self.error_text.len()
+    }
+
     /// The record's text is complete. False: it does not fit any more into 32-bit offsets, and
     /// the record is as if it had not been attempted.
     pub(crate) fn complete(&mut self) -> bool {
@@ -97,5 +102,9 @@ fn cleared<T: Clone>(vec: &mut RVec<T>) -> Vec<T> {
 }
 
 fn truncated(text: &str, bytes_max: usize) -> &str {
-    &text[..text.floor_char_boundary(bytes_max)]
+    let mut end = text.len().min(bytes_max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }

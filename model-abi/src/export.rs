@@ -27,10 +27,8 @@ macro_rules! export_models {
         ::core::compile_error!(
             "a plugin must be compiled with panic = \"unwind\": a model's panic costs one record, not the whole run"
         );
+        // No `use` in here: it would hide the author's own types of the same names.
         const _: () = {
-            use $crate::export::{self, Entry, Exported};
-            use $crate::layout::{self, LoadAnswer, Plugin, RSlice, RVec, WithMetadata};
-
             const INFOS: &[$crate::ModelInfo] = &[$(<$model as $crate::MLModel>::INFO),+];
             const _: () = $crate::stamp::check_names(INFOS);
             const fn stamp<const N: usize>() -> $crate::stamp::Writer<N> {
@@ -45,31 +43,33 @@ macro_rules! export_models {
             #[unsafe(export_name = "etl_host_plugin_stamp")]
             static STAMP: [u8; STAMP_BYTES] = stamp::<STAMP_BYTES>().bytes;
 
-            static MODELS: &[&dyn Entry] = &[$(&Exported::<$model>::NEW),+];
-            extern "C" fn describe() -> RVec<u8> {
-                export::describe(MODELS)
+            static MODELS: &[&dyn $crate::export::Entry] =
+                &[$(&$crate::export::Exported::<$model>::NEW),+];
+            extern "C" fn describe() -> $crate::layout::RVec<u8> {
+                $crate::export::describe(MODELS)
             }
             extern "C" fn load(
-                name: RSlice<'_, u8>,
-                config: RSlice<'_, u8>,
-                context: RSlice<'_, u8>,
-                answer: &mut LoadAnswer,
+                name: $crate::layout::RSlice<'_, u8>,
+                config: $crate::layout::RSlice<'_, u8>,
+                context: $crate::layout::RSlice<'_, u8>,
+                answer: &mut $crate::layout::LoadAnswer,
             ) -> u32 {
-                export::load(MODELS, name, config, context, answer)
+                $crate::export::load(MODELS, name, config, context, answer)
             }
-            static ROOT: WithMetadata<Plugin> = WithMetadata::new(Plugin {
-                describe,
-                load,
-                predict_batch: export::predict_batch,
-                unload: export::unload,
-                extension: export::extension,
-            });
-            extern "C" fn root() -> layout::Root {
-                layout::erase(&ROOT)
+            static ROOT: $crate::layout::WithMetadata<$crate::layout::Plugin> =
+                $crate::layout::WithMetadata::new($crate::layout::Plugin {
+                    describe,
+                    load,
+                    predict_batch: $crate::export::predict_batch,
+                    unload: $crate::export::unload,
+                    extension: $crate::export::extension,
+                });
+            extern "C" fn root() -> $crate::layout::Root {
+                $crate::layout::erase(&ROOT)
             }
             // SAFETY: `root` returns what `erase` made.
             #[unsafe(export_name = "etl_host_plugin_header")]
-            static HEADER: layout::Header = unsafe { layout::header(root) };
+            static HEADER: $crate::layout::Header = unsafe { $crate::layout::header(root) };
         };
     };
 }
@@ -109,8 +109,13 @@ impl<M: MLModel> Entry for Exported<M> {
     ) -> Result<(Box<dyn Loaded>, LoadReport), Failure> {
         let config = parse::json::<M::Config>(config)
             .map_err(|failure| Failure { kind: kind::CONFIG, ..failure })?;
-        let context = parse::json::<LoadContext>(context)
-            .map_err(|failure| Failure { kind: kind::LOAD_FAILED, ..failure })?;
+        let context =
+            parse::json::<LoadContext>(context).map_err(|Failure { path, message, .. }| {
+                // Not as the failure's path: that one lies in the config.
+                let at = if path.is_empty() { path } else { path + ": " };
+                let message = format!("the host gave a wrong load context: {at}{message}");
+                Failure::new(kind::LOAD_FAILED, message)
+            })?;
         let model = M::load(config, &context)
             .map_err(|error| Failure::new(kind::LOAD_FAILED, error.message()))?;
         let report = LoadReport { fingerprint: model.fingerprint(), ..LoadReport::default() };
@@ -155,6 +160,7 @@ pub fn load(
         Ok(Err(failure)) => failure,
         Err(message) => Failure::new(kind::PANIC, message),
     };
+    answer.handle = std::ptr::null();
     let Failure { kind, path, message } = failure;
     let report = LoadReport { message, path, ..LoadReport::default() };
     answer.report = RVec::from(to_json(&report));

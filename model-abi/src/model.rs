@@ -31,15 +31,15 @@ pub trait MLModel: Send + Sync + Sized + 'static {
     type Output: Serialize + JsonSchema;
 
     /// Makes the model ready: reads weights, builds tables. Called once for a run, before the
-    /// first record. `?` works on any error.
+    /// first record. `?` works on any [`Error`].
     fn load(config: Self::Config, context: &LoadContext) -> Result<Self, LoadError>;
 
-    /// Predicts one record. `?` works on any error, and makes it this record's.
+    /// Predicts one record. `?` works on any [`Error`], and makes it this record's.
     fn predict(&self, input: &Self::Input) -> Result<Self::Output, PredictError>;
 
     /// Predicts many records at once, for models that gain from it (SIMD, matrices).
     ///
-    /// Returns one answer for each input, in order. The default, `None`, means: this model has no
+    /// Returns one answer for each input, in order; there is at least one. The default, `None`, means: this model has no
     /// batch form, call [`predict`](Self::predict) for each record. A model answers the same way
     /// each time. Must give what `predict` gives: after a panic in here the records of the batch
     /// are predicted one by one.
@@ -134,7 +134,7 @@ pub struct LoadReport {
     pub path: String,
 }
 
-/// Why a model could not be made ready. Made from any error by `?`, or with [`LoadError::new`].
+/// Why a model could not be made ready. Made from any [`Error`] by `?`, or with [`LoadError::new`].
 #[derive(Debug)]
 pub struct LoadError {
     message: String,
@@ -160,7 +160,7 @@ impl<E: Error> From<E> for LoadError {
     }
 }
 
-/// Why a record gets no prediction. Made from any error by `?`, or by one of the functions here.
+/// Why a record gets no prediction. Made from any [`Error`] by `?`, or by one of the functions here.
 #[derive(Debug)]
 pub struct PredictError {
     pub(crate) kind: u32,
@@ -225,7 +225,7 @@ pub struct Trace {
 
 impl Trace {
     /// Notes a value under a name. A second note of the same name replaces the first; a value that
-    /// serde can't write as JSON leaves a note that says so.
+    /// serde can't write as JSON leaves a note that says so. NaN and the infinities become `null`.
     pub fn note(&mut self, name: impl Into<String>, value: impl Serialize) {
         let value = serde_json::to_value(value)
             .unwrap_or_else(|error| Value::String(format!("cannot be noted: {error}")));

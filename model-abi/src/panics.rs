@@ -2,20 +2,23 @@
 //!
 //! A plugin has its own copy of std and so its own panic hook: installing one here changes nothing
 //! for the host. Inside [`catch`] a panic prints nothing (a thousand bad records must not be a
-//! thousand backtraces on the terminal); anywhere else in the plugin the hook that was there
-//! before still speaks.
+//! thousand backtraces on the terminal), unless it is about to end the process; anywhere else in
+//! the plugin the hook that was there before still speaks.
 //!
-//! The trap: a payload's `drop` may panic too, outside of any catch. It is forgotten, never
-//! dropped.
+//! The traps: a payload's `drop` may panic too, outside of any catch; so it is forgotten, unless
+//! it is a text. And the hook sees panics that the model goes on to catch itself, and does not see
+//! `resume_unwind`; so a place is only believed with the text it came with.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
+use std::io::{self, Write};
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::sync::Once;
 
 thread_local! {
     static CATCHING: Cell<u32> = const { Cell::new(0) };
-    static MESSAGE: RefCell<Option<String>> = const { RefCell::new(None) };
+    /// Text and place of the last panic that the hook saw.
+    static LAST: RefCell<Option<(String, String)>> = const { RefCell::new(None) };
 }
 
 /// Runs `f`; a panic in it comes back as its message and place.
@@ -27,34 +30,52 @@ pub(crate) fn catch<T>(f: impl FnOnce() -> T) -> Result<T, String> {
     let result = panic::catch_unwind(AssertUnwindSafe(f));
     CATCHING.set(CATCHING.get() - 1);
     result.map_err(|payload| {
-        // Without a message the hook did not run: `resume_unwind` skips it.
-        let message = MESSAGE.take().unwrap_or_else(|| describe(payload.as_ref(), None));
-        std::mem::forget(payload);
+        let text = text(payload.as_ref());
+        let message = match LAST.take() {
+            Some((last, place)) if last == text => format!("panicked at {place}: {text}"),
+            _ => format!("panicked: {text}"),
+        };
+        discard(payload);
         message
     })
 }
+
+/// std's words where a panic can't be caught and the process is about to abort: a panic in a `drop`
+/// while another unwinds, or one that reaches an `extern "C"` edge of the model's own.
+const THE_END: [&str; 2] =
+    ["panic in a destructor during cleanup", "panic in a function that cannot unwind"];
 
 fn install_hook() {
     let previous = panic::take_hook();
     panic::set_hook(Box::new(move |info: &PanicHookInfo<'_>| {
         // `try_with`: a panic while the thread's locals are torn down must not become two.
-        if CATCHING.try_with(Cell::get).is_ok_and(|depth| depth > 0) {
-            let place = info.location().map(ToString::to_string);
-            let message = describe(info.payload(), place);
-            let _ = MESSAGE.try_with(|slot| slot.replace(Some(message)));
-        } else {
-            previous(info);
+        let catching = CATCHING.try_with(Cell::get).is_ok_and(|depth| depth > 0);
+        let text = text(info.payload());
+        if !catching {
+            return previous(info);
         }
+        if THE_END.contains(&text) {
+            // Nobody will catch this one: the panic that led here was kept, and is said now.
+            if let Ok(Some((text, place))) = LAST.try_with(RefCell::take) {
+                let _ = writeln!(io::stderr(), "panicked at {place}: {text}");
+            }
+            return previous(info);
+        }
+        let last = info.location().map(|place| (text.to_owned(), place.to_string()));
+        let _ = LAST.try_with(|slot| slot.replace(last));
     }));
 }
 
-fn describe(payload: &(dyn Any + Send), place: Option<String>) -> String {
+fn text(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<&str>().copied();
     let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-    let text = text.unwrap_or("no message: the payload is not a text");
-    match place {
-        Some(place) => format!("panicked at {place}: {text}"),
-        None => format!("panicked: {text}"),
+    text.unwrap_or("no message: the payload is not a text")
+}
+
+/// A million bad records must not be a million lost strings; nobody throws a million of others.
+fn discard(payload: Box<dyn Any + Send>) {
+    if !payload.is::<&str>() && !payload.is::<String>() {
+        std::mem::forget(payload);
     }
 }
 
@@ -98,5 +119,13 @@ mod tests {
         check(": first", || panic!("first"));
         assert_eq!(catch(|| 5), Ok(5));
         check("panicked: second", || panic::resume_unwind(Box::new("second")));
+    }
+
+    #[test]
+    fn a_panic_that_the_model_caught_itself_lends_no_words_to_a_later_one() {
+        check("panicked: later", || {
+            let _ = panic::catch_unwind(|| panic!("caught"));
+            panic::resume_unwind(Box::new("later"));
+        });
     }
 }

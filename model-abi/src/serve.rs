@@ -17,6 +17,10 @@ use std::sync::atomic::Ordering;
 /// and to make a matrix of, few enough that they stay in the cache.
 const CHUNK_RECORDS: usize = 1024;
 
+/// A call stops here whatever bound the host gave. Half of what 32-bit offsets reach: the text of
+/// one more error always fits.
+const TEXT_BYTES_MAX: u64 = 1 << 31;
+
 /// A loaded model, whatever its type.
 pub trait Loaded: Send + Sync {
     /// Answers the request from its first record on, as far as it gets. An error holds for the
@@ -108,7 +112,11 @@ impl<M: MLModel> Served<M> {
                         output::write(&answer?, &mut draft.output)
                     }),
                 };
-                if !settle(done, draft) || call.is_full(draft) {
+                let one_by_one = answers.is_none();
+                if !settle(done, draft)
+                    || call.is_full(draft)
+                    || (one_by_one && call.is_cancelled())
+                {
                     return Ok(());
                 }
             }
@@ -123,6 +131,9 @@ impl<M: MLModel> Served<M> {
         &self,
         inputs: &[M::Input],
     ) -> Result<Option<Vec<Result<M::Output, PredictError>>>, Failure> {
+        if inputs.is_empty() {
+            return Ok(Some(Vec::new())); // no record of the chunk could be parsed
+        }
         let Ok(answers) = catch(|| self.model.predict_batch(inputs)) else { return Ok(None) };
         let _ = self.has_batch_form.set(answers.is_some());
         match answers {
@@ -186,7 +197,7 @@ struct Call<'a> {
     bytes: &'a [u8],
     records: &'a [Span],
     control: Option<&'a Control>,
-    output_bytes_max: usize,
+    text_bytes_max: usize,
     traced: bool,
 }
 
@@ -196,7 +207,7 @@ impl<'a> Call<'a> {
             bytes: request.bytes.as_slice(),
             records: request.records.as_slice(),
             control: control(request),
-            output_bytes_max: usize::try_from(request.output_bytes_max).unwrap_or(usize::MAX),
+            text_bytes_max: request.output_bytes_max.min(TEXT_BYTES_MAX) as usize,
             traced: request.flags & FLAG_TRACE != 0,
         };
         let outside = |span: &Span| {
@@ -225,7 +236,7 @@ impl<'a> Call<'a> {
 
     fn is_full(&self, draft: &Draft) -> bool {
         // At least one record, whatever the bound: a call that answers none would never end.
-        draft.answered() > 0 && draft.output.len() >= self.output_bytes_max
+        draft.answered() > 0 && draft.text_bytes() >= self.text_bytes_max
     }
 
     fn is_cancelled(&self) -> bool {

@@ -244,6 +244,27 @@ mod tests {
         assert!(stamp.compiler.starts_with("rustc "), "{stamp:?}");
     }
 
+    /// The words of a build that fails; `refused.rs` knows that it does fail.
+    #[track_caller]
+    fn check_refused(names: &[&'static str], expected: &str) {
+        let models: Vec<_> =
+            names.iter().map(|&qualified_name| ModelInfo { qualified_name, ..MODELS[0] }).collect();
+        let message = crate::panics::catch(|| check_names(&models)).unwrap_err();
+        assert!(message.ends_with(expected), "{message}");
+    }
+
+    #[test]
+    fn names_that_cannot_be_told_apart_or_typed_are_refused() {
+        check_names(&[ModelInfo { qualified_name: "a_B-0.9", ..MODELS[0] }, MODELS[0]]);
+        check_refused(&[""], ": a model's qualified_name is empty");
+        let letters = ": a model's qualified_name may hold only letters, digits, `_`, `-` and `.`";
+        check_refused(&["a b"], letters);
+        check_refused(&["a", "a/b"], letters);
+        check_refused(&["ä"], letters);
+        let same = ": two models of this plugin have the same qualified_name";
+        check_refused(&["a", "b", "a"], same);
+    }
+
     #[test]
     fn a_stamp_cut_anywhere_is_an_error() {
         for len in 0..BYTES.len() {

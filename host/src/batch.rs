@@ -1,0 +1,410 @@
+//! A batch: the unit of work, of memory and of order.
+//!
+//! A source fills it, one step after the other rewrites it in place, a sink writes it out; then
+//! its buffers go back to the source. What was read stays beside what it has become, so that a
+//! reject of the last step still holds the record as it stood in the source.
+
+use crate::record::{RecordPosition, Reject, RejectKind};
+use memchr::memchr_iter;
+use model_abi_layout::Span;
+use std::sync::Arc;
+
+/// Records on their way, and where they came from.
+#[derive(Default)]
+pub struct Batch {
+    /// Place in the order of all batches, from 0.
+    pub sequence: u64,
+    block: Block,
+    /// What the records are now, once a step has rewritten them.
+    rewritten: Option<Text>,
+    /// The records that still go on, in the current text.
+    spans: Vec<Span>,
+    /// For each of them its index among the records that were read.
+    origins: Vec<u32>,
+    rejections: Vec<Rejection>,
+    /// Buffers of the text before this one.
+    spare: Text,
+}
+
+/// A piece of a source, as read: bytes, and where in them the records lie.
+#[derive(Default)]
+pub struct Block {
+    /// Name of the source.
+    pub source: Arc<str>,
+    /// Place of the first byte.
+    pub start: RecordPosition,
+    /// The records, and what stands between them.
+    pub bytes: Vec<u8>,
+    /// The records.
+    pub spans: Vec<Span>,
+    /// Instead of all this: one record that was too long to be held.
+    pub oversized: Option<Oversized>,
+}
+
+/// A record that was longer than a record may be.
+pub struct Oversized {
+    /// Its length in bytes.
+    pub length: u64,
+    /// Its beginning.
+    pub head: Vec<u8>,
+    /// The step that would have taken it, and why it did not.
+    pub step: Arc<str>,
+    /// Why, for people.
+    pub message: String,
+}
+
+/// Texts of records, a line feed behind each, so that the whole is LDJSON.
+#[derive(Default)]
+pub struct Text {
+    bytes: Vec<u8>,
+    spans: Vec<Span>,
+    /// For each record its index in the batch that it was made from.
+    sources: Vec<u32>,
+}
+
+impl Text {
+    /// Where the next record's text is to be appended.
+    pub fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    /// What was appended since the last record is record `source`'s new text.
+    pub fn complete(&mut self, source: usize) {
+        let start = self.start_of_next();
+        self.spans.push(Span { start: start as u32, len: (self.bytes.len() - start) as u32 });
+        self.sources.push(source as u32);
+        self.bytes.push(b'\n');
+    }
+
+    /// What was appended since the last record is taken back.
+    pub fn take_back(&mut self) {
+        self.bytes.truncate(self.start_of_next());
+    }
+
+    /// Whether so many bytes more may be appended; offsets in it have 32 bits.
+    pub fn has_room_for(&self, bytes: usize) -> bool {
+        self.bytes.len() + bytes < u32::MAX as usize
+    }
+
+    fn start_of_next(&self) -> usize {
+        self.spans.last().map_or(0, |last| (last.start + last.len) as usize + 1)
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.spans.clear();
+        self.sources.clear();
+    }
+}
+
+/// That a record of a batch can't go on, and why.
+pub struct Rejection {
+    /// Its index in the batch as the step was given it.
+    pub record: usize,
+    /// Why, for programs.
+    pub kind: RejectKind,
+    /// Where in the record, or empty.
+    pub path: String,
+    /// Why, for people.
+    pub message: String,
+    /// Name of the step.
+    pub step: Arc<str>,
+}
+
+impl Block {
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.spans.clear();
+        self.oversized = None;
+    }
+}
+
+impl Batch {
+    /// Lets a source fill it anew, in the buffers it has.
+    pub fn refill<E>(&mut self, fill: impl FnOnce(&mut Block) -> Result<(), E>) -> Result<(), E> {
+        self.block.clear();
+        self.rejections.clear();
+        if let Some(text) = self.rewritten.take() {
+            self.spare = text;
+        }
+        fill(&mut self.block)?;
+        self.spans.clone_from(&self.block.spans);
+        self.origins.clear();
+        self.origins.extend(0..self.block.spans.len() as u32);
+        Ok(())
+    }
+
+    /// How many records were read into it.
+    pub fn read(&self) -> usize {
+        self.block.spans.len() + usize::from(self.block.oversized.is_some())
+    }
+
+    /// How many bytes of the source it holds.
+    pub fn bytes_read(&self) -> usize {
+        self.block.bytes.len()
+    }
+
+    /// How many bytes its buffers hold on to.
+    pub fn bytes_held(&self) -> usize {
+        let text = self.rewritten.as_ref().map_or(0, |text| text.bytes.capacity());
+        self.block.bytes.capacity() + text + self.spare.bytes.capacity()
+    }
+
+    /// How many records still go on.
+    pub fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// Whether none does.
+    pub fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+    }
+
+    /// The current text that the records lie in.
+    pub fn bytes(&self) -> &[u8] {
+        self.rewritten.as_ref().map_or(&self.block.bytes, |text| &text.bytes)
+    }
+
+    /// Where in [`Batch::bytes`] the records lie.
+    pub fn spans(&self) -> &[Span] {
+        &self.spans
+    }
+
+    /// The current text of a record.
+    pub fn record(&self, index: usize) -> &[u8] {
+        slice(self.bytes(), self.spans[index])
+    }
+
+    /// Where a record stood in its source. Counts lines: for errors, not for every record.
+    pub fn position(&self, index: usize) -> RecordPosition {
+        let start = self.block.spans[self.origins[index] as usize].start;
+        let before = &self.block.bytes[..start as usize];
+        RecordPosition {
+            line: self.block.start.line + memchr_iter(b'\n', before).count() as u64,
+            byte: self.block.start.byte + u64::from(start),
+        }
+    }
+
+    /// An empty text to rewrite the records into, with buffers that were used before.
+    pub fn new_text(&mut self) -> Text {
+        let mut text = std::mem::take(&mut self.spare);
+        text.clear();
+        text
+    }
+
+    /// The records become what `text` says; those that are not in it have been rejected, and stand
+    /// in `rejections`.
+    pub fn rewrite(&mut self, mut text: Text, rejections: &mut Vec<Rejection>) {
+        self.reject(rejections);
+        for source in &mut text.sources {
+            *source = self.origins[*source as usize];
+        }
+        self.spans.clone_from(&text.spans);
+        std::mem::swap(&mut self.origins, &mut text.sources);
+        if let Some(before) = self.rewritten.replace(text) {
+            self.spare = before;
+        }
+    }
+
+    /// The records go on as they are, but for the rejected ones.
+    pub fn remove(&mut self, rejections: &mut Vec<Rejection>) {
+        let mut record = 0;
+        let mut gone = rejections.iter().map(|rejection| rejection.record).peekable();
+        let keep: Vec<bool> = std::iter::repeat_with(|| {
+            record += 1;
+            gone.next_if_eq(&(record - 1)).is_none()
+        })
+        .take(self.spans.len())
+        .collect();
+        self.reject(rejections);
+        retain(&mut self.spans, &keep);
+        retain(&mut self.origins, &keep);
+    }
+
+    /// Rejects the records that are not UTF-8, in the name of the source. Every record that goes on
+    /// is text from here on.
+    pub fn reject_invalid_utf8(&mut self, step: &Arc<str>) {
+        // One check for the whole block: records end at ASCII bytes, so where the whole is UTF-8,
+        // each of them is.
+        if std::str::from_utf8(self.bytes()).is_ok() {
+            return;
+        }
+        let invalid = |record| {
+            let error = std::str::from_utf8(self.record(record)).err()?;
+            let message = format!("not UTF-8 at byte {} of the record", error.valid_up_to());
+            let (kind, path) = (RejectKind::InvalidUtf8, String::new());
+            Some(Rejection { record, kind, path, message, step: step.clone() })
+        };
+        let mut rejections = (0..self.len()).filter_map(invalid).collect();
+        self.remove(&mut rejections);
+    }
+
+    /// Keeps rejections by the index that their records had when they were read.
+    fn reject(&mut self, rejections: &mut Vec<Rejection>) {
+        self.rejections.extend(rejections.drain(..).map(|mut rejection| {
+            rejection.record = self.origins[rejection.record] as usize;
+            rejection
+        }));
+    }
+
+    /// How many records were rejected.
+    pub fn rejected(&self) -> usize {
+        self.rejections.len() + usize::from(self.block.oversized.is_some())
+    }
+
+    /// The rejected records, whole, in the order of the source. `index` counts from 0 among all
+    /// that were read.
+    pub fn take_rejects(&mut self) -> Vec<Reject> {
+        let block = &self.block;
+        if let Some(Oversized { length, head, step, message }) = &block.oversized {
+            return vec![Reject {
+                source: block.source.clone(),
+                position: block.start,
+                index: 0,
+                length: *length,
+                step: step.clone(),
+                kind: RejectKind::LineTooLong,
+                message: message.clone(),
+                path: String::new(),
+                record: head.clone(),
+            }];
+        }
+        self.rejections.sort_by_key(|rejection| rejection.record);
+        let (mut line, mut counted) = (block.start.line, 0);
+        let whole = |rejection: Rejection| {
+            let span = block.spans[rejection.record];
+            let start = span.start as usize;
+            line += memchr_iter(b'\n', &block.bytes[counted..start]).count() as u64;
+            counted = start;
+            Reject {
+                source: block.source.clone(),
+                position: RecordPosition { line, byte: block.start.byte + u64::from(span.start) },
+                index: rejection.record as u32,
+                length: span.len.into(),
+                step: rejection.step,
+                kind: rejection.kind,
+                message: rejection.message,
+                path: rejection.path,
+                record: slice(&block.bytes, span).to_vec(),
+            }
+        };
+        self.rejections.drain(..).map(whole).collect()
+    }
+
+    /// The records that still go on, as LDJSON. `buffer` is used where they don't stand so already.
+    pub fn lines<'a>(&'a self, buffer: &'a mut Vec<u8>) -> &'a [u8] {
+        match &self.rewritten {
+            Some(text) if text.spans.len() == self.spans.len() => &text.bytes,
+            _ => {
+                buffer.clear();
+                for &span in &self.spans {
+                    buffer.extend_from_slice(slice(self.bytes(), span));
+                    buffer.push(b'\n');
+                }
+                buffer
+            }
+        }
+    }
+}
+
+fn slice(bytes: &[u8], span: Span) -> &[u8] {
+    &bytes[span.start as usize..][..span.len as usize]
+}
+
+fn retain<T>(items: &mut Vec<T>, keep: &[bool]) {
+    let mut keep = keep.iter();
+    items.retain(|_| keep.next().is_some_and(|keep| *keep));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A batch of the lines of `text`, whose first byte is byte 100 in line 7 of its source.
+    fn batch(text: &str) -> Batch {
+        let mut batch = Batch::default();
+        let filled = batch.refill(|block| {
+            block.start = RecordPosition { line: 7, byte: 100 };
+            block.bytes.extend_from_slice(text.as_bytes());
+            let mut start = 0;
+            for line in text.split_inclusive('\n') {
+                let len = line.trim_end().len() as u32;
+                if len > 0 {
+                    block.spans.push(Span { start, len });
+                }
+                start += line.len() as u32;
+            }
+            Ok::<(), ()>(())
+        });
+        filled.unwrap();
+        batch
+    }
+
+    fn rejection(record: usize) -> Rejection {
+        let (step, message) = ("step".into(), format!("no {record}"));
+        Rejection { record, kind: RejectKind::Value, path: String::new(), message, step }
+    }
+
+    fn lines(batch: &Batch) -> String {
+        String::from_utf8(batch.lines(&mut Vec::new()).to_vec()).unwrap()
+    }
+
+    #[test]
+    fn records_that_are_removed_are_rejected_whole_with_their_place() {
+        let mut batch = batch("a\n\nbb\r\nccc\ndddd");
+        batch.remove(&mut vec![rejection(1), rejection(3)]);
+        assert_eq!((batch.read(), batch.len(), batch.rejected()), (4, 2, 2));
+        assert_eq!(lines(&batch), "a\nccc\n");
+        let rejects = batch.take_rejects();
+        let places: Vec<_> = rejects
+            .iter()
+            .map(|r| (r.index, r.position.line, r.position.byte, r.record.as_slice()))
+            .collect();
+        assert_eq!(places, [(1, 9, 103, &b"bb"[..]), (3, 11, 111, b"dddd")]);
+    }
+
+    #[test]
+    fn what_a_later_step_rejects_is_the_record_as_it_was_read() {
+        let mut batch = batch("a\nbb\nccc\n");
+        for (kept, lost) in [([0, 2], 1), ([1, 1], 0)] {
+            let mut text = batch.new_text();
+            for &source in &kept[..batch.len() - 1] {
+                text.buffer().extend_from_slice(b"half");
+                text.take_back();
+                text.buffer().extend_from_slice(&[batch.record(source), b"!"].concat());
+                text.complete(source);
+            }
+            batch.rewrite(text, &mut vec![rejection(lost)]);
+        }
+        assert_eq!(lines(&batch), "ccc!!\n");
+        assert_eq!((batch.read(), batch.len(), batch.rejected()), (3, 1, 2));
+        let rejects = batch.take_rejects();
+        let records: Vec<_> = rejects.iter().map(|r| (r.index, r.record.as_slice())).collect();
+        assert_eq!(records, [(0, &b"a"[..]), (1, b"bb")]);
+    }
+
+    #[test]
+    fn only_the_records_that_are_not_utf8_are_rejected_for_it() {
+        let mut batch = batch("a\n\u{e4}\nb\n");
+        batch.reject_invalid_utf8(&"reader".into());
+        assert_eq!((batch.len(), batch.rejected()), (3, 0));
+        batch.block.bytes[3] = b'x'; // the second byte of two
+        batch.reject_invalid_utf8(&"reader".into());
+        assert_eq!(lines(&batch), "a\nb\n");
+        let reject = &batch.take_rejects()[0];
+        assert_eq!((reject.position.line, reject.record.as_slice()), (8, &b"\xc3x"[..]));
+        assert_eq!(reject.reason(), "not UTF-8 at byte 0 of the record");
+    }
+
+    #[test]
+    fn a_batch_is_as_new_when_it_is_refilled() {
+        let mut batch = batch("a\nbb\n");
+        let mut text = batch.new_text();
+        text.buffer().push(b'x');
+        text.complete(0);
+        batch.rewrite(text, &mut vec![rejection(1)]);
+        batch.refill(|block| Ok::<(), ()>(block.bytes.push(b'{'))).unwrap();
+        assert_eq!((batch.read(), batch.len(), batch.rejected(), lines(&batch)), (0, 0, 0, "".into()));
+        assert_eq!(batch.bytes(), b"{");
+    }
+}

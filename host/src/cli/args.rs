@@ -1,0 +1,126 @@
+//! The flags of scoring, and what they mean together. Parsing does nothing but parse.
+
+use crate::pipeline::limits::MaxRejects;
+use clap::{Parser, ValueEnum};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+/// Runs a machine-learning model, shipped as a plugin, over data in bulk
+///
+/// Reads records (line-delimited JSON), asks the plugin's model about each, and writes one
+/// prediction a line, in the order of the records. A record that can't go on is set aside with its
+/// place and the reason, and the run goes on. An output file appears complete or not at all.
+///
+/// Exit codes: 0 every record written; 1 finished, some records rejected; 2 wrong command line;
+/// 3 input or output failed; 4 plugin refused; 5 model broken; 6 stopped by a limit that was set;
+/// 130 and 143 interrupted; 101 a bug in etl-host.
+#[derive(Parser, Debug)]
+#[command(name = "etl-host", version, max_term_width = 100)]
+pub(super) struct ScoreArgs {
+    /// Load this plugin: a shared library built with the crate model-abi
+    #[arg(long, value_name = "FILE")]
+    pub(super) plugin: PathBuf,
+
+    /// Ask this model of the plugin [default: the only one in it]
+    #[arg(long, value_name = "NAME")]
+    pub(super) model: Option<String>,
+
+    /// Give the model this config: a JSON text, or @FILE [default: {}]
+    #[arg(long, value_name = "JSON|@FILE")]
+    pub(super) config: Option<String>,
+
+    /// Read records from this file; `-` is stdin
+    #[arg(
+        short,
+        long,
+        alias = "input_file",
+        value_name = "FILE",
+        required_unless_present = "record",
+        conflicts_with = "record"
+    )]
+    pub(super) input: Option<PathBuf>,
+
+    /// Ask about this one record instead of reading any
+    #[arg(long, value_name = "JSON")]
+    pub(super) record: Option<String>,
+
+    /// Write predictions to this file; `-` is stdout [default: -]
+    ///
+    /// The file appears when the run has ended well, and never half-written. A device or a FIFO is
+    /// written to as it is.
+    #[arg(short, long, alias = "output_file", value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+
+    /// Choose what is written for a record
+    #[arg(long, value_name = "MODE", value_enum, default_value_t = EmitMode::Prediction)]
+    pub(super) emit: EmitMode,
+
+    /// Write these fields of the record before the prediction's, byte for byte
+    ///
+    /// A field that a record lacks is left out. Only with `--emit prediction`.
+    #[arg(long, value_name = "FIELD,...", value_delimiter = ',')]
+    pub(super) keep: Vec<String>,
+
+    /// Check each prediction against the model's output schema
+    ///
+    /// One that breaks it is a reject of kind wrong_output.
+    #[arg(long)]
+    pub(super) validate_output: bool,
+
+    /// Write rejected records to this file [default: OUTPUT.rejects.ldjson, or stderr where the
+    /// output is no file]
+    ///
+    /// It is there only when a record was rejected; one that an earlier run left is removed.
+    #[arg(long, value_name = "FILE")]
+    pub(super) rejects: Option<PathBuf>,
+
+    /// Choose what a record that can't go on does to the run
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t = OnError::Reject)]
+    pub(super) on_error: OnError,
+
+    /// Stop once more records than this are rejected, publishing nothing [default: no limit]
+    ///
+    /// A number, or a share like 0.5%, which is judged from the 10,000th record on and at the end.
+    #[arg(long, value_name = "N|N%")]
+    pub(super) max_rejects: Option<MaxRejects>,
+
+    /// Work on this many batches at once [default: one for each core]
+    #[arg(long, value_name = "COUNT")]
+    pub(super) threads: Option<NonZeroUsize>,
+
+    /// Reject lines longer than this many bytes
+    #[arg(long, value_name = "BYTES", default_value_t = 16 * 1024 * 1024)]
+    pub(super) line_bytes_max: usize,
+
+    /// Write what the run did to this file, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(super) summary: Option<PathBuf>,
+
+    /// Say nothing on stderr but errors (and rejects, where they go there)
+    #[arg(short, long)]
+    pub(super) quiet: bool,
+
+    /// Say more where a plugin is refused
+    #[arg(short, long)]
+    pub(super) verbose: bool,
+}
+
+/// What is written for a record.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum EmitMode {
+    /// The prediction alone
+    Prediction,
+    /// The record, with the prediction's fields behind its own
+    Merge,
+    /// An object with the record as `input` and the prediction as `prediction`
+    Nest,
+}
+
+/// What a record that can't go on does to the run.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OnError {
+    /// Set it aside and go on
+    Reject,
+    /// Stop, publishing nothing
+    Fail,
+}

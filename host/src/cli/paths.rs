@@ -1,0 +1,69 @@
+//! Which files a command line names, and that none of them would be written over by mistake.
+
+use super::args::ScoreArgs;
+use crate::error::Error;
+use std::path::{Path, PathBuf};
+
+/// Where predictions go; `None` is stdout.
+pub(super) fn output(args: &ScoreArgs) -> Option<&Path> {
+    args.output.as_deref().filter(|path| *path != Path::new("-"))
+}
+
+/// Where rejects go; `None` is stderr.
+pub(super) fn rejects(args: &ScoreArgs) -> Option<PathBuf> {
+    args.rejects.clone().or_else(|| {
+        let output = output(args)?;
+        // Beside a device there is no place for a file.
+        let is_device = output.metadata().is_ok_and(|metadata| !metadata.is_file());
+        let mut path = output.as_os_str().to_owned();
+        path.push(".rejects.ldjson");
+        (!is_device).then(|| path.into())
+    })
+}
+
+/// Refuses a command line in which an output is also something else.
+pub(super) fn refuse_to_overwrite(args: &ScoreArgs) -> Result<(), Error> {
+    if args.rejects.as_deref() == Some(Path::new("-")) {
+        return Err(Error::usage("rejects can't go to stdout, where predictions may go"));
+    }
+    let rejects = rejects(args);
+    let config = args.config.as_deref().and_then(|config| config.strip_prefix('@')).map(Path::new);
+    let read = [
+        ("--plugin", Some(args.plugin.as_path())),
+        ("--input", args.input.as_deref()),
+        ("--config", config),
+    ];
+    let written = [
+        ("the output", output(args)),
+        ("the rejects file", rejects.as_deref()),
+        ("the summary", args.summary.as_deref()),
+    ];
+    let named = |(what, path): (&'static str, Option<&Path>)| Some((what, identity(path?)?));
+    let mut seen: Vec<(&str, PathBuf)> = read.into_iter().filter_map(named).collect();
+    for (what, path) in written.into_iter().filter_map(named) {
+        if let Some((other, _)) = seen.iter().find(|(_, other)| *other == path) {
+            return Err(Error::Usage {
+                message: format!("{what} and {other} are the same file, `{}`", path.display()),
+                hint: Some("give each a file of its own".to_owned()),
+            });
+        }
+        seen.push((what, path));
+    }
+    Ok(())
+}
+
+/// One path for each file, however it is spelled. `None` for what can't be written over: stdin, a
+/// device.
+fn identity(path: &Path) -> Option<PathBuf> {
+    if path == Path::new("-") {
+        return None;
+    }
+    match path.canonicalize() {
+        Ok(path) => path.is_file().then_some(path),
+        Err(_) => {
+            let path = std::path::absolute(path).ok()?;
+            let folder = path.parent()?.canonicalize().ok()?;
+            Some(folder.join(path.file_name()?))
+        }
+    }
+}

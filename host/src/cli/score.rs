@@ -1,0 +1,217 @@
+//! `etl-host --plugin FILE --input FILE`: scores a file of records.
+//!
+//! In this order, so that a mistake is found before it costs anything: flags; the plugin; what its
+//! schemas say of the way to emit; the input; the model; the outputs; and then the first record.
+
+use super::args::{EmitMode, OnError, ScoreArgs};
+use super::progress::Progress;
+use super::{paths, say};
+use crate::error::{self, Error, exit};
+use crate::pipeline::limits::Limits;
+use crate::pipeline::stop::Stop;
+use crate::pipeline::{self, Pipeline, Rejects};
+use crate::plugin::{LoadedModel, Plugin, PluginError};
+use crate::sink::ldjson::Writer;
+use crate::sink::publish::{self, Output};
+use crate::source::ldjson::{Options, Reader};
+use crate::step::emit::{Emit, EmitError};
+use crate::step::model::ModelStep;
+use crate::storage::{self, Input, Memory};
+use crate::summary::{self, ModelSummary, PluginSummary, Summary};
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Instant, SystemTime};
+
+/// Scores, says what was done, and returns the exit code.
+pub(super) fn score(args: &ScoreArgs) -> Result<u8, Error> {
+    let started = (SystemTime::now(), Instant::now());
+    let emit = emit(args)?;
+    let config = config(args.config.as_deref())?;
+    paths::refuse_to_overwrite(args)?;
+    let rejects_path = paths::rejects(args);
+    let threads = args.threads.or_else(|| std::thread::available_parallelism().ok());
+    let threads = threads.map_or(1, usize::from);
+
+    let stdout = take_stdout()?;
+    let refused = |source: PluginError| Error::Plugin { path: args.plugin.clone(), source };
+    let plugin = Plugin::open(&args.plugin).map_err(refused)?;
+    let sha256 = match args.summary {
+        Some(_) => summary::sha256(&args.plugin)
+            .map_err(|source| Error::Input { path: args.plugin.clone(), source })?,
+        None => String::new(),
+    };
+    let description = plugin.model(args.model.as_deref()).map_err(refused)?;
+    emit.check(&description.input_schema, &description.output_schema).map_err(cannot_emit)?;
+    let input = input(args)?;
+    let model = plugin.load(args.model.as_deref(), &config, threads).map_err(refused)?;
+    let model = Arc::new(model);
+
+    let create = |what: &'static str, path: &Path| {
+        Output::create(path).map_err(|source| Error::Output { what, path: path.into(), source })
+    };
+    let output = match paths::output(args) {
+        Some(path) => create("the output", path)?,
+        None => Output::stream(stdout),
+    };
+    let rejects = match &rejects_path {
+        Some(path) => create("the rejects file", path)?,
+        None => Output::stream(stderr()?),
+    };
+    let summary_file = args.summary.as_deref().map(|path| create("the summary", path));
+    let summary_file = summary_file.transpose()?;
+
+    let stop = Stop::default();
+    listen_for_signals(&stop)?;
+    let progress = Progress::new(args.quiet, input.bytes_total());
+    let source_path = args.input.as_deref().unwrap_or(Path::new("--record")).display().to_string();
+    let options = Options { line_bytes_max: args.line_bytes_max };
+    let outcome = pipeline::run(
+        Pipeline {
+            source: Box::new(Reader::new(&source_path, input, options)),
+            steps: vec![Box::new(step(&model, emit, args.validate_output, &stop))],
+            sink: Box::new(Writer::new(output)),
+            rejects: Rejects { output: rejects, path: rejects_path.clone() },
+            limits: Limits::new(args.on_error == OnError::Fail, args.max_rejects),
+            threads,
+            stop,
+        },
+        |counts, bytes_read| progress.show(counts, bytes_read),
+    );
+    progress.end();
+
+    let took = started.1.elapsed();
+    let rejects_name = rejects_path.map_or("stderr".to_owned(), |path| path.display().to_string());
+    if !args.quiet {
+        say(&summary::lines(&outcome, &rejects_name, took));
+    }
+    let exit_code = match &outcome.error {
+        Some(error) => error.exit_code(),
+        None if outcome.counts.rejected > 0 => exit::REJECTS,
+        None => exit::OK,
+    };
+    let summarised = summary_file.map_or(Ok(()), |file| {
+        let description = model.description();
+        let summary = Summary {
+            host_version: env!("CARGO_PKG_VERSION"),
+            abi_version: model_abi_layout::ABI_VERSION,
+            plugin: PluginSummary { path: args.plugin.display().to_string(), sha256 },
+            model: ModelSummary {
+                name: description.qualified_name.clone(),
+                version: description.version(),
+                fingerprint: model.report().fingerprint.clone(),
+            },
+            input: source_path,
+            output: paths::output(args).unwrap_or(Path::new("-")).display().to_string(),
+            rejects: (outcome.counts.rejected > 0).then_some(rejects_name),
+            counts: outcome.counts,
+            nodes: &outcome.nodes,
+            published: outcome.published,
+            started: humantime::format_rfc3339_millis(started.0).to_string(),
+            seconds: took.as_secs_f64(),
+            exit_code,
+            error: outcome.error.as_ref().map(|error| error::chain(error)),
+        };
+        summary.publish(file)
+    });
+    // A run that failed has the more important thing to say.
+    match (outcome.error, summarised) {
+        (Some(error), _) => Err(error.into()),
+        (None, Err((path, source))) => Err(Error::Summary { path, source }),
+        (None, Ok(())) => Ok(exit_code),
+    }
+}
+
+/// What abi_stable has to say of a layout, for `--verbose`.
+pub(super) fn long_report(error: &Error) -> Option<&str> {
+    match error {
+        Error::Plugin { source: PluginError::Open(error), .. } => error.report(),
+        _ => None,
+    }
+}
+
+fn emit(args: &ScoreArgs) -> Result<Emit, Error> {
+    match args.emit {
+        EmitMode::Prediction if args.keep.is_empty() => Ok(Emit::Prediction),
+        EmitMode::Prediction => Ok(Emit::Keep(args.keep.clone())),
+        _ if !args.keep.is_empty() => Err(Error::Usage {
+            message: "--keep goes with --emit prediction".to_owned(),
+            hint: Some("merge and nest write the whole record already".to_owned()),
+        }),
+        EmitMode::Merge => Ok(Emit::Merge),
+        EmitMode::Nest => Ok(Emit::Nest),
+    }
+}
+
+fn cannot_emit(error: EmitError) -> Error {
+    Error::Usage {
+        message: format!("the output can't be joined: {error}"),
+        hint: Some("--emit nest keeps the record and the prediction apart".to_owned()),
+    }
+}
+
+/// The config as a JSON text.
+fn config(given: Option<&str>) -> Result<String, Error> {
+    let text = match given.map(|given| given.strip_prefix('@').ok_or(given)) {
+        None => return Ok("{}".to_owned()),
+        Some(Err(text)) => text.to_owned(),
+        Some(Ok(path)) => std::fs::read_to_string(path)
+            .map_err(|error| Error::usage(format!("the config `{path}` can't be read: {error}")))?,
+    };
+    match serde_json::from_str::<serde::de::IgnoredAny>(&text) {
+        Ok(_) => Ok(text),
+        Err(error) => Err(Error::usage(format!("the config is not JSON: {error}"))),
+    }
+}
+
+fn input(args: &ScoreArgs) -> Result<Box<dyn Input>, Error> {
+    match (&args.input, &args.record) {
+        // A line feed in a JSON text is white space, and a record stands on one line.
+        (_, Some(record)) => Ok(Box::new(Memory::new(record.replace(['\n', '\r'], " ")))),
+        (Some(path), None) => storage::open(path)
+            .map_err(|source| Error::Input { path: path.clone(), source }),
+        (None, None) => unreachable!("one of the two is required"),
+    }
+}
+
+fn step(model: &Arc<LoadedModel>, emit: Emit, validate_output: bool, stop: &Stop) -> ModelStep {
+    let description = model.description();
+    let validator = validate_output.then(|| {
+        let validator = jsonschema::validator_for(&description.output_schema);
+        Arc::new(validator.expect("it was compiled when the plugin was opened"))
+    });
+    ModelStep::new(&description.qualified_name, model.clone(), emit, validator, stop.clone())
+}
+
+/// Our stdout, out of the plugin's reach: what a plugin prints goes to stderr and never into the
+/// data.
+fn take_stdout() -> Result<File, Error> {
+    let taken = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3)
+        .and_then(|ours| rustix::stdio::dup2_stdout(rustix::stdio::stderr()).map(|()| ours));
+    stream("stdout", taken)
+}
+
+fn stderr() -> Result<File, Error> {
+    stream("stderr", rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stderr(), 3))
+}
+
+fn stream(name: &'static str, taken: rustix::io::Result<std::os::fd::OwnedFd>) -> Result<File, Error> {
+    taken.map(File::from).map_err(|error| {
+        let source = publish::OpenError::Stream(error.into());
+        Error::Output { what: "the stream", path: name.into(), source }
+    })
+}
+
+/// The first SIGINT or SIGTERM ends the run in order, a second one at once.
+fn listen_for_signals(stop: &Stop) -> Result<(), Error> {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    let seen = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register_conditional_default(signal, seen.clone())
+            .and_then(|_| signal_hook::flag::register(signal, seen.clone()))
+            .and_then(|_| signal_hook::flag::register_usize(signal, stop.word(), signal as usize))
+            .map_err(|error| Error::usage(format!("can't listen for signals: {error}")))?;
+    }
+    Ok(())
+}

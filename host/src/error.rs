@@ -1,0 +1,173 @@
+//! What goes wrong, as people and programs see it: an exit code, a message, its causes, a hint.
+//!
+//! Each layer says its own part and exposes the rest as `source`, so nothing is said twice.
+
+use crate::pipeline::RunError;
+use crate::plugin::PluginError;
+use crate::sink::publish::OpenError;
+use crate::step::StepError;
+use std::error::Error as _;
+use std::fmt::Write as _;
+use std::io;
+use std::path::PathBuf;
+
+/// Exit codes: a promise to whoever writes a job's error handling.
+pub mod exit {
+    /// Every record was written (or filtered, or blocked by a rule).
+    pub const OK: u8 = 0;
+    /// Finished, and some records were rejected.
+    pub const REJECTS: u8 = 1;
+    /// The command line is wrong.
+    pub const USAGE: u8 = 2;
+    /// Input, output or storage failed.
+    pub const IO: u8 = 3;
+    /// The plugin was refused, or its load failed.
+    pub const PLUGIN: u8 = 4;
+    /// The model is broken, died or hung.
+    pub const MODEL: u8 = 5;
+    /// Stopped by a limit that was set.
+    pub const LIMIT: u8 = 6;
+    /// Our bug: Rust's own code for a panic.
+    pub const BUG: u8 = 101;
+    /// Added to a signal's number: 130 for SIGINT, 143 for SIGTERM.
+    pub const SIGNAL: u8 = 128;
+}
+
+/// Why there is no result, or not a whole one.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The command line asks for what can't be.
+    #[error("{message}")]
+    Usage {
+        /// What is wrong.
+        message: String,
+        /// What to do.
+        hint: Option<String>,
+    },
+    /// The plugin can't be used.
+    #[error("plugin `{}` is refused", path.display())]
+    Plugin {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: PluginError,
+    },
+    /// The input can't be opened.
+    #[error("the input `{}` can't be opened", path.display())]
+    Input {
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// An output can't be opened.
+    #[error("{what} `{}` can't be written", path.display())]
+    Output {
+        /// Which.
+        what: &'static str,
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        source: OpenError,
+    },
+    /// The run ended before it should.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// The run ended, but its summary could not be written.
+    #[error("the summary `{}` can't be written", path.display())]
+    Summary {
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// An error and its causes, in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let _ = write!(text, ": {error}");
+        cause = error.source();
+    }
+    text
+}
+
+impl RunError {
+    /// The exit code of a process whose run ended so.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            RunError::Source(_) | RunError::Write { .. } => exit::IO,
+            RunError::Step { source: StepError::Model(_), .. } => exit::MODEL,
+            RunError::Limit(_) => exit::LIMIT,
+            RunError::Interrupted(signal) => exit::SIGNAL.saturating_add(*signal as u8),
+            RunError::Step { source: StepError::Stopped, .. } | RunError::Bug(_) => exit::BUG,
+        }
+    }
+}
+
+impl Error {
+    /// A usage error without a hint.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Error::Usage { message: message.into(), hint: None }
+    }
+
+    /// The exit code of a process that ends with this error.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Error::Usage { .. } => exit::USAGE,
+            Error::Plugin { .. } => exit::PLUGIN,
+            Error::Input { .. } | Error::Output { .. } | Error::Summary { .. } => exit::IO,
+            Error::Run(error) => error.exit_code(),
+        }
+    }
+
+    /// What to do about it, where we know.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Error::Usage { hint, .. } => hint.clone(),
+            Error::Plugin { source, .. } => source.hint(),
+            Error::Output { source: OpenError::Busy(_), .. } => {
+                Some("wait for the other run to end, or give this one another output".to_owned())
+            }
+            Error::Output { source: OpenError::Io { .. }, .. } => {
+                Some("the folder must be there, and this user must be allowed to write in it".into())
+            }
+            Error::Run(RunError::Step { source: StepError::Model(_), .. }) => {
+                Some("this is the model's fault: send this message to the team that ships it".into())
+            }
+            Error::Run(RunError::Limit(_)) => {
+                Some("run without the limit to see every reject in the rejects file".to_owned())
+            }
+            Error::Run(RunError::Write { source, .. })
+                if source.kind() == io::ErrorKind::StorageFull =>
+            {
+                Some("make room on the disk and run again".to_owned())
+            }
+            Error::Run(RunError::Bug(_)) => Some("please report it".to_owned()),
+            _ => None,
+        }
+    }
+
+    /// The whole of it, as it is printed: what, causes, hint.
+    pub fn report(&self) -> String {
+        let mut text = format!("error: {self}\n");
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            let _ = writeln!(text, "  cause: {error}");
+            cause = error.source();
+        }
+        if let Error::Run(RunError::Limit(hit)) = self
+            && let Some(reject) = &hit.last
+        {
+            let (line, byte) = (reject.position.line, reject.position.byte);
+            let source = &reject.source;
+            let _ = writeln!(text, "  cause: {source}: line {line}, byte {byte}: {}", reject.reason());
+        }
+        if let Some(hint) = self.hint() {
+            let _ = writeln!(text, "  hint: {hint}");
+        }
+        text
+    }
+}

@@ -1,0 +1,308 @@
+//! The run: one source, steps, one sink, and the threads between them.
+//!
+//! ```text
+//! reader ─batches→ workers (all steps, one batch at a time) ─→ collector: order, limits, sink
+//!    ↑                                                             │
+//!    └───────────────────────── empty batches ─────────────────────┘
+//! ```
+//!
+//! The number of batches is fixed, so memory depends on the threads and never on the input: the
+//! reader waits for an empty batch before it reads on. A record that is larger than a batch's
+//! share runs alone. The collector is the thread that called [`run`]; it alone counts, decides
+//! and writes.
+
+pub mod counts;
+pub mod limits;
+mod lane;
+mod pace;
+pub mod stop;
+
+use crate::batch::Batch;
+use crate::record::Reject;
+use crate::sink::Sink;
+use crate::sink::publish::{self, Output};
+use crate::source::{Source, SourceError};
+use crate::step::{Step, StepError};
+use counts::{Counted, Counts, Node};
+use crossbeam_channel::RecvTimeoutError;
+use lane::{Done, Lane, Message};
+use limits::{LimitHit, Limits};
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use stop::Stop;
+
+/// What is to be run.
+pub struct Pipeline {
+    /// Where records come from.
+    pub source: Box<dyn Source>,
+    /// What is done to each of them, in order.
+    pub steps: Vec<Box<dyn Step>>,
+    /// Where they end.
+    pub sink: Box<dyn Sink>,
+    /// Where those end that can't go on.
+    pub rejects: Rejects,
+    /// When to give up.
+    pub limits: Limits,
+    /// How many batches are worked on at once.
+    pub threads: usize,
+    /// Who may end the run early.
+    pub stop: Stop,
+}
+
+/// Where rejects are written.
+pub struct Rejects {
+    /// The file; published only when there is a reject.
+    pub output: Output,
+    /// Its path, where an earlier run may have left one that this run's publication outdates.
+    pub path: Option<PathBuf>,
+}
+
+/// How a run ended. Its counts are right however it ended.
+pub struct Outcome {
+    /// What became of the records.
+    pub counts: Counts,
+    /// The same for each node, in the order of the data.
+    pub nodes: Vec<Node>,
+    /// Whether outputs are in their place.
+    pub published: bool,
+    /// Whether the reader of our output went away, which ends a run early and quietly.
+    pub pipe_closed: bool,
+    /// Why it did not end well.
+    pub error: Option<RunError>,
+}
+
+/// Why a run did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The input can't be read on.
+    #[error("the input can't be read")]
+    Source(#[source] SourceError),
+    /// A step can't go on with any record.
+    #[error("step `{step}` can't go on")]
+    Step {
+        /// Its name.
+        step: String,
+        /// Why.
+        source: StepError,
+    },
+    /// An output can't be written.
+    #[error("{what} can't be written")]
+    Write {
+        /// Which.
+        what: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// Too many rejects.
+    #[error("{}", .0.limit)]
+    Limit(Box<LimitHit>),
+    /// A signal.
+    #[error("interrupted by signal {0}")]
+    Interrupted(i32),
+    /// Our fault.
+    #[error("a bug in etl-host: {0}")]
+    Bug(String),
+}
+
+/// How long a stopped run waits for workers that are in the middle of a call.
+const DRAIN: Duration = Duration::from_millis(500);
+/// How often to look for a signal, and to show progress, while nothing is done.
+const TICK: Duration = Duration::from_millis(50);
+
+/// Runs the pipeline to its end. `progress` is called often, with what is done so
+/// far and how many bytes of the source that was.
+pub fn run(pipeline: Pipeline, mut progress: impl FnMut(&Counts, u64)) -> Outcome {
+    let Pipeline { source, steps, sink, rejects, limits, threads, stop } = pipeline;
+    let names = [source.name().to_owned()].into_iter();
+    let names = names.chain(steps.iter().map(|step| step.name().to_string()));
+    let names = names.chain([sink.name().to_owned()]);
+    let mut collector = Collector {
+        counts: Counts::default(),
+        bytes_read: 0,
+        nodes: names.map(Node::new).collect(),
+        sink,
+        rejects: rejects.output,
+        reject_lines: Vec::new(),
+        limits,
+        stop: stop.clone(),
+        error: None,
+        pipe_closed: false,
+    };
+    let lane = Lane::start(source, steps, threads, stop);
+    collector.collect(&lane, &mut progress);
+    progress(&collector.counts, collector.bytes_read);
+    collector.end(lane.records_read(), rejects.path)
+}
+
+struct Collector {
+    counts: Counts,
+    bytes_read: u64,
+    nodes: Vec<Node>,
+    sink: Box<dyn Sink>,
+    rejects: Output,
+    reject_lines: Vec<u8>,
+    limits: Limits,
+    stop: Stop,
+    /// The first one, in the order of the source.
+    error: Option<RunError>,
+    pipe_closed: bool,
+}
+
+impl Collector {
+    /// Takes batches in the order of the source until there are no more, or nothing more is worth
+    /// waiting for.
+    fn collect(&mut self, lane: &Lane, progress: &mut impl FnMut(&Counts, u64)) {
+        let mut waiting = BTreeMap::new(); // done before their turn; bounded, as all batches are
+        let mut next = 0;
+        let mut source_error = None;
+        let mut drained_by = None;
+        loop {
+            match lane.next_message(TICK) {
+                Ok(Message::Done(done)) => {
+                    waiting.insert(done.batch.sequence, done);
+                    while let Some(done) = waiting.remove(&next) {
+                        next += 1;
+                        lane.recycle(self.take(*done));
+                    }
+                }
+                // Kept: batches before it may fail first.
+                Ok(Message::SourceFailed(error)) => source_error = Some(error),
+                Ok(Message::Panicked(message)) => {
+                    // Its batch is lost, and with it the order.
+                    return self.fail(RunError::Bug(message));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    if let Some(error) = source_error {
+                        self.fail(RunError::Source(error));
+                    }
+                    return;
+                }
+            }
+            progress(&self.counts, self.bytes_read);
+            if let Some(signal) = self.stop.signal() {
+                self.fail(RunError::Interrupted(signal));
+            }
+            if self.stop.is_set() {
+                let drained_by = *drained_by.get_or_insert_with(|| Instant::now() + DRAIN);
+                if Instant::now() > drained_by {
+                    return; // some model does not come back: we don't wait for it
+                }
+            }
+        }
+    }
+
+    /// Counts and writes one batch.
+    fn take(&mut self, done: Done) -> Batch {
+        let Done { batch, mut rejects, nodes, error } = done;
+        let (read_before, read) = (self.counts.read, batch.read() as u64);
+        self.counts.read += read;
+        self.bytes_read += batch.bytes_read() as u64;
+        if let Some((step, source)) = error {
+            match source {
+                StepError::Stopped => {} // whoever stopped us has said why, or is about to
+                source => self.fail(RunError::Step { step, source }),
+            }
+            self.counts.abandoned += read;
+            return batch;
+        }
+        if !self.goes_on() {
+            self.counts.abandoned += read;
+            return batch;
+        }
+        if let Some((counted, hit)) = self.limits.check(read_before, read, &rejects) {
+            rejects.truncate(counted);
+            self.counts.rejected += rejects.len() as u64;
+            self.counts.abandoned += read - rejects.len() as u64;
+            self.fail(RunError::Limit(Box::new(hit)));
+            return batch;
+        }
+        self.counts.rejected += rejects.len() as u64;
+        for (node, counted) in self.nodes.iter_mut().zip(nodes) {
+            node.add(counted);
+        }
+        let written = batch.len() as u64;
+        match self.write(&batch, &rejects) {
+            Ok(()) => {
+                self.counts.written += written;
+                let sink = self.nodes.last_mut().expect("the sink is a node");
+                sink.add(Counted { taken: written, ..Counted::default() });
+            }
+            Err(error) => {
+                self.counts.abandoned += written;
+                match error {
+                    // Whoever reads our output has seen enough: a quiet end.
+                    RunError::Write { source, .. } if source.kind() == io::ErrorKind::BrokenPipe => {
+                        self.pipe_closed = true;
+                        self.stop.set();
+                    }
+                    error => self.fail(error),
+                }
+            }
+        }
+        batch
+    }
+
+    /// Rejects first: a record is never missing from both.
+    fn write(&mut self, batch: &Batch, rejects: &[Reject]) -> Result<(), RunError> {
+        if !rejects.is_empty() {
+            self.reject_lines.clear();
+            rejects.iter().for_each(|reject| reject.write_line(&mut self.reject_lines));
+            self.rejects.write_all(&self.reject_lines).map_err(|source| {
+                RunError::Write { what: "the rejects".to_owned(), source }
+            })?;
+        }
+        self.sink.write(batch).map_err(|source| RunError::Write { what: "the output".into(), source })
+    }
+
+    fn goes_on(&self) -> bool {
+        self.error.is_none() && !self.pipe_closed
+    }
+
+    /// Keeps the first error, which is the one to tell.
+    fn fail(&mut self, error: RunError) {
+        self.error.get_or_insert(error);
+        self.stop.set();
+    }
+
+    /// Judges the run as a whole, and publishes what deserves it.
+    fn end(mut self, records_read: u64, rejects_path: Option<PathBuf>) -> Outcome {
+        let unseen = records_read - self.counts.read; // in batches that never came back
+        if unseen > 0 && self.goes_on() {
+            self.fail(RunError::Bug(format!("{unseen} records were read and never seen again")));
+        }
+        self.counts.read = records_read;
+        self.counts.abandoned += unseen;
+        if let Err(violation) = self.counts.check_identity() {
+            self.fail(RunError::Bug(violation));
+        }
+        if self.goes_on()
+            && let Some(hit) = self.limits.check_end(records_read)
+        {
+            self.fail(RunError::Limit(Box::new(hit)));
+        }
+        let published = self.error.is_none();
+        if published {
+            let mut outputs = Vec::new();
+            let mut stale = rejects_path;
+            if self.counts.rejected > 0 {
+                outputs.push(self.rejects);
+                stale = None;
+            }
+            outputs.push(self.sink.finish());
+            if let Err((path, source)) = publish::publish(outputs, stale.as_deref()) {
+                let what = path.display().to_string();
+                self.error = Some(RunError::Write { what, source });
+            }
+        }
+        Outcome {
+            published: published && self.error.is_none(),
+            counts: self.counts,
+            nodes: self.nodes,
+            pipe_closed: self.pipe_closed,
+            error: self.error,
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! When a run gives up: at the first reject, at a number of them, at a share of them.
+//!
+//! Judged record by record in the order of the source, so that the same input ends at the same
+//! record whatever the threads did.
+
+use crate::record::Reject;
+use std::str::FromStr;
+
+/// A share is judged from this record on, and at the end: of the first few, one is a lot.
+const SHARE_FROM_RECORD: u64 = 10_000;
+
+/// How many rejects there may be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum MaxRejects {
+    /// At most so many.
+    Count(u64),
+    /// At most so many of a hundred that were read.
+    Percent(f64),
+}
+
+impl FromStr for MaxRejects {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parsed = match text.strip_suffix('%') {
+            None => text.parse().ok().map(MaxRejects::Count),
+            Some(percent) => {
+                let percent = percent.trim().parse().ok();
+                percent.filter(|p| (0.0..=100.0).contains(p)).map(MaxRejects::Percent)
+            }
+        };
+        parsed.ok_or_else(|| "expected a number like 100, or a share like 0.5%".to_owned())
+    }
+}
+
+/// The limits of a run, and how near they are.
+#[derive(Debug, Default)]
+pub struct Limits {
+    fail_at_first: bool,
+    max_rejects: Option<MaxRejects>,
+    rejected: u64,
+    last: Option<Reject>,
+}
+
+/// Which limit ended the run.
+#[derive(Debug)]
+pub struct LimitHit {
+    /// The limit, in words.
+    pub limit: String,
+    /// The last reject before it.
+    pub last: Option<Reject>,
+}
+
+impl Limits {
+    /// `fail_at_first`: `--on-error fail`.
+    pub fn new(fail_at_first: bool, max_rejects: Option<MaxRejects>) -> Self {
+        Limits { fail_at_first, max_rejects, ..Limits::default() }
+    }
+
+    /// Counts the rejects of the next batch. Where they break a limit: how many of them it took.
+    pub(super) fn check(
+        &mut self,
+        read_before: u64,
+        read: u64,
+        rejects: &[Reject],
+    ) -> Option<(usize, LimitHit)> {
+        let read_after = read_before + read;
+        let mut judge_share = read_before < SHARE_FROM_RECORD && SHARE_FROM_RECORD <= read_after;
+        for (index, reject) in rejects.iter().enumerate() {
+            let record = read_before + u64::from(reject.index) + 1;
+            if judge_share && record > SHARE_FROM_RECORD {
+                judge_share = false;
+                if self.is_share_exceeded(SHARE_FROM_RECORD) {
+                    return Some((index, self.hit(SHARE_FROM_RECORD)));
+                }
+            }
+            self.rejected += 1;
+            self.last = Some(reject.clone());
+            if self.fail_at_first || self.is_count_exceeded() {
+                return Some((index + 1, self.hit(record)));
+            }
+            if record >= SHARE_FROM_RECORD && self.is_share_exceeded(record) {
+                return Some((index + 1, self.hit(record)));
+            }
+        }
+        (judge_share && self.is_share_exceeded(SHARE_FROM_RECORD))
+            .then(|| (rejects.len(), self.hit(SHARE_FROM_RECORD)))
+    }
+
+    /// Judges the share once more when everything is read.
+    pub(super) fn check_end(&mut self, read: u64) -> Option<LimitHit> {
+        self.is_share_exceeded(read).then(|| self.hit(read))
+    }
+
+    fn is_count_exceeded(&self) -> bool {
+        matches!(self.max_rejects, Some(MaxRejects::Count(max)) if self.rejected > max)
+    }
+
+    fn is_share_exceeded(&self, read: u64) -> bool {
+        matches!(self.max_rejects, Some(MaxRejects::Percent(max))
+            if self.rejected as f64 * 100.0 > max * read as f64)
+    }
+
+    fn hit(&mut self, read: u64) -> LimitHit {
+        let rejected = self.rejected;
+        let limit = match self.max_rejects {
+            _ if self.fail_at_first => "stopped at the first reject (--on-error fail)".to_owned(),
+            Some(MaxRejects::Percent(max)) => format!(
+                "stopped at the limit: {rejected} of {read} records rejected, more than {max}% \
+                 (--max-rejects)"
+            ),
+            Some(MaxRejects::Count(max)) => {
+                format!("stopped at the limit: more than {max} records rejected (--max-rejects)")
+            }
+            None => unreachable!("no limit was set"),
+        };
+        LimitHit { limit, last: self.last.take() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{RecordPosition, RejectKind};
+
+    fn reject(index: u32) -> Reject {
+        Reject {
+            source: "".into(),
+            position: RecordPosition::default(),
+            index,
+            length: 0,
+            step: "".into(),
+            kind: RejectKind::Value,
+            message: String::new(),
+            path: String::new(),
+            record: Vec::new(),
+        }
+    }
+
+    /// Reads `read` records of which `bad` (counted from 0) are rejected, in batches of `size`.
+    /// Says at which reject the run ended, `None` for not before the end.
+    fn ended_at(limit: &str, read: u64, bad: &[u64], size: u64) -> Option<usize> {
+        let mut limits = match limit {
+            "fail" => Limits::new(true, None),
+            limit => Limits::new(false, Some(limit.parse().unwrap())),
+        };
+        let mut seen = 0;
+        for start in (0..read).step_by(size as usize) {
+            let len = size.min(read - start);
+            let here = bad.iter().filter(|&&bad| (start..start + len).contains(&bad));
+            let rejects: Vec<_> = here.map(|bad| reject((bad - start) as u32)).collect();
+            if let Some((counted, _)) = limits.check(start, len, &rejects) {
+                return Some(seen + counted);
+            }
+            seen += rejects.len();
+        }
+        limits.check_end(read).map(|_| seen)
+    }
+
+    #[track_caller]
+    fn check(limit: &str, read: u64, bad: &[u64], expected: Option<usize>) {
+        for size in [1, 7, 5_000, 1_000_000] {
+            assert_eq!(ended_at(limit, read, bad, size), expected, "batches of {size}");
+        }
+    }
+
+    #[test]
+    fn a_number_of_rejects_is_allowed_and_no_more() {
+        check("fail", 10, &[3, 4], Some(1));
+        check("0", 10, &[3, 4], Some(1));
+        check("1", 10, &[3, 4], Some(2));
+        check("2", 10, &[3, 4], None);
+    }
+
+    #[test]
+    fn a_share_is_judged_from_the_ten_thousandth_record_on_and_at_the_end() {
+        check("1%", 50, &[0], Some(1)); // at the end: 2 %
+        check("1%", 100, &[0], None);
+        let first: Vec<u64> = (0..101).collect();
+        check("1%", 20_000, &first, Some(101)); // at record 10,000: 101 of them
+        check("1%", 20_000, &first[..100], None);
+        let mut late = first[..100].to_vec();
+        late.extend([10_050, 10_060]);
+        check("1%", 20_000, &late, Some(101)); // 101 of 10,051
+        check("1%", 20_000, &[9_999], None);
+    }
+
+    #[test]
+    fn a_limit_is_a_number_or_a_share() {
+        assert_eq!("5".parse(), Ok(MaxRejects::Count(5)));
+        assert_eq!("0.5%".parse(), Ok(MaxRejects::Percent(0.5)));
+        for wrong in ["", "-1", "x", "%", "101%", "-1%", "NaN%", "1.5"] {
+            assert!(wrong.parse::<MaxRejects>().is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! Plugins: from a file to a model that predicts, and every reason to refuse one.
+//!
+//! The order of loading, which is also the order of the code:
+//!
+//! 1. Look at the file without loading it: [`look`].
+//! 2. `dlopen` its absolute path, find the header, compare the layout: [`library`].
+//! 3. Read the description: names, versions, schemas that are JSON Schemas: [`Plugin::open`].
+//! 4. Load the model with its config: [`Plugin::load`].
+//!
+//! Nothing outside of this module sees a type of the border except [`runner`]'s request and
+//! answer, and nothing in here knows sources or sinks.
+
+pub mod library;
+pub mod look;
+pub mod model;
+pub mod runner;
+
+pub use library::OpenError;
+pub use look::{Looked, Refusal};
+pub use model::{LoadedModel, ModelError};
+
+use model_abi::describe::{ModelDescription, PluginDescription};
+use model_abi_layout::PluginRef;
+use std::path::{Path, PathBuf};
+
+/// A plugin that has been loaded and described itself soundly.
+pub struct Plugin {
+    path: PathBuf,
+    looked: Looked,
+    root: PluginRef,
+    models: Vec<ModelDescription>,
+}
+
+/// Why a plugin is refused. The path stands in [`Error::Plugin`](crate::Error::Plugin).
+#[derive(Debug, thiserror::Error)]
+pub enum PluginError {
+    /// Seen without loading it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Seen while loading it.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// `describe` failed in the plugin.
+    #[error("it can't describe itself: {0}")]
+    DescribeFailed(String),
+    /// The description is not the JSON it should be.
+    #[error("expected its description as JSON, found something else: {error}{}", beginning(found))]
+    Description {
+        /// What is wrong.
+        error: serde_json::Error,
+        /// The beginning of what was found.
+        found: String,
+    },
+    /// It needs what this host does not have.
+    #[error("it requires `{}`, which this host does not know", .0.join("`, `"))]
+    Requires(Vec<String>),
+    /// It holds nothing that could predict.
+    #[error("expected at least one model, found none")]
+    NoModels,
+    /// A model that can't be asked for.
+    #[error("model number {0} of it has an empty name")]
+    EmptyName(usize),
+    /// Two models that can't be told apart.
+    #[error("two of its models are named `{0}`")]
+    DuplicateName(String),
+    /// A schema that is none.
+    #[error("the {which} of its model `{model}` is not a JSON Schema: {error}")]
+    Schema {
+        /// The model's name.
+        model: String,
+        /// Which of its schemas.
+        which: &'static str,
+        /// What is wrong with it.
+        error: String,
+    },
+    /// The model that was asked for is not in it.
+    #[error("it holds no model `{asked}`; it holds `{}`", available.join("`, `"))]
+    NoSuchModel {
+        /// The name that was asked for.
+        asked: String,
+        /// The names that it has.
+        available: Vec<String>,
+    },
+    /// It holds several and none was asked for.
+    #[error("it holds several models: `{}`", .0.join("`, `"))]
+    WhichModel(Vec<String>),
+    /// The folder's name can't be told to the model.
+    #[error("its folder's name is not UTF-8")]
+    PathNotUtf8,
+    /// The model's own `load` failed.
+    #[error(transparent)]
+    Load(#[from] model::LoadFailure),
+}
+
+fn beginning(found: &str) -> String {
+    if found.is_empty() { " (it is empty)".to_owned() } else { format!(" (it begins {found:?})") }
+}
+
+impl PluginError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            PluginError::Refused(Refusal::NoStamp) => {
+                "a plugin is a cdylib that calls `export_models!` of the crate model-abi".into()
+            }
+            PluginError::Open(error) if error.report().is_some() => {
+                "build the plugin against model-abi 1.x; --verbose shows the whole comparison".into()
+            }
+            PluginError::NoSuchModel { .. } | PluginError::WhichModel(_) => {
+                "choose one with --model NAME".into()
+            }
+            PluginError::Load(failure) if failure.is_config() => {
+                "the config is given with --config JSON or --config @FILE".into()
+            }
+            _ => return None,
+        })
+    }
+}
+
+impl Plugin {
+    /// Looks at the file, loads it and reads its description: steps 1 to 3.
+    pub fn open(path: &Path) -> Result<Self, PluginError> {
+        let looked = look::look(path)?;
+        let root = library::open(path)?;
+        let models = described(&(root.describe())())?;
+        Ok(Plugin { path: path.to_owned(), looked, root, models })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What could be seen without loading it.
+    pub fn looked(&self) -> &Looked {
+        &self.looked
+    }
+
+    /// The models in it; at least one, names not empty and unique.
+    pub fn models(&self) -> &[ModelDescription] {
+        &self.models
+    }
+
+    /// The model of this name, or the only one.
+    pub fn model(&self, name: Option<&str>) -> Result<&ModelDescription, PluginError> {
+        let names = || self.models.iter().map(|model| model.qualified_name.clone()).collect();
+        match (name, self.models.as_slice()) {
+            (None, [only]) => Ok(only),
+            (None, _) => Err(PluginError::WhichModel(names())),
+            (Some(name), models) => {
+                let found = models.iter().find(|model| model.qualified_name == name);
+                found.ok_or_else(|| PluginError::NoSuchModel {
+                    asked: name.to_owned(),
+                    available: names(),
+                })
+            }
+        }
+    }
+
+    /// Makes a model ready: step 4. `config` is a JSON text; `threads` will call it at once.
+    pub fn load(
+        &self,
+        name: Option<&str>,
+        config: &str,
+        threads: usize,
+    ) -> Result<LoadedModel, PluginError> {
+        let description = self.model(name)?.clone();
+        let path = std::path::absolute(&self.path).map_err(OpenError::Path)?;
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        if folder.to_str().is_none() {
+            return Err(PluginError::PathNotUtf8);
+        }
+        let context = model_abi::LoadContext::new(folder, threads);
+        Ok(LoadedModel::load(self.root, description, config, &context)?)
+    }
+}
+
+/// Reads and judges a description.
+fn described(document: &[u8]) -> Result<Vec<ModelDescription>, PluginError> {
+    let description: PluginDescription = serde_json::from_slice(document).map_err(|error| {
+        let found = &document[..document.len().min(40)];
+        PluginError::Description { error, found: String::from_utf8_lossy(found).into_owned() }
+    })?;
+    if let Some(error) = description.error {
+        return Err(PluginError::DescribeFailed(error));
+    }
+    if !description.requires.is_empty() {
+        return Err(PluginError::Requires(description.requires));
+    }
+    if description.models.is_empty() {
+        return Err(PluginError::NoModels);
+    }
+    for (index, model) in description.models.iter().enumerate() {
+        let name = &model.qualified_name;
+        if name.trim().is_empty() {
+            return Err(PluginError::EmptyName(index + 1));
+        }
+        if description.models[..index].iter().any(|other| other.qualified_name == *name) {
+            return Err(PluginError::DuplicateName(name.clone()));
+        }
+        for (which, schema) in [
+            ("input schema", &model.input_schema),
+            ("output schema", &model.output_schema),
+            ("config schema", &model.config_schema),
+        ] {
+            jsonschema::validator_for(schema).map_err(|error| PluginError::Schema {
+                model: name.clone(),
+                which,
+                error: error.to_string(),
+            })?;
+        }
+    }
+    Ok(description.models)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(document: &str, expected: &str) {
+        let error = described(document.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+
+    #[test]
+    fn a_description_is_refused_for_what_is_wrong_with_it() {
+        check("", "expected its description as JSON");
+        check("hello", "(it begins \"hello\")");
+        check(r#"{"error": "panicked: no"}"#, "can't describe itself: panicked: no");
+        check(r#"{"requires": ["columns/9", "x"]}"#, "requires `columns/9`, `x`");
+        check("{}", "found none");
+        check(r#"{"models": [{"qualified_name": ""}]}"#, "model number 1");
+        check(r#"{"models": [{"qualified_name": "a"}, {"qualified_name": "a"}]}"#, "named `a`");
+        check(
+            r#"{"models": [{"qualified_name": "a", "output_schema": {"type": "strnig"}}]}"#,
+            "the output schema of its model `a` is not a JSON Schema",
+        );
+    }
+
+    #[test]
+    fn a_description_of_another_age_is_fine() {
+        let models = described(br#"{"models": [{"qualified_name": "a"}], "later": 1}"#).unwrap();
+        assert_eq!(models[0].version(), "0.0");
+    }
+}

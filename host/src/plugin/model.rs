@@ -1,0 +1,169 @@
+//! The safe face of a loaded model: one call in, answers out, as they came.
+//!
+//! Nothing is believed here: what an answer says is checked in [`runner`](super::runner).
+
+use super::runner::{Answered, Ask, Runner, ask};
+use crate::json::Scanner;
+use model_abi::describe::ModelDescription;
+use model_abi::{LoadContext, LoadReport};
+use model_abi_layout::{Answer, LoadAnswer, Model, PluginRef, RSlice, Request, Span, kind};
+
+/// A model that is ready to predict, in this process.
+pub struct LoadedModel {
+    description: ModelDescription,
+    report: LoadReport,
+    root: PluginRef,
+    handle: *const Model,
+}
+
+// SAFETY: the border demands that a handle may be used from several threads at once (`MLModel` is
+// `Send + Sync`), and `root` points to functions that live as long as the process.
+#[expect(unsafe_code, reason = "a raw handle")]
+unsafe impl Send for LoadedModel {}
+// SAFETY: as above.
+#[expect(unsafe_code, reason = "a raw handle")]
+unsafe impl Sync for LoadedModel {}
+
+/// Why a model could not be made ready, in its own words.
+#[derive(Debug, thiserror::Error)]
+#[error("its model `{model}` can't be loaded{}: {message}", at(path))]
+pub struct LoadFailure {
+    model: String,
+    kind: u32,
+    path: String,
+    message: String,
+}
+
+fn at(path: &str) -> String {
+    if path.is_empty() { String::new() } else { format!(", config key `{path}`") }
+}
+
+impl LoadFailure {
+    /// Whether the config is to blame.
+    pub fn is_config(&self) -> bool {
+        self.kind == kind::CONFIG
+    }
+}
+
+/// A model that can't go on, whatever the record.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// It said so.
+    #[error("it says that it is broken: {0}")]
+    Broken(String),
+    /// Its answer can't be what it should be.
+    #[error("its answer can't be used: {0}")]
+    Lied(String),
+    /// It never answers.
+    #[error("it answered none of the {asked} records it was asked about")]
+    NoProgress {
+        /// How many.
+        asked: usize,
+    },
+}
+
+impl LoadedModel {
+    pub(super) fn load(
+        root: PluginRef,
+        description: ModelDescription,
+        config: &str,
+        context: &LoadContext,
+    ) -> Result<Self, LoadFailure> {
+        let model = description.qualified_name.clone();
+        let context = serde_json::to_vec(context).expect("the folder's name is UTF-8");
+        let mut answer = LoadAnswer::default();
+        let status = (root.load())(
+            RSlice::from_slice(model.as_bytes()),
+            RSlice::from_slice(config.as_bytes()),
+            RSlice::from_slice(&context),
+            &mut answer,
+        );
+        let report = serde_json::from_slice::<LoadReport>(&answer.report);
+        let failed = |kind: u32, report: Option<LoadReport>, otherwise: String| {
+            let report = report.unwrap_or_default();
+            let message = if report.message.is_empty() { otherwise } else { report.message };
+            LoadFailure { model: model.clone(), kind, path: report.path, message }
+        };
+        match (status, report) {
+            (0, _) if answer.handle.is_null() => {
+                Err(failed(kind::LOAD_FAILED, None, "it gave no handle".into()))
+            }
+            (0, Ok(report)) => Ok(LoadedModel { description, report, root, handle: answer.handle }),
+            (0, Err(error)) => {
+                Err(failed(kind::LOAD_FAILED, None, format!("its report is no JSON: {error}")))
+            }
+            (kind, report) => Err(failed(kind, report.ok(), format!("status {kind}"))),
+        }
+    }
+
+    /// Everything it says of itself.
+    pub fn description(&self) -> &ModelDescription {
+        &self.description
+    }
+
+    /// What it reported when it was loaded.
+    pub fn report(&self) -> &LoadReport {
+        &self.report
+    }
+}
+
+/// Why one record got no prediction.
+#[derive(Debug, thiserror::Error)]
+pub enum PredictFailure {
+    /// Something is wrong with the record.
+    #[error("{}{message}", prefix(path))]
+    Record {
+        /// Where in it, or empty.
+        path: String,
+        /// Why.
+        message: String,
+    },
+    /// Something is wrong with the model.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+}
+
+fn prefix(path: &str) -> String {
+    if path.is_empty() { String::new() } else { format!("{path}: ") }
+}
+
+impl LoadedModel {
+    /// The prediction for one record, both as JSON.
+    pub fn predict(&self, record: &str) -> Result<String, PredictFailure> {
+        let records = [Span { start: 0, len: record.len() as u32 }];
+        let bytes = record.as_bytes();
+        let question = Ask { bytes, records: &records, output_bytes_max: u64::MAX };
+        let mut answer = Answer::default();
+        let answers = ask(self, question, &mut answer)?;
+        match answers.iter().next() {
+            Some(Answered::Prediction(prediction)) => {
+                let checked = Scanner::default().scan(prediction);
+                checked.map_err(|fault| ModelError::Lied(fault.to_string()))?;
+                Ok(prediction.to_owned())
+            }
+            Some(Answered::Failed { path, message, .. }) => Err(PredictFailure::Record {
+                path: path.into_owned(),
+                message: message.into_owned(),
+            }),
+            Some(Answered::NotText) => Err(ModelError::Lied("it is not UTF-8".to_owned()).into()),
+            None => Err(ModelError::NoProgress { asked: 1 }.into()),
+        }
+    }
+}
+
+impl Runner for LoadedModel {
+    #[expect(unsafe_code, reason = "the border")]
+    fn call(&self, request: &Request<'_>, answer: &mut Answer) -> u32 {
+        // SAFETY: the handle came from `load` of this very root and is unloaded only in `drop`.
+        unsafe { (self.root.predict_batch())(self.handle, request, answer) }
+    }
+}
+
+impl Drop for LoadedModel {
+    #[expect(unsafe_code, reason = "the border")]
+    fn drop(&mut self) {
+        // SAFETY: the handle came from `load` of this very root; nobody else holds it.
+        // A model that panics while it ends changes nothing that has been written.
+        let _ = unsafe { (self.root.unload())(self.handle) };
+    }
+}

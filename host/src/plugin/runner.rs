@@ -1,0 +1,269 @@
+//! Where a model's code runs, behind one seam, and the checks on what it answers.
+//!
+//! [`Runner`] has one door today, this process; a worker process will be another. Whatever is
+//! behind it may be wrong or lying: [`Answers::check`] believes no length, no offset, no index and
+//! no text, and what it lets through can be used without a second look.
+
+use super::ModelError;
+use model_abi_layout::{Answer, RSlice, RecordError, Request, Span, kind};
+use std::borrow::Cow;
+use std::ops::Range;
+
+/// Something that predicts blocks of records.
+pub trait Runner: Send + Sync {
+    /// The border's `predict_batch`: the status; see [`model_abi_layout::Plugin::predict_batch`].
+    fn call(&self, request: &Request<'_>, answer: &mut Answer) -> u32;
+}
+
+/// What is asked of a model in one call.
+pub struct Ask<'a> {
+    /// The bytes that the records lie in.
+    pub bytes: &'a [u8],
+    /// The records.
+    pub records: &'a [Span],
+    /// The output should not grow longer than this.
+    pub output_bytes_max: u64,
+}
+
+/// Calls the model and checks what it answers. `answer` lends its buffers.
+pub fn ask<'a>(
+    runner: &dyn Runner,
+    ask: Ask<'_>,
+    answer: &'a mut Answer,
+) -> Result<Answers<'a>, ModelError> {
+    let request = Request {
+        bytes: RSlice::from_slice(ask.bytes),
+        records: RSlice::from_slice(ask.records),
+        control: std::ptr::null(), // in this process a slice is short, and nobody reads along
+        flags: 0,
+        output_bytes_max: ask.output_bytes_max,
+        reserved: [0; 9],
+    };
+    match runner.call(&request, answer) {
+        0 => Answers::check(answer, ask.records.len()),
+        status => {
+            let text = String::from_utf8_lossy(&answer.error_text);
+            let text = if text.is_empty() { format!("status {status}") } else { text.into_owned() };
+            Err(ModelError::Broken(text))
+        }
+    }
+}
+
+/// An answer whose lengths, offsets and indices are sound. Its texts may still be anything.
+pub struct Answers<'a> {
+    output: &'a [u8],
+    ends: &'a [u32],
+    errors: &'a [RecordError],
+    error_text: &'a [u8],
+    /// The output as text, where all of it is UTF-8.
+    text: Option<&'a str>,
+}
+
+/// What a model answered to one record.
+#[derive(Debug, PartialEq)]
+pub enum Answered<'a> {
+    /// A text that is UTF-8; whether it is JSON is not known yet.
+    Prediction(&'a str),
+    /// No prediction.
+    Failed {
+        /// See [`model_abi_layout::kind`].
+        kind: u32,
+        /// Where in the record, or empty.
+        path: Cow<'a, str>,
+        /// Why.
+        message: Cow<'a, str>,
+    },
+    /// A prediction that is not UTF-8.
+    NotText,
+}
+
+impl<'a> Answers<'a> {
+    fn check(answer: &'a Answer, asked: usize) -> Result<Self, ModelError> {
+        let lied = |what: String| Err(ModelError::Lied(what));
+        let answered = answer.answered;
+        if answered > asked as u64 {
+            return lied(format!("it answered {answered} records, {asked} were asked"));
+        }
+        let ends = answer.output_ends.as_slice();
+        if ends.len() as u64 != answered {
+            return lied(format!("it gave {} predictions for {answered} records", ends.len()));
+        }
+        let output = answer.output.as_slice();
+        let mut before = 0;
+        for (record, &end) in ends.iter().enumerate() {
+            if end < before || end as usize > output.len() {
+                let len = output.len();
+                return lied(format!(
+                    "the prediction of record {record} ends at {end}, after {before}, of {len} bytes"
+                ));
+            }
+            before = end;
+        }
+        let error_text = answer.error_text.as_slice();
+        let (mut next_record, mut text_start) = (0, 0);
+        for error in &answer.errors {
+            if error.record < next_record || u64::from(error.record) >= answered {
+                return lied(format!("an error is of record {}, out of place", error.record));
+            }
+            let text_len = error.text_end.checked_sub(text_start);
+            if text_len.is_none_or(|len| error.path_len > len)
+                || error.text_end as usize > error_text.len()
+            {
+                return lied(format!("the error of record {} has no text", error.record));
+            }
+            (next_record, text_start) = (error.record + 1, error.text_end);
+        }
+        let text = std::str::from_utf8(output).ok();
+        Ok(Answers { output, ends, errors: answer.errors.as_slice(), error_text, text })
+    }
+
+    /// How many records, from the first, are answered.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// The answers, in order.
+    pub fn iter(&self) -> impl Iterator<Item = Answered<'a>> {
+        let mut errors = self.errors.iter();
+        let mut error = errors.next();
+        let (mut start, mut text_start) = (0, 0);
+        let (output, text, error_text) = (self.output, self.text, self.error_text);
+        self.ends.iter().enumerate().map(move |(record, &end)| {
+            let range = start..end as usize;
+            start = range.end;
+            match error {
+                Some(e) if e.record as usize == record => {
+                    let path_end = text_start + e.path_len as usize;
+                    let (path, message) = (text_start..path_end, path_end..e.text_end as usize);
+                    text_start = message.end;
+                    error = errors.next();
+                    Answered::Failed {
+                        kind: e.kind,
+                        path: String::from_utf8_lossy(&error_text[path]),
+                        message: String::from_utf8_lossy(&error_text[message]),
+                    }
+                }
+                _ => piece(output, text, range).map_or(Answered::NotText, Answered::Prediction),
+            }
+        })
+    }
+}
+
+/// Checks UTF-8 once for the whole output; only where that fails, piece by piece.
+fn piece<'a>(output: &'a [u8], text: Option<&'a str>, range: Range<usize>) -> Option<&'a str> {
+    match text {
+        Some(text) => text.get(range),
+        None => std::str::from_utf8(&output[range]).ok(),
+    }
+}
+
+/// Whether a record's error means that no other record will do better.
+pub fn is_broken(kind: u32) -> bool {
+    kind::BROKEN.contains(&kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model_abi_layout::RVec;
+
+    /// A model that answers whatever it is made of.
+    struct Fake<F>(F);
+
+    impl<F: Fn(&mut Answer) -> u32 + Send + Sync> Runner for Fake<F> {
+        fn call(&self, _: &Request<'_>, answer: &mut Answer) -> u32 {
+            (self.0)(answer)
+        }
+    }
+
+    /// Asks about three records; the answers, or the error, as text.
+    fn told(model: impl Fn(&mut Answer) -> u32 + Send + Sync) -> String {
+        let records = [Span { start: 0, len: 1 }; 3];
+        let mut answer = Answer::default();
+        let question = Ask { bytes: b"x", records: &records, output_bytes_max: 100 };
+        match ask(&Fake(model), question, &mut answer) {
+            Ok(answers) => format!("{:?}", answers.iter().collect::<Vec<_>>()),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    /// A sound answer: a prediction, an error with a path, a prediction.
+    fn sound(answer: &mut Answer) -> u32 {
+        answer.output = RVec::from(b"[1][2]".to_vec());
+        answer.output_ends = RVec::from(vec![3, 3, 6]);
+        answer.error_text = RVec::from(b"a.bwrong".to_vec());
+        let error = RecordError { record: 1, kind: kind::VALUE, path_len: 3, text_end: 8 };
+        answer.errors = RVec::from(vec![error]);
+        answer.answered = 3;
+        0
+    }
+
+    #[track_caller]
+    fn check(lie: impl Fn(&mut Answer) + Send + Sync, expected: &str) {
+        let told = told(|answer| {
+            let status = sound(answer);
+            lie(answer);
+            status
+        });
+        assert!(told.contains(expected), "{told}");
+    }
+
+    #[test]
+    fn a_sound_answer_is_what_it_says() {
+        check(
+            |_| (),
+            r#"[Prediction("[1]"), Failed { kind: 3, path: "a.b", message: "wrong" }, Prediction("[2]")]"#,
+        );
+        check(
+            |answer| {
+                answer.output_ends = RVec::from(vec![3, 6]);
+                answer.errors = RVec::new();
+                answer.answered = 2;
+            },
+            r#"[Prediction("[1]"), Prediction("[2]")]"#,
+        );
+    }
+
+    #[test]
+    fn an_answer_that_lies_about_itself_is_refused_before_it_is_used() {
+        check(|a| a.answered = 4, "it answered 4 records, 3 were asked");
+        check(|a| a.answered = 2, "it gave 3 predictions for 2 records");
+        check(|a| a.output_ends = RVec::from(vec![3, 2, 6]), "ends at 2, after 3");
+        check(|a| a.output_ends = RVec::from(vec![3, 3, 7]), "ends at 7, after 3, of 6 bytes");
+        check(|a| a.errors[0].record = 3, "an error is of record 3");
+        check(|a| a.errors[0].record = u32::MAX, "out of place");
+        check(|a| a.errors[0].text_end = 9, "has no text");
+        check(|a| a.errors[0].path_len = 9, "has no text");
+        check(
+            |a| {
+                let error = a.errors[0];
+                a.errors.push(error);
+            },
+            "an error is of record 1, out of place",
+        );
+    }
+
+    #[test]
+    fn a_prediction_that_is_not_utf8_is_wrong_for_its_record_alone() {
+        check(|a| a.output[0] = 0xff, r#"[NotText, Failed"#);
+        check(|a| a.output[0] = 0xff, r#"Prediction("[2]")]"#);
+        // All of it is UTF-8, but an end cuts a character in two.
+        check(|a| a.output = RVec::from("[1\u{e4}2]".as_bytes().to_vec()), "[NotText, Failed");
+        check(|a| a.error_text[4] = 0xff, "w\u{fffd}ong");
+    }
+
+    #[test]
+    fn a_call_that_fails_as_a_whole_says_why() {
+        let failing = |answer: &mut Answer| {
+            answer.error_text = RVec::from(b"no weights".to_vec());
+            kind::MODEL_BROKEN
+        };
+        assert_eq!(told(failing), "it says that it is broken: no weights");
+        assert_eq!(told(|_| 777), "it says that it is broken: status 777");
+    }
+}

@@ -1,0 +1,179 @@
+//! One record's place, and the record that could not go on.
+//!
+//! Of places: a line counts from 1, a byte and an index from 0. Said here, and nowhere again.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use std::sync::Arc;
+
+/// Where a record begins in its source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordPosition {
+    /// Its line.
+    pub line: u64,
+    /// Offset of its first byte.
+    pub byte: u64,
+}
+
+impl Default for RecordPosition {
+    /// The beginning of a source.
+    fn default() -> Self {
+        RecordPosition { line: 1, byte: 0 }
+    }
+}
+
+/// Why a record could not go on; the names stand in the rejects file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "`name` says it")]
+pub enum RejectKind {
+    LineTooLong,
+    InvalidUtf8,
+    InvalidJson,
+    Schema,
+    Value,
+    Panic,
+    NotFinite,
+    NotWritable,
+    WrongOutput,
+    FieldClash,
+    TryLater,
+    NotAttempted,
+    Record,
+}
+
+impl RejectKind {
+    /// As written in the rejects file; documented in the README.
+    pub fn name(self) -> &'static str {
+        match self {
+            RejectKind::LineTooLong => "line_too_long",
+            RejectKind::InvalidUtf8 => "invalid_utf8",
+            RejectKind::InvalidJson => "invalid_json",
+            RejectKind::Schema => "schema",
+            RejectKind::Value => "value",
+            RejectKind::Panic => "panic",
+            RejectKind::NotFinite => "not_finite",
+            RejectKind::NotWritable => "not_writable",
+            RejectKind::WrongOutput => "wrong_output",
+            RejectKind::FieldClash => "field_clash",
+            RejectKind::TryLater => "try_later",
+            RejectKind::NotAttempted => "not_attempted",
+            RejectKind::Record => "record",
+        }
+    }
+
+    /// From a number of the border; an unknown one means its range.
+    pub fn from_border(kind: u32) -> Self {
+        use model_abi_layout::kind;
+        match kind {
+            kind::NOT_JSON => RejectKind::InvalidJson,
+            kind::SCHEMA => RejectKind::Schema,
+            kind::VALUE => RejectKind::Value,
+            kind::PANIC => RejectKind::Panic,
+            kind::NOT_FINITE => RejectKind::NotFinite,
+            kind::NOT_WRITABLE => RejectKind::NotWritable,
+            kind::NOT_ATTEMPTED => RejectKind::NotAttempted,
+            kind if kind::LATER.contains(&kind) => RejectKind::TryLater,
+            _ => RejectKind::Record,
+        }
+    }
+}
+
+/// A record that could not go on: whole, with its place, its step and the reason.
+#[derive(Clone, Debug)]
+pub struct Reject {
+    /// Name of the source.
+    pub source: Arc<str>,
+    /// Where it begins.
+    pub position: RecordPosition,
+    /// Its index among the records of its batch, rejected ones included.
+    pub index: u32,
+    /// Its length in the source, in bytes.
+    pub length: u64,
+    /// Name of the step that could not go on with it.
+    pub step: Arc<str>,
+    /// Why, for programs.
+    pub kind: RejectKind,
+    /// Why, for people.
+    pub message: String,
+    /// Where in the record; empty where it is not known or is the record as a whole.
+    pub path: String,
+    /// Its bytes. Shorter than `length` where it was too long to be held.
+    pub record: Vec<u8>,
+}
+
+impl Reject {
+    /// Path and message: `petal_length: invalid type: …`.
+    pub fn reason(&self) -> String {
+        match self.path.as_str() {
+            "" => self.message.clone(),
+            path => format!("{path}: {}", self.message),
+        }
+    }
+
+    /// Appends the reject as one line of JSON.
+    pub fn write_line(&self, out: &mut Vec<u8>) {
+        serde_json::to_writer(&mut *out, self).expect("a reject has text keys and no floats");
+        out.push(b'\n');
+    }
+}
+
+impl Serialize for Reject {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("source", &*self.source)?;
+        map.serialize_entry("line", &self.position.line)?;
+        map.serialize_entry("byte", &self.position.byte)?;
+        map.serialize_entry("length", &self.length)?;
+        map.serialize_entry("step", &*self.step)?;
+        map.serialize_entry("kind", self.kind.name())?;
+        map.serialize_entry("message", &self.message)?;
+        if !self.path.is_empty() {
+            map.serialize_entry("path", &self.path)?;
+        }
+        if (self.record.len() as u64) < self.length {
+            map.serialize_entry("truncated", &true)?;
+        }
+        match std::str::from_utf8(&self.record) {
+            Ok(text) => map.serialize_entry("record", text)?,
+            Err(_) => {
+                map.serialize_entry("encoding", "base64")?;
+                map.serialize_entry("record", &STANDARD.encode(&self.record))?;
+            }
+        }
+        map.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(record: &[u8], length: u64, path: &str, expected: &str) {
+        let reject = Reject {
+            source: "in.json".into(),
+            position: RecordPosition { line: 3, byte: 40 },
+            index: 2,
+            length,
+            step: "m".into(),
+            kind: RejectKind::Schema,
+            message: "no".into(),
+            path: path.into(),
+            record: record.to_vec(),
+        };
+        let mut line = Vec::new();
+        reject.write_line(&mut line);
+        let head = r#"{"source":"in.json","line":3,"byte":40,"length":"#;
+        let expected = format!(r#"{head}{length},"step":"m","kind":"schema","message":"no"{expected}"#);
+        assert_eq!(String::from_utf8(line).unwrap(), expected + "}\n");
+    }
+
+    #[test]
+    fn a_reject_is_one_line_that_holds_the_whole_record() {
+        check(r#"{"a":"ü"}"#.as_bytes(), 10, "", r#","record":"{\"a\":\"ü\"}""#);
+        check(b"x", 1, "a[0]", r#","path":"a[0]","record":"x""#);
+        check(b"\xff\x00", 2, "", r#","encoding":"base64","record":"/wA=""#);
+        check(b"xx", 99, "", r#","truncated":true,"record":"xx""#);
+    }
+}

@@ -1,0 +1,281 @@
+//! Output that appears complete or not at all.
+//!
+//! A file is written under another name in the same folder, flushed to disk, renamed, and its
+//! folder flushed. That name is fixed (`.NAME.etl-host-part`) and locked while a run holds it: a
+//! second run on the same output is refused, and what a killed run left behind is taken over by
+//! the next. A device, a FIFO or a socket is written to directly and never renamed over.
+//!
+//! The trap: between opening that file and locking it, another run may have renamed it to its final
+//! name. So after locking we look whether the name still means the file we hold.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// Somewhere to write to, not visible before it is published.
+pub struct Output {
+    file: File,
+    /// Where it will be; `None` for what is visible at once.
+    unpublished: Option<Unpublished>,
+}
+
+struct Unpublished {
+    part: PathBuf,
+    path: PathBuf,
+}
+
+/// Why an output can't be written.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The path names a folder.
+    #[error("it is a folder")]
+    Folder,
+    /// The path has no file name.
+    #[error("it names no file")]
+    NoName,
+    /// Another run holds it.
+    #[error("another run is writing it (it holds {})", .0.display())]
+    Busy(PathBuf),
+    /// There is no such stream.
+    #[error("it is not open")]
+    Stream(#[source] io::Error),
+    /// The system refuses.
+    #[error("{action} {}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+}
+
+impl Output {
+    /// What is written is visible at once: stdout, stderr.
+    pub fn stream(file: File) -> Self {
+        Output { file, unpublished: None }
+    }
+
+    /// A file that becomes visible when it is published; or, where the path names a device, a FIFO
+    /// or a socket, that itself.
+    pub fn create(path: &Path) -> Result<Self, OpenError> {
+        let failed = |action, path: &Path| {
+            let path = path.to_owned();
+            move |source| OpenError::Io { action, path, source }
+        };
+        // Through a link, so that the link stays one.
+        let path = match path.symlink_metadata() {
+            Ok(metadata) if metadata.is_symlink() => {
+                path.canonicalize().map_err(failed("can't follow", path))?
+            }
+            _ => path.to_owned(),
+        };
+        match path.metadata() {
+            Ok(metadata) if metadata.is_dir() => return Err(OpenError::Folder),
+            Ok(metadata) if !metadata.is_file() => {
+                let file = OpenOptions::new().write(true).open(&path);
+                return Ok(Self::stream(file.map_err(failed("can't open", &path))?));
+            }
+            _ => {}
+        }
+        let part = part_path(&path)?;
+        loop {
+            // Not truncated: it may be another run's, until we hold its lock.
+            let mut options = OpenOptions::new();
+            let file = options.write(true).create(true).truncate(false).open(&part);
+            let file = file.map_err(failed("can't create", &part))?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Err(OpenError::Busy(part)),
+                Err(TryLockError::Error(error)) if cannot_lock(&error) => {}
+                Err(TryLockError::Error(error)) => return Err(failed("can't lock", &part)(error)),
+            }
+            if is_still(&file, &part) {
+                file.set_len(0).map_err(failed("can't empty", &part))?;
+                return Ok(Output { file, unpublished: Some(Unpublished { part, path }) });
+            }
+        }
+    }
+
+    /// Whether what is written is visible at once.
+    pub fn is_stream(&self) -> bool {
+        self.unpublished.is_none()
+    }
+
+    /// Where it will be, for messages.
+    pub fn path(&self) -> PathBuf {
+        self.unpublished.as_ref().map_or_else(|| "the output stream".into(), |u| u.path.clone())
+    }
+
+    /// Writes all of it, or says why not.
+    pub fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)
+    }
+
+    /// Flushes it to disk, where it is on one.
+    fn sync(&self) -> io::Result<()> {
+        if self.unpublished.is_some() { self.file.sync_all() } else { Ok(()) }
+    }
+
+    /// Gives it its final name.
+    fn rename(&mut self) -> io::Result<Option<PathBuf>> {
+        let Some(Unpublished { part, path }) = &self.unpublished else { return Ok(None) };
+        std::fs::rename(part, path)?;
+        let path = path.clone();
+        self.unpublished = None; // nothing left to remove
+        Ok(Some(path))
+    }
+}
+
+impl Drop for Output {
+    /// What was not published leaves nothing behind.
+    fn drop(&mut self) {
+        if let Some(Unpublished { part, .. }) = &self.unpublished {
+            // Before the lock goes with the file. Should it fail, the next run takes it over.
+            let _ = std::fs::remove_file(part);
+        }
+    }
+}
+
+/// Publishes outputs together: all flushed before the first is renamed, in the order given, the
+/// most important last. Then removes `stale`, which an earlier run left. The error names the file.
+pub fn publish(outputs: Vec<Output>, stale: Option<&Path>) -> Result<(), (PathBuf, io::Error)> {
+    let mut outputs = outputs;
+    for output in &outputs {
+        output.sync().map_err(|error| (output.path(), error))?;
+    }
+    let mut folders = Vec::new();
+    for output in &mut outputs {
+        let renamed = output.rename().map_err(|error| (output.path(), error))?;
+        folders.extend(renamed.as_deref().map(folder_of));
+    }
+    if let Some(stale) = stale {
+        match std::fs::remove_file(stale) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err((stale.to_owned(), error));
+            }
+            _ => {}
+        }
+    }
+    folders.dedup();
+    for folder in folders {
+        File::open(&folder).and_then(|f| f.sync_all()).map_err(|error| (folder.clone(), error))?;
+    }
+    Ok(())
+}
+
+fn folder_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(folder) if folder != Path::new("") => folder.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+fn part_path(path: &Path) -> Result<PathBuf, OpenError> {
+    let name = path.file_name().ok_or(OpenError::NoName)?;
+    let mut part = std::ffi::OsString::from(".");
+    part.push(name);
+    part.push(".etl-host-part");
+    Ok(path.with_file_name(part))
+}
+
+/// Some network file systems have no locks; there the name alone has to do.
+fn cannot_lock(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::Unsupported
+        || error.raw_os_error() == Some(rustix::io::Errno::NOLCK.raw_os_error())
+}
+
+fn is_still(file: &File, path: &Path) -> bool {
+    let (Ok(held), Ok(named)) = (file.metadata(), path.metadata()) else { return false };
+    (held.dev(), held.ino()) == (named.dev(), named.ino())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    fn written(path: &Path, text: &str) -> Output {
+        let mut output = Output::create(path).unwrap();
+        output.write_all(text.as_bytes()).unwrap();
+        output
+    }
+
+    #[test]
+    fn an_output_is_there_whole_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.json");
+        fs::write(&path, "old").unwrap();
+        let output = written(&path, "new");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+        drop(output);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+        assert_eq!(names(folder.path()), ["out.json"]);
+        publish(vec![written(&path, "newer")], None).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "newer");
+        assert_eq!(names(folder.path()), ["out.json"]);
+    }
+
+    #[test]
+    fn a_second_run_on_the_same_output_is_refused_until_the_first_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.json");
+        let first = written(&path, "first");
+        assert!(matches!(Output::create(&path), Err(OpenError::Busy(_))));
+        publish(vec![first], None).unwrap();
+        publish(vec![written(&path, "second")], None).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "second");
+    }
+
+    #[test]
+    fn what_a_killed_run_left_is_taken_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.json");
+        fs::write(folder.path().join(".out.json.etl-host-part"), "half of a long output").unwrap();
+        publish(vec![written(&path, "whole")], None).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "whole");
+        assert_eq!(names(folder.path()), ["out.json"]);
+    }
+
+    #[test]
+    fn a_published_file_has_the_permissions_of_any_new_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("out.json"), folder.path().join("other"));
+        publish(vec![written(&path, "x")], None).unwrap();
+        fs::write(&other, "x").unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode(&path), mode(&other));
+    }
+
+    #[test]
+    fn a_link_stays_a_link_and_a_device_stays_a_device() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, link) = (folder.path().join("out.json"), folder.path().join("link"));
+        fs::write(&path, "old").unwrap();
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        publish(vec![written(&link, "new")], None).unwrap();
+        assert!(link.symlink_metadata().unwrap().is_symlink());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+        assert!(written(Path::new("/dev/null"), "gone").is_stream());
+    }
+
+    #[test]
+    fn an_output_that_cannot_be_is_refused_for_its_reason() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(matches!(Output::create(folder.path()), Err(OpenError::Folder)));
+        assert!(matches!(Output::create(Path::new("..")), Err(OpenError::Folder)));
+        let missing = Output::create(&folder.path().join("no/out")).err().unwrap();
+        assert!(missing.to_string().starts_with("can't create "), "{missing}");
+    }
+}

@@ -1,0 +1,62 @@
+//! Cuts bytes into lines. Knows nothing of JSON and does no I/O: a line is bytes up to `\n`.
+//!
+//! Works on a buffer that grows behind: what has been looked at is never looked at again, however
+//! small the pieces that arrive. If you add a terminator, also extend the test that splits an
+//! input at every byte.
+
+use memchr::memchr;
+use model_abi_layout::Span;
+
+/// How far a buffer has been cut into lines.
+#[derive(Default)]
+pub(super) struct Lines {
+    /// Where the line begins that has not ended yet.
+    pub(super) start: usize,
+    /// How many lines ended before it.
+    pub(super) count: u64,
+    /// Up to where that line holds no line feed.
+    scanned: usize,
+}
+
+/// What stopped the cutting.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// The bytes ended; the last line may go on.
+    AllSeen,
+    /// The line that begins at `start` is longer than a line may be, ended or not.
+    TooLong,
+}
+
+impl Lines {
+    /// Cuts what has come since the last call. Lines that are not blank become spans, without
+    /// their line end.
+    pub(super) fn cut(&mut self, bytes: &[u8], line_bytes_max: usize, spans: &mut Vec<Span>) -> Cut {
+        while let Some(found) = memchr(b'\n', &bytes[self.scanned..]) {
+            let end = self.scanned + found;
+            if end - self.start > line_bytes_max {
+                return Cut::TooLong;
+            }
+            push_unless_blank(bytes, self.start, end, spans);
+            self.start = end + 1;
+            self.scanned = self.start;
+            self.count += 1;
+        }
+        self.scanned = bytes.len();
+        if bytes.len() - self.start > line_bytes_max { Cut::TooLong } else { Cut::AllSeen }
+    }
+
+    /// The bytes end for good: the last line needs no line feed.
+    pub(super) fn finish(&mut self, bytes: &[u8], spans: &mut Vec<Span>) {
+        push_unless_blank(bytes, self.start, bytes.len(), spans);
+        self.start = bytes.len();
+    }
+}
+
+fn push_unless_blank(bytes: &[u8], start: usize, end: usize, spans: &mut Vec<Span>) {
+    let line = &bytes[start..end];
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    // Nearly every line begins with a brace: one look settles it.
+    if line.iter().any(|byte| !byte.is_ascii_whitespace()) {
+        spans.push(Span { start: start as u32, len: line.len() as u32 });
+    }
+}

@@ -1,0 +1,166 @@
+//! What a run did: for people as lines, for programs as JSON.
+
+use crate::pipeline::Outcome;
+use crate::pipeline::counts::{Counts, Node};
+use crate::sink::publish::{Output, publish};
+use serde::Serialize;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The summary of a run, as `--summary` writes it.
+#[derive(Debug, Serialize)]
+pub struct Summary<'a> {
+    /// Version of this host.
+    pub host_version: &'static str,
+    /// Version of the border it speaks.
+    pub abi_version: &'static str,
+    /// The plugin.
+    pub plugin: PluginSummary,
+    /// The model.
+    pub model: ModelSummary,
+    /// What was read.
+    pub input: String,
+    /// Where predictions were written.
+    pub output: String,
+    /// Where rejects were written, if there were any.
+    pub rejects: Option<String>,
+    /// What became of the records. `read` is the sum of the others.
+    pub counts: Counts,
+    /// The same for each node, in the order of the data.
+    pub nodes: &'a [Node],
+    /// Whether the output is in its place.
+    pub published: bool,
+    /// When the run began, in UTC (RFC 3339).
+    pub started: String,
+    /// How long it took.
+    pub seconds: f64,
+    /// The exit code.
+    pub exit_code: u8,
+    /// Why it did not end well, if it did not.
+    pub error: Option<String>,
+}
+
+impl Summary<'_> {
+    /// Writes it, to be there whole. The error names the file.
+    pub fn publish(&self, mut file: Output) -> Result<(), (PathBuf, io::Error)> {
+        let mut text = serde_json::to_string_pretty(self).expect("its keys are texts");
+        text.push('\n');
+        file.write_all(text.as_bytes()).map_err(|error| (file.path(), error))?;
+        publish(vec![file], None)
+    }
+}
+
+/// The plugin of a run.
+#[derive(Debug, Serialize)]
+pub struct PluginSummary {
+    /// The file, as it was given.
+    pub path: String,
+    /// SHA-256 of the file, in hexadecimal.
+    pub sha256: String,
+}
+
+/// The model of a run.
+#[derive(Debug, Serialize)]
+pub struct ModelSummary {
+    /// Its qualified name.
+    pub name: String,
+    /// Its version: `0.1`.
+    pub version: String,
+    /// Identifies weights that are not in the plugin's file, if there are any.
+    pub fingerprint: Option<String>,
+}
+
+/// SHA-256 of a file, in hexadecimal.
+pub fn sha256(path: &Path) -> io::Result<String> {
+    use sha2::{Digest, Sha256};
+    let mut hasher = Sha256::new();
+    io::copy(&mut File::open(path)?, &mut HashWriter(&mut hasher))?;
+    Ok(hasher.finalize().iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    }))
+}
+
+struct HashWriter<'a>(&'a mut sha2::Sha256);
+
+impl io::Write for HashWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        sha2::Digest::update(self.0, bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The lines at the end of a run: one a node, counters that are zero left out, then the totals.
+pub fn lines(outcome: &Outcome, rejects: &str, took: Duration) -> String {
+    let mut text = String::new();
+    let state = if outcome.error.is_some() || outcome.pipe_closed { "stopped" } else { "done" };
+    for Node { name, taken, given, rejected } in &outcome.nodes {
+        let _ = write!(text, " - {name}");
+        for (counter, count) in [("in", taken), ("out", given), ("err", rejected)] {
+            if *count > 0 {
+                let _ = write!(text, " {counter}={count}");
+            }
+        }
+        let _ = writeln!(text, " [{state}]");
+    }
+    let Counts { read, written, filtered, blocked, rejected, abandoned } = outcome.counts;
+    let _ = write!(text, "{read} record{}: {written} written", if read == 1 { "" } else { "s" });
+    for (count, fate) in [(filtered, "filtered"), (blocked, "blocked")] {
+        if count > 0 {
+            let _ = write!(text, ", {count} {fate}");
+        }
+    }
+    if rejected > 0 {
+        let _ = write!(text, ", {rejected} rejected (see {rejects})");
+    }
+    if abandoned > 0 {
+        let _ = write!(text, ", {abandoned} abandoned");
+    }
+    let seconds = took.as_secs_f64();
+    let rate = read as f64 / seconds.max(1e-6);
+    let _ = writeln!(text, ", in {seconds:.3} s ({rate:.0} records/s)");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_digest_is_the_one_everybody_computes() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "abc").unwrap();
+        let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"; // FIPS 180-4
+        assert_eq!(sha256(file.path()).unwrap(), expected);
+    }
+
+    #[test]
+    fn counters_that_are_zero_are_left_out() {
+        let node = |name: &str, taken, given, rejected| Node {
+            name: name.to_owned(),
+            taken,
+            given,
+            rejected,
+        };
+        let outcome = Outcome {
+            counts: Counts { read: 15, written: 14, rejected: 1, ..Counts::default() },
+            nodes: vec![node("LdjsonReader", 0, 15, 0), node("iris_model", 15, 14, 1)],
+            published: true,
+            pipe_closed: false,
+            error: None,
+        };
+        assert_eq!(
+            lines(&outcome, "out.rejects.ldjson", Duration::from_millis(10)),
+            " - LdjsonReader out=15 [done]\n - iris_model in=15 out=14 err=1 [done]\n\
+             15 records: 14 written, 1 rejected (see out.rejects.ldjson), in 0.010 s \
+             (1500 records/s)\n"
+        );
+    }
+}
