@@ -100,11 +100,10 @@ impl PluginError {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            PluginError::Refused(Refusal::NoStamp) => {
-                "a plugin is a cdylib that calls `export_models!` of the crate model-abi".into()
-            }
+            PluginError::Refused(refusal) => refusal.hint()?.to_owned(),
             PluginError::Open(error) if error.report().is_some() => {
-                "build the plugin against model-abi 1.x; --verbose shows the whole comparison".into()
+                "build the plugin against model-abi 1.x; --verbose shows the whole comparison"
+                    .into()
             }
             PluginError::NoSuchModel { .. } | PluginError::WhichModel(_) => {
                 "choose one with --model NAME".into()

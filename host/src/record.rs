@@ -72,7 +72,7 @@ impl RejectKind {
             kind::PANIC => RejectKind::Panic,
             kind::NOT_FINITE => RejectKind::NotFinite,
             kind::NOT_WRITABLE => RejectKind::NotWritable,
-            kind::NOT_ATTEMPTED => RejectKind::NotAttempted,
+            kind if kind::UNTRIED.contains(&kind) => RejectKind::NotAttempted,
             kind if kind::LATER.contains(&kind) => RejectKind::TryLater,
             _ => RejectKind::Record,
         }
@@ -165,7 +165,8 @@ mod tests {
         let mut line = Vec::new();
         reject.write_line(&mut line);
         let head = r#"{"source":"in.json","line":3,"byte":40,"length":"#;
-        let expected = format!(r#"{head}{length},"step":"m","kind":"schema","message":"no"{expected}"#);
+        let expected =
+            format!(r#"{head}{length},"step":"m","kind":"schema","message":"no"{expected}"#);
         assert_eq!(String::from_utf8(line).unwrap(), expected + "}\n");
     }
 

@@ -107,7 +107,7 @@ impl<M: MLModel> Entry for Exported<M> {
         config: &[u8],
         context: &[u8],
     ) -> Result<(Box<dyn Loaded>, LoadReport), Failure> {
-        let config = parse::json::<M::Config>(config)
+        let config = parse::record::<M::Config>(config)
             .map_err(|failure| Failure { kind: kind::CONFIG, ..failure })?;
         let context =
             parse::json::<LoadContext>(context).map_err(|Failure { path, message, .. }| {
@@ -158,7 +158,7 @@ pub fn load(
             return 0;
         }
         Ok(Err(failure)) => failure,
-        Err(message) => Failure::new(kind::PANIC, message),
+        Err(message) => Failure::new(kind::LOAD_FAILED, message),
     };
     answer.handle = std::ptr::null();
     let Failure { kind, path, message } = failure;
@@ -208,7 +208,7 @@ pub unsafe extern "C" fn unload(model: *const Model) -> u32 {
         // that nobody uses it any more.
         drop(unsafe { Box::from_raw(model.cast_mut().cast::<Box<dyn Loaded>>()) });
     });
-    if dropped.is_ok() { 0 } else { kind::PANIC }
+    if dropped.is_ok() { 0 } else { kind::CALL_PANICKED }
 }
 
 /// Behind `Plugin::extension`: none is offered yet.

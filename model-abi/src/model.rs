@@ -79,7 +79,8 @@ pub trait MLModel: Send + Sync + Sized + 'static {
 pub struct ModelInfo {
     /// For people: `Iris Model`.
     pub display_name: &'static str,
-    /// For machines, and fit for a URL: letters, digits, `_`, `-` and `.`. Unique in its plugin.
+    /// For machines, and fit for a URL: letters, digits, `_`, `-` and `.`, of which the first is
+    /// neither `-` nor `.`. Unique in its plugin.
     pub qualified_name: &'static str,
     /// A sentence on what it predicts.
     pub description: &'static str,

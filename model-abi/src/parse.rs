@@ -22,7 +22,8 @@ impl Failure {
     }
 }
 
-/// Parses a record. It must be an object: serde's derive would take an array for a struct.
+/// Parses a record or a config. It must be an object: serde's derive would take an array for a
+/// struct.
 pub(crate) fn record<T: DeserializeOwned>(text: &[u8]) -> Result<T, Failure> {
     let found = match text.trim_ascii_start().first() {
         Some(b'{') => return json(text),

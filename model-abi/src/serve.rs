@@ -112,11 +112,10 @@ impl<M: MLModel> Served<M> {
                         output::write(&answer?, &mut draft.output)
                     }),
                 };
-                let one_by_one = answers.is_none();
-                if !settle(done, draft)
-                    || call.is_full(draft)
-                    || (one_by_one && call.is_cancelled())
-                {
+                // What a batch form has answered is written to its end, whatever the bounds: it
+                // would have to be computed again.
+                let may_stop = answers.is_none();
+                if !settle(done, draft) || (may_stop && !call.goes_on(draft)) {
                     return Ok(());
                 }
             }
@@ -219,7 +218,7 @@ impl<'a> Call<'a> {
         match call.records.iter().position(outside) {
             None => Ok(call),
             Some(record) => Err(Failure::new(
-                kind::CALL_PANICKED,
+                kind::WRONG_REQUEST,
                 format!("the host's request is wrong: record {record} lies outside of its bytes"),
             )),
         }

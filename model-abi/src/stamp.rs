@@ -195,6 +195,10 @@ pub const fn check_names(models: &[ModelInfo]) {
             );
             at += 1;
         }
+        assert!(
+            name[0].is_ascii_alphanumeric() || name[0] == b'_',
+            "a model's qualified_name must begin with a letter, a digit or `_`"
+        );
         let mut j = 0;
         while j < i {
             assert!(
@@ -261,6 +265,9 @@ mod tests {
         check_refused(&["a b"], letters);
         check_refused(&["a", "a/b"], letters);
         check_refused(&["ä"], letters);
+        let first = ": a model's qualified_name must begin with a letter, a digit or `_`";
+        check_refused(&[".."], first);
+        check_refused(&["_", "-a"], first);
         let same = ": two models of this plugin have the same qualified_name";
         check_refused(&["a", "b", "a"], same);
     }

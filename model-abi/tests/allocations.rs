@@ -38,7 +38,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
-/// How many times to call it by hand.
+/// What the model halves.
 #[derive(Deserialize, JsonSchema)]
 struct Number {
     n: f64,

@@ -1,7 +1,7 @@
 //! Why a record, or a whole call, got no prediction: integers in ranges.
 //!
 //! A host treats a kind that it does not know as its range says, so a new kind never breaks an old
-//! host. Never renumber.
+//! host; one outside of all ranges means that this record is wrong. Never renumber.
 
 use std::ops::RangeInclusive;
 
@@ -34,11 +34,15 @@ pub const NO_SUCH_MODEL: u32 = 103;
 pub const CONFIG: u32 = 104;
 /// `load`: the model could not be made ready.
 pub const LOAD_FAILED: u32 = 105;
+/// The host's request makes no sense: a record lies outside of its bytes.
+pub const WRONG_REQUEST: u32 = 106;
 
 /// 200–299: the same record may succeed later.
 pub const LATER: RangeInclusive<u32> = 200..=299;
 /// The model says: try again later.
 pub const TRY_LATER: u32 = 200;
 
-/// The record was not attempted.
+/// 300–399: the record was not attempted.
+pub const UNTRIED: RangeInclusive<u32> = 300..=399;
+/// No reason is given.
 pub const NOT_ATTEMPTED: u32 = 300;

@@ -171,7 +171,9 @@ pub struct Request<'a> {
     pub control: *const Control,
     /// [`FLAG_TRACE`]; unknown flags are ignored.
     pub flags: u64,
-    /// Once the output is this long in bytes, the plugin should stop and return what it has.
+    /// Once the texts of the answer (predictions, notes and errors together) are this long in
+    /// bytes, the plugin should stop and return what it has. It may go on to the end of what it
+    /// works on as one, and answers one record at least.
     pub output_bytes_max: u64,
     /// Zero.
     pub reserved: [u64; 9],
@@ -186,8 +188,8 @@ pub const FLAG_TRACE: u64 = 1;
 pub struct Control {
     /// The host sets it to 1: stop soon, and return what there is.
     pub cancel: AtomicU64,
-    /// The plugin sets it to the index of the record that is being worked on, or to
-    /// [`PROGRESS_NOT_TOLD`].
+    /// The plugin sets it to the index, in this call's [`Request::records`], of the record that is
+    /// being worked on, or to [`PROGRESS_NOT_TOLD`].
     pub progress: AtomicU64,
     /// Zero.
     pub reserved: [AtomicU64; 6],
@@ -228,7 +230,8 @@ pub struct Answer {
     pub notes: RVec<u8>,
     /// With [`FLAG_TRACE`]: for each answered record, where its notes end in `notes`. Else empty.
     pub note_ends: RVec<u32>,
-    /// How many records, from the first, are answered. Fewer than asked means: call again.
+    /// How many records, from the first, are answered. Fewer than asked means: call again with the
+    /// rest. 0 only where the call was cancelled (or asked about none).
     pub answered: u64,
     /// Zero.
     pub reserved: [u64; 7],

@@ -182,6 +182,7 @@ fn no_kind_is_ever_renumbered() {
         ("NO_SUCH_MODEL", kind::NO_SUCH_MODEL),
         ("CONFIG", kind::CONFIG),
         ("LOAD_FAILED", kind::LOAD_FAILED),
+        ("WRONG_REQUEST", kind::WRONG_REQUEST),
         ("TRY_LATER", kind::TRY_LATER),
         ("NOT_ATTEMPTED", kind::NOT_ATTEMPTED),
     ];
@@ -200,11 +201,13 @@ fn no_kind_is_ever_renumbered() {
         103 NO_SUCH_MODEL
         104 CONFIG
         105 LOAD_FAILED
+        106 WRONG_REQUEST
         200 TRY_LATER
         300 NOT_ATTEMPTED
         ",
     );
-    assert_eq!((kind::RECORD, kind::BROKEN, kind::LATER), (1..=99, 100..=199, 200..=299));
+    assert_eq!((kind::RECORD, kind::BROKEN), (1..=99, 100..=199));
+    assert_eq!((kind::LATER, kind::UNTRIED), (200..=299, 300..=399));
 }
 
 #[test]
