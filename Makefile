@@ -1,0 +1,24 @@
+# Everything is a target here; `.ci/run` calls the same ones.
+CARGO ?= cargo
+
+.PHONY: help run build test check bench
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: build ## Build, and score data/input.json with the iris model
+	target/release/etl-host --plugin target/release/libiris_model.so --input data/input.json
+
+build: ## Build the host and the plugins (release)
+	$(CARGO) build --release --locked --workspace
+
+test: build ## Run all tests, with the real binary and real plugins
+	$(CARGO) test --locked --workspace
+
+check: ## Check formatting, lints and docs; warnings are errors
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items
+
+bench: build ## Measure against a hand-written program; writes the table in README.md (needs Python 3.10)
+	python3 benches/bench.py --write README.md
