@@ -403,8 +403,15 @@ mod tests {
         text.buffer().push(b'x');
         text.complete(0);
         batch.rewrite(text, &mut vec![rejection(1)]);
-        batch.refill(|block| Ok::<(), ()>(block.bytes.push(b'{'))).unwrap();
-        assert_eq!((batch.read(), batch.len(), batch.rejected(), lines(&batch)), (0, 0, 0, "".into()));
+        let brace = |block: &mut Block| {
+            block.bytes.push(b'{');
+            Ok::<(), ()>(())
+        };
+        batch.refill(brace).unwrap();
+        assert_eq!(
+            (batch.read(), batch.len(), batch.rejected(), lines(&batch)),
+            (0, 0, 0, "".into())
+        );
         assert_eq!(batch.bytes(), b"{");
     }
 }

@@ -25,8 +25,9 @@ pub fn main(args: impl Iterator<Item = OsString>) -> u8 {
         Ok(code) => code,
         Err(error) => {
             say(&error.report());
-            if args.verbose 
-                && let Some(report) = score::long_report(&error) {
+            if args.verbose
+                && let Some(report) = score::long_report(&error)
+            {
                 say(report);
             }
             error.exit_code()

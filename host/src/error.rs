@@ -131,12 +131,12 @@ impl Error {
             Error::Output { source: OpenError::Busy(_), .. } => {
                 Some("wait for the other run to end, or give this one another output".to_owned())
             }
-            Error::Output { source: OpenError::Io { .. }, .. } => {
-                Some("the folder must be there, and this user must be allowed to write in it".into())
-            }
-            Error::Run(RunError::Step { source: StepError::Model(_), .. }) => {
-                Some("this is the model's fault: send this message to the team that ships it".into())
-            }
+            Error::Output { source: OpenError::Io { .. }, .. } => Some(
+                "the folder must be there, and this user must be allowed to write in it".into(),
+            ),
+            Error::Run(RunError::Step { source: StepError::Model(_), .. }) => Some(
+                "this is the model's fault: send this message to the team that ships it".into(),
+            ),
             Error::Run(RunError::Limit(_)) => {
                 Some("run without the limit to see every reject in the rejects file".to_owned())
             }
@@ -163,7 +163,8 @@ impl Error {
         {
             let (line, byte) = (reject.position.line, reject.position.byte);
             let source = &reject.source;
-            let _ = writeln!(text, "  cause: {source}: line {line}, byte {byte}: {}", reject.reason());
+            let _ =
+                writeln!(text, "  cause: {source}: line {line}, byte {byte}: {}", reject.reason());
         }
         if let Some(hint) = self.hint() {
             let _ = writeln!(text, "  hint: {hint}");

@@ -17,17 +17,17 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-pub mod record;
 pub mod batch;
+pub mod cli;
+pub mod error;
 mod json;
-pub mod storage;
+pub mod pipeline;
+pub mod plugin;
+pub mod record;
+pub mod sink;
 pub mod source;
 pub mod step;
-pub mod plugin;
-pub mod sink;
-pub mod pipeline;
+pub mod storage;
 pub mod summary;
-pub mod error;
-pub mod cli;
 
 pub use error::Error;

@@ -5,6 +5,8 @@ pub mod model;
 
 use crate::batch::Batch;
 use crate::plugin::ModelError;
+use crate::record::RejectKind;
+use std::fmt::Display;
 use std::sync::Arc;
 
 /// Something done to every record. Each worker has its own instance, so that a step can keep
@@ -18,6 +20,25 @@ pub trait Step: Send {
 
     /// Does its work on the batch, in place. An error ends the run.
     fn apply(&mut self, batch: &mut Batch) -> Result<(), StepError>;
+}
+
+/// Why a step can't go on with one record.
+#[derive(Debug, PartialEq)]
+struct Why {
+    kind: RejectKind,
+    /// Where in the record, or empty.
+    path: String,
+    message: String,
+}
+
+impl Why {
+    fn new(kind: RejectKind, message: impl Into<String>) -> Self {
+        Why { kind, path: String::new(), message: message.into() }
+    }
+
+    fn wrong_output(fault: impl Display) -> Self {
+        Why::new(RejectKind::WrongOutput, format!("the model's prediction is wrong: {fault}"))
+    }
 }
 
 /// A step that can't go on with any record.

@@ -169,8 +169,9 @@ fn input(args: &ScoreArgs) -> Result<Box<dyn Input>, Error> {
     match (&args.input, &args.record) {
         // A line feed in a JSON text is white space, and a record stands on one line.
         (_, Some(record)) => Ok(Box::new(Memory::new(record.replace(['\n', '\r'], " ")))),
-        (Some(path), None) => storage::open(path)
-            .map_err(|source| Error::Input { path: path.clone(), source }),
+        (Some(path), None) => {
+            storage::open(path).map_err(|source| Error::Input { path: path.clone(), source })
+        }
         (None, None) => unreachable!("one of the two is required"),
     }
 }
@@ -196,7 +197,10 @@ fn stderr() -> Result<File, Error> {
     stream("stderr", rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stderr(), 3))
 }
 
-fn stream(name: &'static str, taken: rustix::io::Result<std::os::fd::OwnedFd>) -> Result<File, Error> {
+fn stream(
+    name: &'static str,
+    taken: rustix::io::Result<std::os::fd::OwnedFd>,
+) -> Result<File, Error> {
     taken.map(File::from).map_err(|error| {
         let source = publish::OpenError::Stream(error.into());
         Error::Output { what: "the stream", path: name.into(), source }

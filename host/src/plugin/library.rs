@@ -68,9 +68,9 @@ pub(super) fn open(path: &Path) -> Result<PluginRef, OpenError> {
     if header.layout().is_none() {
         return Err(OpenError::LayoutUnchecked);
     }
-    header.init_root_module::<PluginRef>().map_err(|error: LibraryError| OpenError::Layout {
-        report: error.to_string(),
-    })
+    header
+        .init_root_module::<PluginRef>()
+        .map_err(|error: LibraryError| OpenError::Layout { report: error.to_string() })
 }
 
 #[expect(unsafe_code, clippy::disallowed_methods, reason = "the one dlopen")]

@@ -4,9 +4,13 @@
 //! keys and the spelling of numbers survive. So a record that goes on is checked as a whole first;
 //! the model may have ignored most of it.
 
+use super::Why;
 use crate::json::{Fault, Scanner, Shape};
 use crate::record::RejectKind;
 use serde_json::Value;
+
+/// What stands around a record and its prediction at most: braces, names, a line feed.
+pub(super) const EXTRA_BYTES: usize = 64;
 
 /// How a prediction is written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,22 +35,6 @@ pub enum EmitError {
     /// There are no fields to put beside others.
     #[error("the model's predictions are not objects, so there are no fields to join")]
     NotAnObject,
-}
-
-/// Why one record can't be written.
-#[derive(Debug, PartialEq)]
-pub(super) struct CannotEmit {
-    pub(super) kind: RejectKind,
-    pub(super) path: String,
-    pub(super) message: String,
-}
-
-fn cannot(kind: RejectKind, message: impl Into<String>) -> CannotEmit {
-    CannotEmit { kind, path: String::new(), message: message.into() }
-}
-
-fn wrong_output(fault: impl std::fmt::Display) -> CannotEmit {
-    cannot(RejectKind::WrongOutput, format!("the model's prediction is wrong: {fault}"))
 }
 
 impl Emit {
@@ -95,15 +83,18 @@ impl Emitter {
         record: &[u8],
         prediction: &str,
         out: &mut Vec<u8>,
-    ) -> Result<(), CannotEmit> {
-        let shape = self.prediction.scan(prediction).map_err(wrong_output)?;
+    ) -> Result<(), Why> {
+        let shape = self.prediction.scan(prediction).map_err(Why::wrong_output)?;
         if self.emit == Emit::Prediction {
             out.extend_from_slice(prediction.trim_ascii().as_bytes());
             return Ok(());
         }
         let record = std::str::from_utf8(record)
-            .map_err(|error| cannot(RejectKind::InvalidUtf8, error.to_string()))?;
+            .map_err(|error| Why::new(RejectKind::InvalidUtf8, error.to_string()))?;
         self.record.scan(record).map_err(invalid)?;
+        // At once: a buffer that doubled for the last few bytes of a long record would be twice
+        // as large as it need be.
+        out.reserve(record.len() + prediction.len() + EXTRA_BYTES);
         match &self.emit {
             Emit::Prediction => unreachable!("has been written"),
             Emit::Nest => {
@@ -140,14 +131,14 @@ impl Emitter {
         record: &str,
         prediction: &str,
         goes_on: impl Fn(&str) -> bool,
-    ) -> Result<(), CannotEmit> {
+    ) -> Result<(), Why> {
         if shape != Shape::Object {
-            return Err(wrong_output("it is not an object, so its fields can't join others"));
+            return Err(Why::wrong_output("it is not an object, so its fields can't join others"));
         }
         for theirs in self.prediction.members() {
             let name = theirs.name(prediction);
             if goes_on(&name) && self.record.members().iter().any(|m| m.is_named(&name, record)) {
-                return Err(CannotEmit {
+                return Err(Why {
                     kind: RejectKind::FieldClash,
                     path: name.to_string(),
                     message: "the field is in the record and in the prediction".to_owned(),
@@ -158,8 +149,8 @@ impl Emitter {
     }
 }
 
-fn invalid(fault: Fault) -> CannotEmit {
-    cannot(RejectKind::InvalidJson, format!("can't go on into the output: {fault}"))
+fn invalid(fault: Fault) -> Why {
+    Why::new(RejectKind::InvalidJson, format!("can't go on into the output: {fault}"))
 }
 
 /// One object of the members in all of `parts`.
@@ -186,9 +177,12 @@ mod tests {
         let mut out = Vec::new();
         let text = match Emitter::new(emit).write(record.as_bytes(), prediction, &mut out) {
             Ok(()) => String::from_utf8(out).unwrap(),
-            Err(cannot) => format!("{} {} {}", cannot.kind.name(), cannot.path, cannot.message),
+            Err(why) => format!("{} {} {}", why.kind.name(), why.path, why.message),
         };
-        assert!(text == expected || (!expected.starts_with('{') && text.contains(expected)), "{text}");
+        assert!(
+            text == expected || (!expected.starts_with('{') && text.contains(expected)),
+            "{text}"
+        );
     }
 
     fn keep(fields: &[&str]) -> Emit {

@@ -3,13 +3,13 @@
 //! A batch is asked for in slices of about [`SLICE`] of work, so that a slow model can be stopped
 //! between two of them, whatever the size of the batch.
 
-use super::emit::{Emit, Emitter};
-use super::{Step, StepError};
-use crate::batch::{Batch, Rejection};
+use super::emit::{EXTRA_BYTES, Emit, Emitter};
+use super::{Step, StepError, Why};
+use crate::batch::{Batch, Rejection, Text};
 use crate::pipeline::stop::Stop;
 use crate::plugin::ModelError;
 use crate::plugin::runner::{Answered, Ask, Runner, ask, is_broken};
-use crate::record::RejectKind;
+use crate::record::{RecordPosition, RejectKind};
 use jsonschema::Validator;
 use model_abi_layout::Answer;
 use std::sync::Arc;
@@ -26,9 +26,7 @@ const OUTPUT_BYTES_MAX: u64 = 1024 * 1024;
 pub struct ModelStep {
     name: Arc<str>,
     runner: Arc<dyn Runner>,
-    /// Where predictions are to be checked against the model's output schema.
-    validator: Option<Arc<Validator>>,
-    emitter: Emitter,
+    writer: Writer,
     stop: Stop,
     answer: Answer,
     rejections: Vec<Rejection>,
@@ -47,8 +45,7 @@ impl ModelStep {
         ModelStep {
             name: name.into(),
             runner,
-            validator,
-            emitter: Emitter::new(emit),
+            writer: Writer { emitter: Emitter::new(emit), validator },
             stop,
             answer: Answer::default(),
             rejections: Vec::new(),
@@ -66,14 +63,15 @@ impl Step for ModelStep {
         Box::new(ModelStep::new(
             &self.name,
             self.runner.clone(),
-            self.emitter.emit().clone(),
-            self.validator.clone(),
+            self.writer.emitter.emit().clone(),
+            self.writer.validator.clone(),
             self.stop.clone(),
         ))
     }
 
     fn apply(&mut self, batch: &mut Batch) -> Result<(), StepError> {
         let mut text = batch.new_text();
+        self.rejections.clear(); // a batch that ended in an error may have left some
         let mut done = 0;
         while done < batch.len() {
             if self.stop.is_set() {
@@ -92,46 +90,21 @@ impl Step for ModelStep {
                 return Err(ModelError::NoProgress { asked: slice }.into());
             }
             for (record, answered) in (done..).zip(answers.iter()) {
-                let (kind, path, message) = match answered {
-                    Answered::Prediction(prediction) => {
-                        let emitted = checked(self.validator.as_deref(), prediction)
-                            .and_then(|()| {
-                                let record = batch.record(record);
-                                if !text.has_room_for(record.len() + prediction.len() + 64) {
-                                    return Err(too_long());
-                                }
-                                self.emitter
-                                    .write(record, prediction, text.buffer())
-                                    .map_err(|cannot| (cannot.kind, cannot.path, cannot.message))
-                            });
-                        match emitted {
-                            Ok(()) => {
-                                text.complete(record);
-                                continue;
-                            }
-                            Err(why) => {
-                                text.take_back();
-                                why
-                            }
-                        }
+                if let Answered::Failed { kind, path, message } = &answered
+                    && is_broken(*kind)
+                {
+                    let RecordPosition { line, byte } = batch.position(record);
+                    let message = format!("{path} {message} (at line {line}, byte {byte})");
+                    return Err(ModelError::Broken(message.trim_start().to_owned()).into());
+                }
+                match self.writer.write(batch.record(record), answered, &mut text) {
+                    Ok(()) => text.complete(record),
+                    Err(Why { kind, path, message }) => {
+                        text.take_back();
+                        let step = self.name.clone();
+                        self.rejections.push(Rejection { record, kind, path, message, step });
                     }
-                    Answered::Failed { kind, path, message } if is_broken(kind) => {
-                        let position = batch.position(record);
-                        return Err(ModelError::Broken(format!(
-                            "{}{message} (at line {}, byte {})",
-                            if path.is_empty() { String::new() } else { format!("{path}: ") },
-                            position.line,
-                            position.byte
-                        ))
-                        .into());
-                    }
-                    Answered::Failed { kind, path, message } => {
-                        (RejectKind::from_border(kind), path.into_owned(), message.into_owned())
-                    }
-                    Answered::NotText => wrong_output("it is not UTF-8", String::new()),
-                };
-                let step = self.name.clone();
-                self.rejections.push(Rejection { record, kind, path, message, step });
+                }
             }
             done += answers.len();
         }
@@ -140,26 +113,36 @@ impl Step for ModelStep {
     }
 }
 
-type Why = (RejectKind, String, String);
-
-fn wrong_output(what: &str, path: String) -> Why {
-    (RejectKind::WrongOutput, path, format!("the model's prediction is wrong: {what}"))
+/// Turns what the model answered into what is written.
+struct Writer {
+    emitter: Emitter,
+    /// Where predictions are to be checked against the model's output schema.
+    validator: Option<Arc<Validator>>,
 }
 
-fn too_long() -> Why {
-    let message = "the predictions of one batch are over 4 GiB long";
-    (RejectKind::NotWritable, String::new(), message.to_owned())
-}
-
-/// Checks a prediction against the output schema, where that was asked for.
-fn checked(validator: Option<&Validator>, prediction: &str) -> Result<(), Why> {
-    let Some(validator) = validator else { return Ok(()) };
-    let value = serde_json::from_str(prediction)
-        .map_err(|error| wrong_output(&error.to_string(), String::new()))?;
-    validator.validate(&value).map_err(|error| {
-        let path = error.instance_path().to_string();
-        wrong_output(&format!("it breaks the model's output schema: {error}"), path)
-    })
+impl Writer {
+    fn write(&mut self, record: &[u8], answered: Answered<'_>, text: &mut Text) -> Result<(), Why> {
+        let prediction = match answered {
+            Answered::Prediction(prediction) => prediction,
+            Answered::NotText => return Err(Why::wrong_output("it is not UTF-8")),
+            Answered::Failed { kind, path, message } => {
+                let why = Why::new(RejectKind::from_border(kind), message);
+                return Err(Why { path: path.into_owned(), ..why });
+            }
+        };
+        if let Some(validator) = &self.validator {
+            let prediction = serde_json::from_str(prediction).map_err(Why::wrong_output)?;
+            validator.validate(&prediction).map_err(|error| {
+                let why = format!("it breaks the model's output schema: {error}");
+                Why { path: error.instance_path().to_string(), ..Why::wrong_output(why) }
+            })?;
+        }
+        if !text.has_room_for(record.len() + prediction.len() + EXTRA_BYTES) {
+            let message = "the predictions of one batch are over 4 GiB long";
+            return Err(Why::new(RejectKind::NotWritable, message));
+        }
+        self.emitter.write(record, prediction, text.buffer())
+    }
 }
 
 /// How many records to ask about at once.
