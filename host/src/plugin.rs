@@ -120,7 +120,7 @@ impl Plugin {
     /// Looks at the file, loads it and reads its description: steps 1 to 3.
     pub fn open(path: &Path) -> Result<Self, PluginError> {
         let looked = look::look(path)?;
-        let root = library::open(path)?;
+        let root = library::open(path, &looked.stamp)?;
         let models = described(&(root.describe())())?;
         Ok(Plugin { path: path.to_owned(), looked, root, models })
     }

@@ -9,8 +9,10 @@
 //! - A library is never unloaded. Its threads, its thread-locals and every function pointer we
 //!   hold would dangle; a process that wants a newer plugin is a new process.
 
+use crate::error::chain;
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
-use model_abi_layout::{AbiHeaderRef, HEADER_SYMBOL, LibraryError, PluginRef};
+use model_abi::stamp::Stamp;
+use model_abi_layout::{ABI_VERSION, AbiHeaderRef, HEADER_SYMBOL, LibraryError, PluginRef};
 use std::path::{Path, PathBuf};
 
 /// Why a library that looked like a plugin could not be entered.
@@ -20,7 +22,7 @@ pub enum OpenError {
     #[error("its absolute path can't be found")]
     Path(#[source] std::io::Error),
     /// The system's loader refused it.
-    #[error("the system can't load it: {0}")]
+    #[error("the system can't load it: {}", chain(.0))]
     Dlopen(libloading::Error),
     /// It has a stamp and no header.
     #[error("expected a plugin's header, found no symbol `{HEADER_SYMBOL}`")]
@@ -36,10 +38,12 @@ pub enum OpenError {
     LayoutUnchecked,
     /// It lays out what crosses the border in another way.
     #[error(
-        "its root module has another layout than the border {} of this host",
-        model_abi_layout::ABI_VERSION
+        "expected the root module of the border {ABI_VERSION}, found one that is laid out \
+         otherwise, though its stamp says {stamped}"
     )]
     Layout {
+        /// The version that its stamp gives.
+        stamped: String,
         /// abi_stable's own words, a page of them.
         report: String,
     },
@@ -49,7 +53,7 @@ impl OpenError {
     /// Long text for `--verbose`.
     pub fn report(&self) -> Option<&str> {
         match self {
-            OpenError::Header { report } | OpenError::Layout { report } => Some(report),
+            OpenError::Header { report } | OpenError::Layout { report, .. } => Some(report),
             _ => None,
         }
     }
@@ -57,7 +61,7 @@ impl OpenError {
 
 /// Loads the library and compares the layout of its root module. Runs the library's constructors:
 /// look at it first ([`look`](super::look::look)).
-pub(super) fn open(path: &Path) -> Result<PluginRef, OpenError> {
+pub(super) fn open(path: &Path, stamp: &Stamp) -> Result<PluginRef, OpenError> {
     let path: PathBuf = std::path::absolute(path).map_err(OpenError::Path)?;
     let library = dlopen(&path).map_err(OpenError::Dlopen)?;
     let header = header(&library).ok_or(OpenError::NoHeader)?;
@@ -68,9 +72,10 @@ pub(super) fn open(path: &Path) -> Result<PluginRef, OpenError> {
     if header.layout().is_none() {
         return Err(OpenError::LayoutUnchecked);
     }
-    header
-        .init_root_module::<PluginRef>()
-        .map_err(|error: LibraryError| OpenError::Layout { report: error.to_string() })
+    header.init_root_module::<PluginRef>().map_err(|error: LibraryError| OpenError::Layout {
+        stamped: stamp.abi.clone(),
+        report: error.to_string(),
+    })
 }
 
 #[expect(unsafe_code, clippy::disallowed_methods, reason = "the one dlopen")]

@@ -51,6 +51,14 @@ pub enum ModelError {
     /// It said so.
     #[error("it says that it is broken: {0}")]
     Broken(String),
+    /// Its code failed, and not for a record.
+    #[error("its call failed with status {status}{}", suffix(text))]
+    CallFailed {
+        /// The border's number for it.
+        status: u32,
+        /// Its words.
+        text: String,
+    },
     /// Its answer can't be what it should be.
     #[error("its answer can't be used: {0}")]
     Lied(String),
@@ -84,16 +92,19 @@ impl LoadedModel {
             let message = if report.message.is_empty() { otherwise } else { report.message };
             LoadFailure { model: model.clone(), kind, path: report.path, message }
         };
-        match (status, report) {
-            (0, _) if answer.handle.is_null() => {
-                Err(failed(kind::LOAD_FAILED, None, "it gave no handle".into()))
-            }
-            (0, Ok(report)) => Ok(LoadedModel { description, report, root, handle: answer.handle }),
-            (0, Err(error)) => {
-                Err(failed(kind::LOAD_FAILED, None, format!("its report is no JSON: {error}")))
-            }
-            (kind, report) => Err(failed(kind, report.ok(), format!("status {kind}"))),
+        if status != 0 {
+            return Err(failed(status, report.ok(), format!("status {status}")));
         }
+        if answer.handle.is_null() {
+            return Err(failed(kind::LOAD_FAILED, None, "it gave no handle".to_owned()));
+        }
+        // From here on a refusal unloads it.
+        let mut loaded =
+            LoadedModel { description, report: LoadReport::default(), root, handle: answer.handle };
+        loaded.report = report.map_err(|error| {
+            failed(kind::LOAD_FAILED, None, format!("its report is no JSON: {error}"))
+        })?;
+        Ok(loaded)
     }
 
     /// Everything it says of itself.
@@ -121,6 +132,10 @@ pub enum PredictFailure {
     /// Something is wrong with the model.
     #[error(transparent)]
     Model(#[from] ModelError),
+}
+
+fn suffix(text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!(": {text}") }
 }
 
 fn prefix(path: &str) -> String {

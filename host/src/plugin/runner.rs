@@ -39,13 +39,18 @@ pub fn ask<'a>(
         output_bytes_max: ask.output_bytes_max,
         reserved: [0; 9],
     };
-    match runner.call(&request, answer) {
+    // What the call before left must not be taken for an answer to this one.
+    answer.answered = 0;
+    answer.output_ends.clear();
+    answer.errors.clear();
+    answer.error_text.clear();
+    let status = runner.call(&request, answer);
+    let text = || String::from_utf8_lossy(&answer.error_text).into_owned();
+    match status {
         0 => Answers::check(answer, ask.records.len()),
-        status => {
-            let text = String::from_utf8_lossy(&answer.error_text);
-            let text = if text.is_empty() { format!("status {status}") } else { text.into_owned() };
-            Err(ModelError::Broken(text))
-        }
+        kind::MODEL_BROKEN => Err(ModelError::Broken(text())),
+        kind::WRONG_COUNT => Err(ModelError::Lied(text())),
+        status => Err(ModelError::CallFailed { status, text: text() }),
     }
 }
 
@@ -258,12 +263,21 @@ mod tests {
     }
 
     #[test]
+    fn what_an_earlier_call_left_is_no_answer() {
+        let records = [Span { start: 0, len: 1 }; 3];
+        let mut answer = Answer::default();
+        sound(&mut answer);
+        let question = Ask { bytes: b"x", records: &records, output_bytes_max: 100 };
+        assert!(ask(&Fake(|_: &mut Answer| 0), question, &mut answer).unwrap().is_empty());
+    }
+
+    #[test]
     fn a_call_that_fails_as_a_whole_says_why() {
         let failing = |answer: &mut Answer| {
             answer.error_text = RVec::from(b"no weights".to_vec());
             kind::MODEL_BROKEN
         };
         assert_eq!(told(failing), "it says that it is broken: no weights");
-        assert_eq!(told(|_| 777), "it says that it is broken: status 777");
+        assert_eq!(told(|_| 777), "its call failed with status 777");
     }
 }

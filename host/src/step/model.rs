@@ -134,7 +134,7 @@ impl Writer {
             let prediction = serde_json::from_str(prediction).map_err(Why::wrong_output)?;
             validator.validate(&prediction).map_err(|error| {
                 let why = format!("it breaks the model's output schema: {error}");
-                Why { path: error.instance_path().to_string(), ..Why::wrong_output(why) }
+                Why { path: path(error.instance_path().as_str()), ..Why::wrong_output(why) }
             })?;
         }
         if !text.has_room_for(record.len() + prediction.len() + EXTRA_BYTES) {
@@ -143,6 +143,18 @@ impl Writer {
         }
         self.emitter.write(record, prediction, text.buffer())
     }
+}
+
+/// A JSON pointer (`/rows/3/width`) as paths are written everywhere else: `rows[3].width`.
+fn path(pointer: &str) -> String {
+    let parts = pointer.split('/').skip(1).map(|part| part.replace("~1", "/").replace("~0", "~"));
+    let path: String = parts
+        .map(|part| match part.bytes().all(|byte| byte.is_ascii_digit()) {
+            true => format!("[{part}]"),
+            false => format!(".{part}"),
+        })
+        .collect();
+    path.trim_start_matches('.').to_owned()
 }
 
 /// How many records to ask about at once.
@@ -187,6 +199,13 @@ mod tests {
             }
             assert!(expected.contains(&slices.next(usize::MAX)), "{per_record:?}");
         }
+    }
+
+    #[test]
+    fn a_pointer_is_written_as_a_path() {
+        assert_eq!(path(""), "");
+        assert_eq!(path("/y"), "y");
+        assert_eq!(path("/rows/3/a~1b/width"), "rows[3].a/b.width");
     }
 
     #[test]

@@ -1,0 +1,282 @@
+//! Models that misbehave on purpose, as far as the safe trait lets them; `plugins/lying` goes on
+//! from there. What a host makes of them is tested in `tests/it/misbehaving.rs`.
+//!
+//! | model | gives | and misbehaves |
+//! |---|---|---|
+//! | `acts` | `y`: the record's `n` | as the record's `Act` says; at load and at its end, as its config says |
+//! | `batch` | the same, a batch at a time | the same; leaves out `forget` predictions |
+//! | `over_ten` | `y` | its schema promises at most 10 |
+//! | `number` | a bare number | has no fields to merge, and its schema says so |
+//! | `clash` | `n` | takes and gives the same field, and its schemas say so |
+//! | `says` | whatever the record's `say` is | no schema can tell what comes |
+//! | `unwritable` | a map keyed by lists | JSON has no form for it |
+//!
+//! What would end or hang the process is not in here.
+#![forbid(unsafe_code)]
+
+use model_abi::{LoadContext, LoadError, MLModel, ModelInfo, NoConfig, PredictError, Value};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::panic::panic_any;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::sleep;
+use std::time::Duration;
+
+model_abi::export_models![Acts, Batch, OverTen, Number, Clash, Says, Unwritable];
+
+const fn info(qualified_name: &'static str, description: &'static str) -> ModelInfo {
+    ModelInfo {
+        display_name: qualified_name,
+        qualified_name,
+        description,
+        major_version: 0,
+        minor_version: 1,
+    }
+}
+
+/// What a model does: on a record, while it is loaded, when it ends.
+#[derive(Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Act {
+    /// What it should.
+    #[default]
+    Behave,
+    /// Panics with the text.
+    Panic,
+    /// Panics with a number, which is no text.
+    PanicNumber,
+    /// Panics with something that panics once more when it is dropped.
+    PanicBomb,
+    /// Prints the text to stdout and to stderr.
+    Print,
+    /// Says that the record (or the config) is not for it.
+    Refuse,
+    /// Says: try again later.
+    Later,
+    /// Says that it is broken.
+    Broken,
+    /// Predicts NaN.
+    Nan,
+    /// Predicts how many records this library was asked to count.
+    Count,
+}
+
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("the payload was dropped");
+    }
+}
+
+impl Act {
+    /// Does it. `n` is what a model that behaves predicts.
+    #[expect(clippy::print_stdout, clippy::print_stderr, reason = "what no model should do")]
+    fn perform(self, n: f64, text: &str) -> Result<f64, PredictError> {
+        static COUNTED: AtomicU32 = AtomicU32::new(0);
+        match self {
+            Act::Behave => Ok(n),
+            Act::Panic => panic!("{text}"),
+            Act::PanicNumber => panic_any(7),
+            Act::PanicBomb => panic_any(Bomb),
+            Act::Print => {
+                println!("{text} on stdout");
+                eprintln!("{text} on stderr");
+                Ok(n)
+            }
+            Act::Refuse => Err(PredictError::value(text).at("n")),
+            Act::Later => Err(PredictError::try_later(text)),
+            Act::Broken => Err(PredictError::model_broken(text)),
+            Act::Nan => Ok(f64::NAN),
+            Act::Count => Ok(f64::from(COUNTED.fetch_add(1, Ordering::Relaxed) + 1)),
+        }
+    }
+}
+
+/// A number, and what to do about it.
+#[derive(Deserialize, JsonSchema)]
+struct Record {
+    n: f64,
+    #[serde(default)]
+    act: Act,
+    /// What it says when it does.
+    #[serde(default)]
+    text: String,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Prediction {
+    y: f64,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct Config {
+    /// What it does while it is loaded.
+    load: Act,
+    /// What it does when it ends.
+    end: Act,
+    /// How long each record takes, in milliseconds.
+    sleep_ms: u64,
+    /// How many predictions the batch form leaves out.
+    forget: usize,
+}
+
+struct Acts(Config);
+
+impl MLModel for Acts {
+    const INFO: ModelInfo = info("acts", "Does what each record says, one by one.");
+    type Config = Config;
+    type Input = Record;
+    type Output = Prediction;
+
+    fn load(config: Config, _: &LoadContext) -> Result<Self, LoadError> {
+        match config.load.perform(0.0, "while loading") {
+            Ok(_) => Ok(Acts(config)),
+            Err(error) => Err(LoadError::new(error.message())),
+        }
+    }
+
+    fn predict(&self, record: &Record) -> Result<Prediction, PredictError> {
+        sleep(Duration::from_millis(self.0.sleep_ms));
+        record.act.perform(record.n, &record.text).map(|y| Prediction { y })
+    }
+}
+
+impl Drop for Acts {
+    fn drop(&mut self) {
+        let _ = self.0.end.perform(0.0, "while ending");
+    }
+}
+
+struct Batch(Acts);
+
+impl MLModel for Batch {
+    const INFO: ModelInfo = info("batch", "Does what each record says, a batch at a time.");
+    type Config = Config;
+    type Input = Record;
+    type Output = Prediction;
+
+    fn load(config: Config, context: &LoadContext) -> Result<Self, LoadError> {
+        Acts::load(config, context).map(Batch)
+    }
+
+    fn predict(&self, record: &Record) -> Result<Prediction, PredictError> {
+        self.0.predict(record)
+    }
+
+    fn predict_batch(&self, records: &[Record]) -> Option<Vec<Result<Prediction, PredictError>>> {
+        let all = records.iter().map(|record| self.predict(record));
+        Some(all.skip(self.0.0.forget).collect())
+    }
+}
+
+/// A number.
+#[derive(Deserialize, JsonSchema)]
+struct Plain {
+    n: f64,
+}
+
+struct OverTen;
+
+#[derive(Serialize, JsonSchema)]
+struct AtMostTen {
+    #[schemars(range(max = 10))]
+    y: f64,
+}
+
+impl MLModel for OverTen {
+    const INFO: ModelInfo = info("over_ten", "Breaks its output schema where `n` is over 10.");
+    type Config = NoConfig;
+    type Input = Plain;
+    type Output = AtMostTen;
+
+    fn load(_: NoConfig, _: &LoadContext) -> Result<Self, LoadError> {
+        Ok(OverTen)
+    }
+
+    fn predict(&self, record: &Plain) -> Result<AtMostTen, PredictError> {
+        Ok(AtMostTen { y: record.n })
+    }
+}
+
+struct Number;
+
+impl MLModel for Number {
+    const INFO: ModelInfo = info("number", "Predicts a bare number.");
+    type Config = NoConfig;
+    type Input = Plain;
+    type Output = f64;
+
+    fn load(_: NoConfig, _: &LoadContext) -> Result<Self, LoadError> {
+        Ok(Number)
+    }
+
+    fn predict(&self, record: &Plain) -> Result<f64, PredictError> {
+        Ok(record.n)
+    }
+}
+
+struct Clash;
+
+#[derive(Serialize, JsonSchema)]
+struct SameField {
+    n: f64,
+}
+
+impl MLModel for Clash {
+    const INFO: ModelInfo = info("clash", "Predicts a field that its records have too.");
+    type Config = NoConfig;
+    type Input = Plain;
+    type Output = SameField;
+
+    fn load(_: NoConfig, _: &LoadContext) -> Result<Self, LoadError> {
+        Ok(Clash)
+    }
+
+    fn predict(&self, record: &Plain) -> Result<SameField, PredictError> {
+        Ok(SameField { n: record.n })
+    }
+}
+
+struct Says;
+
+/// Anything.
+#[derive(Deserialize, JsonSchema)]
+struct Say {
+    /// The prediction.
+    say: Value,
+}
+
+impl MLModel for Says {
+    const INFO: ModelInfo = info("says", "Predicts what it is told to.");
+    type Config = NoConfig;
+    type Input = Say;
+    type Output = Value;
+
+    fn load(_: NoConfig, _: &LoadContext) -> Result<Self, LoadError> {
+        Ok(Says)
+    }
+
+    fn predict(&self, record: &Say) -> Result<Value, PredictError> {
+        Ok(record.say.clone())
+    }
+}
+
+struct Unwritable;
+
+impl MLModel for Unwritable {
+    const INFO: ModelInfo = info("unwritable", "Predicts what JSON has no form for.");
+    type Config = NoConfig;
+    type Input = Plain;
+    type Output = BTreeMap<Vec<u8>, f64>;
+
+    fn load(_: NoConfig, _: &LoadContext) -> Result<Self, LoadError> {
+        Ok(Unwritable)
+    }
+
+    fn predict(&self, record: &Plain) -> Result<Self::Output, PredictError> {
+        Ok(BTreeMap::from([(vec![1], record.n)]))
+    }
+}

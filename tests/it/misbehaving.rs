@@ -1,0 +1,355 @@
+//! Models that misbehave: what becomes of each record, and which of them end the run. The models
+//! are those of `plugins/misbehaving`, and of `plugins/lying` where no safe code can lie so.
+
+use etl_host_tests::{Folder, Ran, plugin};
+use serde_json::Value;
+
+/// A model of a plugin, and how it is asked.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    plugin: &'static str,
+    lie: &'a str,
+    args: &'a [&'a str],
+}
+
+/// `args` begins with the model's name.
+fn misbehaving<'a>(args: &'a [&'a str]) -> Asked<'a> {
+    Asked { plugin: "misbehaving", lie: "", args }
+}
+
+fn lying(lie: &str) -> Asked<'_> {
+    Asked { plugin: "lying", lie, args: &["lying"] }
+}
+
+impl Asked<'_> {
+    /// Asks about records, one a line. Rejects go beside the output.
+    fn run(self, folder: &Folder, records: &str) -> Ran {
+        folder.write("in.ldjson", records);
+        let plugin = plugin(self.plugin);
+        let plugin = plugin.to_str().expect("our path is UTF-8");
+        let args =
+            ["--quiet", "--plugin", plugin, "--input", "in.ldjson", "--output", "out.ldjson"];
+        let args = args.iter().chain(&["--model"]).chain(self.args);
+        folder.host(args).env("LYING", self.lie).env("RUST_BACKTRACE", "full").run()
+    }
+}
+
+/// Each record gets what stands beside it: its prediction, or its reject as `KIND PATH: MESSAGE`.
+/// `…` stands for anything. Nothing else is said.
+#[track_caller]
+fn check(asked: Asked<'_>, records: &[(&str, &str)]) {
+    let folder = Folder::new();
+    let input: String = records.iter().map(|(record, _)| format!("{record}\n")).collect();
+    let ran = asked.run(&folder, &input);
+    let rejects = folder.read("out.ldjson.rejects.ldjson").unwrap_or_default();
+    let rejects = serde_json::Deserializer::from_slice(&rejects).into_iter::<Value>();
+    let rejects: Vec<Value> = rejects.map(|reject| reject.expect("a reject is JSON")).collect();
+    let ran = ran.exits(if rejects.is_empty() { 0 } else { 1 }).writes("");
+    assert_eq!(String::from_utf8_lossy(&ran.stderr), "", "nothing is said of single records");
+
+    let predictions = folder.text("out.ldjson");
+    let mut predictions = predictions.lines();
+    for (line, (record, expected)) in (1..).zip(records) {
+        let told = match rejects.iter().find(|reject| reject["line"] == line) {
+            Some(reject) => {
+                assert_eq!(
+                    (&reject["record"], &reject["step"]),
+                    (&(*record).into(), &asked.args[0].into())
+                );
+                let text = |key| reject.get(key).and_then(Value::as_str).unwrap_or_default();
+                let place = format!("{} {}", text("kind"), text("path"));
+                format!("{}: {}", place.trim_end(), text("message"))
+            }
+            None => predictions.next().unwrap_or("nothing").to_owned(),
+        };
+        assert!(is_like(&told, expected), "line {line}, {record}\n{told}\nis not\n{expected}");
+    }
+    assert_eq!(predictions.next(), None, "there are more predictions than records");
+}
+
+fn is_like(text: &str, expected: &str) -> bool {
+    match expected.split_once('…') {
+        None => text == expected,
+        Some((start, end)) => text.strip_prefix(start).is_some_and(|rest| rest.ends_with(end)),
+    }
+}
+
+/// The model is to blame for the end of the run, in these words, and nothing is published.
+#[track_caller]
+fn check_broken(asked: Asked<'_>, records: &str, words: &str) {
+    let folder = Folder::new();
+    let ran = asked.run(&folder, records).exits(5).writes("");
+    let model = asked.args[0];
+    let stderr = String::from_utf8_lossy(&ran.stderr);
+    let expected = format!(
+        "error: step `{model}` can't go on\n  cause: {words}\n  hint: this is the model's fault: …\n"
+    );
+    assert!(is_like(&stderr, &expected), "{stderr}\nis not\n{expected}");
+    assert_eq!(folder.names(), ["in.ldjson"]);
+}
+
+/// The command line is refused in these words before anything is read.
+#[track_caller]
+fn check_usage(asked: Asked<'_>, words: &str) {
+    let folder = Folder::new();
+    asked.run(&folder, "").exits(2).writes("").says(words).says("  hint: --emit nest keeps");
+    assert_eq!(folder.names(), ["in.ldjson"]);
+}
+
+const THREE: &str = "{\"n\":1}\n{\"n\":2}\n{\"n\":3}\n";
+
+// ---- One record's own fault
+
+#[test]
+fn what_a_model_does_to_one_record_costs_that_record() {
+    const NO_TEXT: &str = "panic: panicked at plugins/misbehaving/src/lib.rs:…: no message: the \
+                           payload is not a text";
+    let records = [
+        (r#"{"n": 1}"#, r#"{"y":1.0}"#),
+        (
+            r#"{"n": 2, "act": "panic", "text": "no footing"}"#,
+            "panic: panicked at plugins/misbehaving/src/lib.rs:…: no footing",
+        ),
+        (r#"{"n": 3, "act": "panic_number"}"#, NO_TEXT),
+        (r#"{"n": 4, "act": "panic_bomb"}"#, NO_TEXT),
+        (r#"{"n": 5, "act": "refuse", "text": "too far"}"#, "value n: too far"),
+        (r#"{"n": 6, "act": "later", "text": "fog"}"#, "try_later: fog"),
+        (
+            r#"{"n": 7, "act": "nan"}"#,
+            "not_finite y: the prediction holds NaN, which JSON cannot carry",
+        ),
+        (r#"{"n": 8, "act": "dance"}"#, "schema act: unknown variant `dance`, …"),
+        (r#"{"n": 9}"#, r#"{"y":9.0}"#),
+    ];
+    check(misbehaving(&["acts"]), &records);
+    check(misbehaving(&["batch"]), &records);
+    check(
+        misbehaving(&["unwritable"]),
+        &[(
+            r#"{"n": 1}"#,
+            "not_writable: the prediction cannot be written as JSON: key must be a string",
+        )],
+    );
+}
+
+#[test]
+fn panics_by_the_hundred_print_nothing() {
+    let panics = (r#"{"n": 1, "act": "panic", "text": "again"}"#, "panic: panicked at …: again");
+    check(misbehaving(&["acts"]), &[panics; 100]);
+    check(misbehaving(&["batch"]), &[panics; 100]);
+    check(misbehaving(&["acts", "--config", r#"{"end": "panic"}"#]), &[panics; 100]);
+}
+
+#[test]
+fn a_model_that_panics_while_it_ends_changes_nothing() {
+    for end in ["panic", "panic_number", "panic_bomb"] {
+        let config = format!(r#"{{"end": "{end}"}}"#);
+        check(misbehaving(&["acts", "--config", &config]), &[(r#"{"n": 1}"#, r#"{"y":1.0}"#)]);
+    }
+    check(lying("unload_status"), &[(r#"{"n":1}"#, r#"{"n":1}"#)]);
+}
+
+#[test]
+fn what_a_model_prints_never_gets_into_the_data() {
+    let folder = Folder::new();
+    folder.write("in.ldjson", r#"{"n": 1, "act": "print", "text": "chatter"}"#);
+    let plugin = plugin("misbehaving");
+    let plugin = plugin.to_str().unwrap();
+    let config = r#"{"load": "print", "end": "print"}"#;
+    let mut ran = folder
+        .host(["--plugin", plugin, "--model", "acts", "--config", config, "--input", "in.ldjson"])
+        .run()
+        .exits(0)
+        .writes("{\"y\":1.0}\n");
+    for text in ["while loading", "chatter", "while ending"] {
+        ran = ran.says(&format!("{text} on stdout\n")).says(&format!("{text} on stderr\n"));
+    }
+}
+
+#[test]
+fn a_prediction_that_is_no_sound_json_is_wrong_for_its_record() {
+    const WRONG: &str = "wrong_output: the model's prediction is wrong: …";
+    for lie in [
+        "empty_prediction",
+        "not_json_prediction",
+        "nan",
+        "two_fields",
+        "two_lines",
+        "not_utf8_prediction",
+    ] {
+        let records =
+            [(r#"{"n":1}"#, r#"{"n":1}"#), (r#"{"n":2}"#, WRONG), (r#"{"n":3}"#, r#"{"n":3}"#)];
+        check(lying(lie), &records);
+        check(Asked { args: &["lying", "--validate-output"], ..lying(lie) }, &records);
+    }
+}
+
+#[test]
+fn an_error_of_an_unknown_kind_means_its_range() {
+    for (lie, expected) in [
+        ("kind_0", "record: of this kind"),
+        ("kind_57", "record: of this kind"),
+        ("kind_257", "try_later: of this kind"),
+        ("kind_300", "not_attempted: of this kind"),
+        ("kind_4294967295", "record: of this kind"),
+        ("error_not_utf8", "value: f\u{fffd}r"),
+    ] {
+        check(lying(lie), &[(r#"{"n":1}"#, r#"{"n":1}"#), (r#"{"n":2}"#, expected)]);
+    }
+    check_broken(
+        lying("kind_157"),
+        THREE,
+        "it says that it is broken: of this kind (at line 2, byte 8)",
+    );
+}
+
+#[test]
+fn a_prediction_is_compared_with_its_schema_where_that_is_asked_for() {
+    let (one, eleven) = (r#"{"n": 1}"#, r#"{"n": 11}"#);
+    check(misbehaving(&["over_ten"]), &[(one, r#"{"y":1.0}"#), (eleven, r#"{"y":11.0}"#)]);
+    let wrong = "wrong_output y: the model's prediction is wrong: it breaks the model's output \
+                 schema: 11…";
+    check(
+        misbehaving(&["over_ten", "--validate-output"]),
+        &[(one, r#"{"y":1.0}"#), (eleven, wrong)],
+    );
+}
+
+// ---- Predictions that can't join their records
+
+#[test]
+fn fields_that_cannot_be_joined_are_found_in_the_schemas() {
+    let not_objects = "the model's predictions are not objects, so there are no fields to join";
+    let clash = "the field `n` is in the record and in the prediction";
+    check_usage(misbehaving(&["number", "--emit", "merge"]), not_objects);
+    check_usage(misbehaving(&["number", "--keep", "n"]), not_objects);
+    check_usage(misbehaving(&["clash", "--emit", "merge"]), clash);
+    check_usage(misbehaving(&["clash", "--keep", "n"]), clash);
+    let record = r#"{"n": 1}"#;
+    check(misbehaving(&["number"]), &[(record, "1.0")]);
+    check(
+        misbehaving(&["number", "--emit", "nest"]),
+        &[(record, r#"{"input":{"n": 1},"prediction":1.0}"#)],
+    );
+    check(
+        misbehaving(&["clash", "--emit", "nest"]),
+        &[(record, r#"{"input":{"n": 1},"prediction":{"n":1.0}}"#)],
+    );
+    check(
+        misbehaving(&["clash", "--keep", "m"]),
+        &[(r#"{"n": 1, "m": 2}"#, r#"{"m": 2,"n":1.0}"#)],
+    );
+}
+
+#[test]
+fn fields_that_cannot_be_joined_and_no_schema_shows_cost_their_record() {
+    let records = [
+        (r#"{"say": {"y": 1}}"#, r#"{"say": {"y": 1},"y":1}"#),
+        (
+            r#"{"say": {"say": 1}}"#,
+            "field_clash say: the field is in the record and in the prediction",
+        ),
+        (
+            r#"{"say": 5}"#,
+            "wrong_output: the model's prediction is wrong: it is not an object, so its fields \
+             can't join others",
+        ),
+    ];
+    check(misbehaving(&["says", "--emit", "merge"]), &records);
+    check(misbehaving(&["says", "--keep", "say"]), &records);
+    check(misbehaving(&["says"]), &[(r#"{"say": null}"#, "null")]);
+}
+
+// ---- No record will do better
+
+#[test]
+fn a_model_that_says_it_is_broken_ends_the_run() {
+    let records = "{\"n\": 1}\n{\"n\": 2, \"act\": \"broken\", \"text\": \"no map\"}\n{\"n\": 3}\n";
+    for model in ["acts", "batch"] {
+        check_broken(
+            misbehaving(&[model]),
+            records,
+            "it says that it is broken: no map (at line 2, byte 9)",
+        );
+    }
+}
+
+#[test]
+fn the_first_broken_record_is_told_whatever_the_threads_do() {
+    let mut records = "{\"n\": 1}\n".repeat(20_000);
+    for (line, text) in [(15_000, "second"), (5_000, "first")] {
+        let broken = format!("{{\"n\": 1, \"act\": \"broken\", \"text\": \"{text}\"}}");
+        records.insert_str(line * 9, &broken);
+        records.insert(line * 9 + broken.len(), '\n');
+    }
+    check_broken(
+        misbehaving(&["acts", "--threads", "4"]),
+        &records,
+        "it says that it is broken: first (at line 5001, byte 45000)",
+    );
+}
+
+#[test]
+fn a_batch_form_that_forgets_predictions_ends_the_run() {
+    check_broken(
+        misbehaving(&["batch", "--config", r#"{"forget": 1}"#]),
+        THREE,
+        "its answer can't be used: predict_batch returned 2 predictions for 3 inputs",
+    );
+}
+
+#[test]
+fn an_answer_that_lies_ends_the_run() {
+    for (lie, words) in [
+        ("too_many_answers", "it answered 4 records, 3 were asked"),
+        ("too_few_ends", "it gave 2 predictions for 3 records"),
+        ("ends_backwards", "the prediction of record 1 ends at 14, after 21, of 21 bytes"),
+        ("ends_past", "the prediction of record 2 ends at 21, after 14, of 20 bytes"),
+        ("error_of_no_record", "an error is of record 3, out of place"),
+        ("errors_backwards", "an error is of record 0, out of place"),
+        ("error_without_text", "the error of record 1 has no text"),
+    ] {
+        check_broken(lying(lie), THREE, &format!("its answer can't be used: {words}"));
+    }
+    check_broken(
+        lying("answers_none"),
+        THREE,
+        "it answered none of the 3 records it was asked about",
+    );
+    check_broken(lying("status"), THREE, "its call failed with status 777");
+    check_broken(lying("status_with_text"), THREE, "it says that it is broken: no w\u{fffd}ights");
+}
+
+#[test]
+fn an_answer_that_is_left_over_from_the_call_before_is_not_taken_for_a_new_one() {
+    let records: String = (0..16).map(|n| format!("{{\"n\":{n}}}\n")).collect();
+    check_broken(lying("stale"), &records, "it answered none of the 8 records it was asked about");
+}
+
+// ---- What a host must bear
+
+#[test]
+fn a_model_may_answer_fewer_records_than_it_was_asked_about() {
+    let records: Vec<String> = (0..100).map(|n| format!("{{\"n\":{n}}}")).collect();
+    let records: Vec<_> = records.iter().map(|record| (record.as_str(), record.as_str())).collect();
+    check(lying("answers_one"), &records);
+}
+
+#[test]
+fn what_nobody_asked_for_is_ignored() {
+    check(lying("unasked"), &[(r#"{"n":1}"#, r#"{"n":1}"#); 20]);
+}
+
+#[test]
+fn a_slow_model_is_asked_about_few_records_at_once() {
+    let folder = Folder::new();
+    lying("slow_slices").run(&folder, &"{\"n\":1}\n".repeat(20)).exits(0);
+    let asked: Vec<u64> = folder
+        .text("out.ldjson")
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["asked"].as_u64().unwrap())
+        .collect();
+    // Ten milliseconds a record, and fifty a call.
+    assert_eq!(asked[..8], [8; 8]);
+    assert!(asked[8..].iter().all(|&records| records <= 5), "{asked:?}");
+}

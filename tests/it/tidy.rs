@@ -1,0 +1,50 @@
+//! The house is in order: every file says what it is for, and the map names every module.
+
+use etl_host_tests::root;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// All Rust files below a folder of the project.
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let (folders, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
+    let files = files.into_iter().filter(|path| path.extension().is_some_and(|e| e == "rs"));
+    files.chain(folders.iter().flat_map(|folder| rust_files(folder))).collect()
+}
+
+fn project_files() -> Vec<PathBuf> {
+    let folders = ["model-abi", "host", "plugins", "tests", "benches"];
+    folders.iter().flat_map(|folder| rust_files(&root().join(folder))).collect()
+}
+
+#[test]
+fn every_file_opens_with_what_it_is_for() {
+    let files = project_files();
+    assert!(files.len() > 40, "{files:?}");
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.starts_with("//! "), "{} does not open with //!", file.display());
+    }
+}
+
+#[test]
+fn the_map_names_every_module_of_the_host() {
+    let map = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    for file in rust_files(&root().join("host/src")) {
+        let name = file.file_stem().unwrap().to_str().unwrap();
+        let named = map.contains(&format!("{name}.rs")) || map.contains(&format!("{name}/"));
+        assert!(named || ["lib", "tests", "dynamic", "elf", "macho"].contains(&name), "{name}");
+    }
+}
+
+#[test]
+fn the_readme_shows_the_flags_and_kinds_that_there_are() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let help = etl_host_tests::Folder::new().host(["--help"]).run().exits(0);
+    let help = String::from_utf8(help.stdout).unwrap();
+    for flag in readme.split(['`', ' ', '|', '\n']).filter(|word| word.starts_with("--")) {
+        let flag = flag.trim_end_matches([',', ')', ';', '.', ':']);
+        let is_flag = flag[2..].starts_with(|c: char| c.is_ascii_lowercase()) && flag != "--open";
+        assert!(!is_flag || help.contains(flag), "{flag} is not in --help");
+    }
+}
