@@ -252,43 +252,45 @@ impl Batch {
         self.rejections.len() + usize::from(self.block.oversized.is_some())
     }
 
-    /// The rejected records, whole, in the order of the source. `index` counts from 0 among all
-    /// that were read.
-    pub fn take_rejects(&mut self) -> Vec<Reject> {
+    /// The rejected records, whole, in the order of the source. Their `index` counts from 0 among
+    /// all that were read.
+    pub fn rejects(&self) -> Vec<Reject<'_>> {
         let block = &self.block;
         if let Some(Oversized { length, head, step, message }) = &block.oversized {
             return vec![Reject {
-                source: block.source.clone(),
+                source: &block.source,
                 position: block.start,
                 index: 0,
                 length: *length,
-                step: step.clone(),
+                step,
                 kind: RejectKind::LineTooLong,
-                message: message.clone(),
-                path: String::new(),
-                record: head.clone(),
+                message,
+                path: "",
+                record: head,
             }];
         }
-        self.rejections.sort_by_key(|rejection| rejection.record);
+        let mut rejections: Vec<&Rejection> = self.rejections.iter().collect();
+        rejections.sort_by_key(|rejection| rejection.record);
         let (mut line, mut counted) = (block.start.line, 0);
-        let whole = |rejection: Rejection| {
+        let mut rejects = Vec::with_capacity(rejections.len());
+        for rejection in rejections {
             let span = block.spans[rejection.record];
             let start = span.start as usize;
             line += memchr_iter(b'\n', &block.bytes[counted..start]).count() as u64;
             counted = start;
-            Reject {
-                source: block.source.clone(),
+            rejects.push(Reject {
+                source: &block.source,
                 position: RecordPosition { line, byte: block.start.byte + u64::from(span.start) },
                 index: rejection.record as u32,
                 length: span.len.into(),
-                step: rejection.step,
+                step: &rejection.step,
                 kind: rejection.kind,
-                message: rejection.message,
-                path: rejection.path,
-                record: slice(&block.bytes, span).to_vec(),
-            }
-        };
-        self.rejections.drain(..).map(whole).collect()
+                message: &rejection.message,
+                path: &rejection.path,
+                record: slice(&block.bytes, span),
+            });
+        }
+        rejects
     }
 
     /// The records that still go on, as LDJSON. `buffer` is used where they don't stand so already.
@@ -355,11 +357,9 @@ mod tests {
         batch.remove(&mut vec![rejection(1), rejection(3)]);
         assert_eq!((batch.read(), batch.len(), batch.rejected()), (4, 2, 2));
         assert_eq!(lines(&batch), "a\nccc\n");
-        let rejects = batch.take_rejects();
-        let places: Vec<_> = rejects
-            .iter()
-            .map(|r| (r.index, r.position.line, r.position.byte, r.record.as_slice()))
-            .collect();
+        let rejects = batch.rejects();
+        let places: Vec<_> =
+            rejects.iter().map(|r| (r.index, r.position.line, r.position.byte, r.record)).collect();
         assert_eq!(places, [(1, 9, 103, &b"bb"[..]), (3, 11, 111, b"dddd")]);
     }
 
@@ -378,8 +378,8 @@ mod tests {
         }
         assert_eq!(lines(&batch), "ccc!!\n");
         assert_eq!((batch.read(), batch.len(), batch.rejected()), (3, 1, 2));
-        let rejects = batch.take_rejects();
-        let records: Vec<_> = rejects.iter().map(|r| (r.index, r.record.as_slice())).collect();
+        let rejects = batch.rejects();
+        let records: Vec<_> = rejects.iter().map(|r| (r.index, r.record)).collect();
         assert_eq!(records, [(0, &b"a"[..]), (1, b"bb")]);
     }
 
@@ -391,9 +391,9 @@ mod tests {
         batch.block.bytes[3] = b'x'; // the second byte of two
         batch.reject_invalid_utf8(&"reader".into());
         assert_eq!(lines(&batch), "a\nb\n");
-        let reject = &batch.take_rejects()[0];
-        assert_eq!((reject.position.line, reject.record.as_slice()), (8, &b"\xc3x"[..]));
-        assert_eq!(reject.reason(), "not UTF-8 at byte 0 of the record");
+        let reject = &batch.rejects()[0];
+        assert_eq!((reject.position.line, reject.record), (8, &b"\xc3x"[..]));
+        assert_eq!(reject.message, "not UTF-8 at byte 0 of the record");
     }
 
     #[test]

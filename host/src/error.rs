@@ -159,12 +159,9 @@ impl Error {
             cause = error.source();
         }
         if let Error::Run(RunError::Limit(hit)) = self
-            && let Some(reject) = &hit.last
+            && let Some(reject) = &hit.reject
         {
-            let (line, byte) = (reject.position.line, reject.position.byte);
-            let source = &reject.source;
-            let _ =
-                writeln!(text, "  cause: {source}: line {line}, byte {byte}: {}", reject.reason());
+            let _ = writeln!(text, "  cause: {reject}");
         }
         if let Some(hint) = self.hint() {
             let _ = writeln!(text, "  hint: {hint}");

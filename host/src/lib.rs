@@ -27,6 +27,7 @@ pub mod record;
 pub mod sink;
 pub mod source;
 pub mod step;
+pub mod stop;
 pub mod storage;
 pub mod summary;
 

@@ -12,10 +12,9 @@
 //! and writes.
 
 pub mod counts;
-pub mod limits;
 mod lane;
+pub mod limits;
 mod pace;
-pub mod stop;
 
 use crate::batch::Batch;
 use crate::record::Reject;
@@ -23,15 +22,15 @@ use crate::sink::Sink;
 use crate::sink::publish::{self, Output};
 use crate::source::{Source, SourceError};
 use crate::step::{Step, StepError};
+use crate::stop::Stop;
 use counts::{Counted, Counts, Node};
 use crossbeam_channel::RecvTimeoutError;
 use lane::{Done, Lane, Message};
 use limits::{LimitHit, Limits};
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use stop::Stop;
 
 /// What is to be run.
 pub struct Pipeline {
@@ -110,6 +109,8 @@ pub enum RunError {
 const DRAIN: Duration = Duration::from_millis(500);
 /// How often to look for a signal, and to show progress, while nothing is done.
 const TICK: Duration = Duration::from_millis(50);
+/// Lines of rejects are gathered to about this size before they are written.
+const REJECTS_BUFFER_BYTES: usize = 64 * 1024;
 
 /// Runs the pipeline to its end. `progress` is called often, with what is done so
 /// far and how many bytes of the source that was.
@@ -124,7 +125,6 @@ pub fn run(pipeline: Pipeline, mut progress: impl FnMut(&Counts, u64)) -> Outcom
         nodes: names.map(Node::new).collect(),
         sink,
         rejects: rejects.output,
-        reject_lines: Vec::new(),
         limits,
         stop: stop.clone(),
         error: None,
@@ -142,7 +142,6 @@ struct Collector {
     nodes: Vec<Node>,
     sink: Box<dyn Sink>,
     rejects: Output,
-    reject_lines: Vec<u8>,
     limits: Limits,
     stop: Stop,
     /// The first one, in the order of the source.
@@ -178,13 +177,12 @@ impl Collector {
                     if let Some(error) = source_error {
                         self.fail(RunError::Source(error));
                     }
-                    return;
+                    // Perhaps the source ended because it saw the signal before we did.
+                    return self.heed_signal();
                 }
             }
             progress(&self.counts, self.bytes_read);
-            if let Some(signal) = self.stop.signal() {
-                self.fail(RunError::Interrupted(signal));
-            }
+            self.heed_signal();
             if self.stop.is_set() {
                 let drained_by = *drained_by.get_or_insert_with(|| Instant::now() + DRAIN);
                 if Instant::now() > drained_by {
@@ -196,7 +194,7 @@ impl Collector {
 
     /// Counts and writes one batch.
     fn take(&mut self, done: Done) -> Batch {
-        let Done { batch, mut rejects, nodes, error } = done;
+        let Done { batch, nodes, error } = done;
         let (read_before, read) = (self.counts.read, batch.read() as u64);
         self.counts.read += read;
         self.bytes_read += batch.bytes_read() as u64;
@@ -212,10 +210,12 @@ impl Collector {
             self.counts.abandoned += read;
             return batch;
         }
+        let rejects = batch.rejects();
         if let Some((counted, hit)) = self.limits.check(read_before, read, &rejects) {
-            rejects.truncate(counted);
-            self.counts.rejected += rejects.len() as u64;
-            self.counts.abandoned += read - rejects.len() as u64;
+            self.counts.rejected += counted as u64;
+            self.counts.abandoned += read - counted as u64;
+            // For who reads along; a file of them is not published.
+            let _ = self.write_rejects(&rejects[..counted]);
             self.fail(RunError::Limit(Box::new(hit)));
             return batch;
         }
@@ -232,33 +232,37 @@ impl Collector {
             }
             Err(error) => {
                 self.counts.abandoned += written;
-                match error {
-                    // Whoever reads our output has seen enough: a quiet end.
-                    RunError::Write { source, .. } if source.kind() == io::ErrorKind::BrokenPipe => {
-                        self.pipe_closed = true;
-                        self.stop.set();
-                    }
-                    error => self.fail(error),
-                }
+                if self.pipe_closed { self.stop.set() } else { self.fail(error) }
             }
         }
         batch
     }
 
     /// Rejects first: a record is never missing from both.
-    fn write(&mut self, batch: &Batch, rejects: &[Reject]) -> Result<(), RunError> {
-        if !rejects.is_empty() {
-            self.reject_lines.clear();
-            rejects.iter().for_each(|reject| reject.write_line(&mut self.reject_lines));
-            self.rejects.write_all(&self.reject_lines).map_err(|source| {
-                RunError::Write { what: "the rejects".to_owned(), source }
-            })?;
-        }
-        self.sink.write(batch).map_err(|source| RunError::Write { what: "the output".into(), source })
+    fn write(&mut self, batch: &Batch, rejects: &[Reject<'_>]) -> Result<(), RunError> {
+        self.write_rejects(rejects)?;
+        self.sink.write(batch).map_err(|source| {
+            // Whoever reads our output has seen enough: a quiet end.
+            self.pipe_closed = source.kind() == io::ErrorKind::BrokenPipe;
+            RunError::Write { what: "the output".to_owned(), source }
+        })
+    }
+
+    fn write_rejects(&mut self, rejects: &[Reject<'_>]) -> Result<(), RunError> {
+        let mut out = BufWriter::with_capacity(REJECTS_BUFFER_BYTES, &mut self.rejects);
+        let written = rejects.iter().try_for_each(|reject| reject.write_line(&mut out));
+        let written = written.and_then(|()| out.flush());
+        written.map_err(|source| RunError::Write { what: "the rejects".to_owned(), source })
     }
 
     fn goes_on(&self) -> bool {
         self.error.is_none() && !self.pipe_closed
+    }
+
+    fn heed_signal(&mut self) {
+        if let Some(signal) = self.stop.signal() {
+            self.fail(RunError::Interrupted(signal));
+        }
     }
 
     /// Keeps the first error, which is the one to tell.
@@ -270,11 +274,12 @@ impl Collector {
     /// Judges the run as a whole, and publishes what deserves it.
     fn end(mut self, records_read: u64, rejects_path: Option<PathBuf>) -> Outcome {
         let unseen = records_read - self.counts.read; // in batches that never came back
-        if unseen > 0 && self.goes_on() {
-            self.fail(RunError::Bug(format!("{unseen} records were read and never seen again")));
-        }
         self.counts.read = records_read;
         self.counts.abandoned += unseen;
+        let abandoned = self.counts.abandoned;
+        if abandoned > 0 && self.goes_on() {
+            self.fail(RunError::Bug(format!("{abandoned} records were abandoned for no reason")));
+        }
         if let Err(violation) = self.counts.check_identity() {
             self.fail(RunError::Bug(violation));
         }
@@ -286,7 +291,8 @@ impl Collector {
         let published = self.error.is_none();
         if published {
             let mut outputs = Vec::new();
-            let mut stale = rejects_path;
+            // A device is no file of an earlier run: `--rejects /dev/null` must not remove it.
+            let mut stale = rejects_path.filter(|_| !self.rejects.is_stream());
             if self.counts.rejected > 0 {
                 outputs.push(self.rejects);
                 stale = None;
@@ -304,5 +310,511 @@ impl Collector {
             pipe_closed: self.pipe_closed,
             error: self.error,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::{Oversized, Rejection};
+    use crate::plugin::ModelError;
+    use crate::record::RejectKind;
+    use crate::sink::ldjson::Writer;
+    use crate::source::ldjson::{Options, Reader};
+    use model_abi_layout::Span;
+    use std::fs::File;
+    use std::io::{PipeReader, Read, Seek, pipe};
+    use std::os::fd::OwnedFd;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{Arc, Condvar, Mutex};
+    use tempfile::TempDir;
+
+    type FromSource = Result<(), SourceError>;
+    type FromStep = Result<(), StepError>;
+
+    /// A source that is a function.
+    struct From<F>(F, Arc<str>);
+
+    impl<F: FnMut(&mut Batch, &Stop) -> FromSource + Send> Source for From<F> {
+        fn name(&self) -> &'static str {
+            "Source"
+        }
+
+        fn path(&self) -> &Arc<str> {
+            &self.1
+        }
+
+        fn bytes_total(&self) -> Option<u64> {
+            None
+        }
+
+        fn read_batch(&mut self, batch: &mut Batch, _: usize, stop: &Stop) -> FromSource {
+            fill(batch, "");
+            (self.0)(batch, stop)
+        }
+    }
+
+    /// The words of `text` become the records of the batch.
+    fn fill(batch: &mut Batch, text: &str) {
+        let filled = batch.refill(|block| {
+            for word in text.split_whitespace() {
+                let start = word.as_ptr() as u32 - text.as_ptr() as u32;
+                block.spans.push(Span { start, len: word.len() as u32 });
+            }
+            block.bytes.extend_from_slice(text.as_bytes());
+            Ok::<(), ()>(())
+        });
+        filled.unwrap();
+    }
+
+    /// A step that is a function.
+    struct Each<F>(Arc<F>, Arc<str>);
+
+    impl<F: Fn(&mut Batch) -> FromStep + Send + Sync + 'static> Step for Each<F> {
+        fn name(&self) -> &Arc<str> {
+            &self.1
+        }
+
+        fn another(&self) -> Box<dyn Step> {
+            Box::new(Each(self.0.clone(), self.1.clone()))
+        }
+
+        fn apply(&mut self, batch: &mut Batch) -> FromStep {
+            (self.0)(batch)
+        }
+    }
+
+    /// A pipeline that is run on two threads and writes into an open file.
+    struct Job {
+        pipeline: Pipeline,
+        written: File,
+        folder: TempDir,
+    }
+
+    impl Job {
+        /// Each text is a batch, its words are records.
+        fn new(batches: &[&'static str]) -> Self {
+            let mut batches = batches.to_vec().into_iter();
+            Self::from(move |batch, _| {
+                fill(batch, batches.next().unwrap_or_default());
+                Ok(())
+            })
+        }
+
+        fn from(source: impl FnMut(&mut Batch, &Stop) -> FromSource + Send + 'static) -> Self {
+            let (written, folder) = (tempfile::tempfile().unwrap(), tempfile::tempdir().unwrap());
+            let pipeline = Pipeline {
+                source: Box::new(From(source, "in".into())),
+                steps: Vec::new(),
+                sink: writer(Output::stream(written.try_clone().unwrap())),
+                rejects: rejects(&folder.path().join("rejects")),
+                limits: Limits::default(),
+                threads: 2,
+                stop: Stop::default(),
+            };
+            Job { pipeline, written, folder }
+        }
+
+        fn step(mut self, step: impl Fn(&mut Batch) -> FromStep + Send + Sync + 'static) -> Self {
+            self.pipeline.steps.push(Box::new(Each(Arc::new(step), "step".into())));
+            self
+        }
+
+        fn run(self) -> Ran {
+            self.run_while(|_| {})
+        }
+
+        fn run_while(mut self, mut progress: impl FnMut(&Counts)) -> Ran {
+            let began = Instant::now();
+            let outcome = run(self.pipeline, |counts, _| progress(counts));
+            assert!(began.elapsed() < Duration::from_secs(30));
+            outcome.counts.check_identity().unwrap();
+            let mut written = String::new();
+            self.written.rewind().unwrap();
+            self.written.read_to_string(&mut written).unwrap();
+            Ran { outcome, written: written.replace('\n', " "), folder: self.folder }
+        }
+    }
+
+    struct Ran {
+        outcome: Outcome,
+        /// Records, a space behind each.
+        written: String,
+        folder: TempDir,
+    }
+
+    impl Ran {
+        /// `read = written + rejected + abandoned`, and the error.
+        fn summary(&self) -> String {
+            let Counts { read, written, rejected, abandoned, .. } = self.outcome.counts;
+            let error = self.outcome.error.as_ref();
+            let error = error.map_or("ok".to_owned(), |error| crate::error::chain(error));
+            format!("{read} = {written} + {rejected} + {abandoned}, {error}")
+        }
+
+        fn files(&self) -> Vec<String> {
+            let entries = std::fs::read_dir(self.folder.path()).unwrap();
+            let mut names: Vec<_> =
+                entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+            names.sort();
+            names
+        }
+    }
+
+    fn writer(output: Output) -> Box<dyn Sink> {
+        Box::new(Writer::new(output))
+    }
+
+    fn rejects(path: &std::path::Path) -> Rejects {
+        Rejects { output: Output::create(path).unwrap(), path: Some(path.to_owned()) }
+    }
+
+    /// Rejects the records that are called `bad`.
+    fn reject_bad(batch: &mut Batch) -> FromStep {
+        let bad = (0..batch.len()).filter(|&record| batch.record(record) == b"bad");
+        let mut rejections = bad.map(rejection).collect();
+        batch.remove(&mut rejections);
+        Ok(())
+    }
+
+    fn rejection(record: usize) -> Rejection {
+        let (step, path, message) = ("step".into(), String::new(), "bad".to_owned());
+        Rejection { record, kind: RejectKind::Value, path, message, step }
+    }
+
+    fn broken(why: &str) -> StepError {
+        ModelError::Broken(why.to_owned()).into()
+    }
+
+    fn source_error() -> SourceError {
+        SourceError { line: 3, byte: 4, source: io::Error::other("broken disk") }
+    }
+
+    /// Numbers that can be waited for.
+    #[derive(Clone, Default)]
+    struct Seen(Arc<(Mutex<Vec<u64>>, Condvar)>);
+
+    impl Seen {
+        fn say(&self, number: u64) {
+            self.0.0.lock().unwrap().push(number);
+            self.0.1.notify_all();
+        }
+
+        #[track_caller]
+        fn wait_for(&self, number: u64) {
+            let is_missing = |seen: &mut Vec<u64>| !seen.contains(&number);
+            let seen = self.0.0.lock().unwrap();
+            let limit = Duration::from_secs(10);
+            let waited = self.0.1.wait_timeout_while(seen, limit, is_missing).unwrap();
+            assert!(!waited.1.timed_out(), "{number} never came");
+        }
+    }
+
+    fn hang() -> ! {
+        loop {
+            std::thread::park();
+        }
+    }
+
+    /// A pipe whose reader may go away.
+    fn pipe_output() -> (PipeReader, Output) {
+        let (reader, writer) = pipe().unwrap();
+        (reader, Output::stream(File::from(OwnedFd::from(writer))))
+    }
+
+    #[test]
+    fn nothing_in_is_nothing_out() {
+        let ran = Job::new(&[]).run();
+        assert_eq!(ran.summary(), "0 = 0 + 0 + 0, ok");
+        assert_eq!((ran.written.as_str(), ran.outcome.published), ("", true));
+    }
+
+    #[test]
+    fn records_leave_in_the_order_in_which_they_came() {
+        // Of two batches the second is always done first.
+        let done = Seen::default();
+        let job = Job::new(&["a1 a2", "b", "c", "d1 d2", "e", "f"]).step(move |batch| {
+            if batch.sequence % 2 == 0 {
+                done.wait_for(batch.sequence + 1);
+            }
+            done.say(batch.sequence);
+            Ok(())
+        });
+        let ran = job.run();
+        assert_eq!(ran.written, "a1 a2 b c d1 d2 e f ");
+        assert_eq!(ran.summary(), "8 = 8 + 0 + 0, ok");
+    }
+
+    #[test]
+    fn every_record_is_counted_where_it_ends() {
+        let ran = Job::new(&["a bad b", "bad", "c", "bad bad d"]).step(reject_bad).run();
+        assert_eq!(ran.summary(), "8 = 4 + 4 + 0, ok");
+        assert_eq!(ran.written, "a b c d ");
+        let nodes = ran.outcome.nodes.iter();
+        let nodes: Vec<_> =
+            nodes.map(|n| (n.name.as_str(), n.taken, n.given, n.rejected)).collect();
+        let expected = [("Source", 0, 8, 0), ("step", 8, 4, 4), ("LdjsonWriter", 4, 0, 0)];
+        assert_eq!(nodes, expected);
+        assert_eq!(ran.files(), ["rejects"]);
+        let rejects = std::fs::read_to_string(ran.folder.path().join("rejects")).unwrap();
+        assert_eq!(rejects.matches(r#""record":"bad""#).count(), 4);
+    }
+
+    #[test]
+    fn a_record_that_was_too_long_to_be_held_is_rejected_in_its_place() {
+        let mut asked = 0;
+        let job = Job::from(move |batch, _| {
+            asked += 1;
+            match asked {
+                2 => batch.refill(|block| {
+                    let (head, message) = (b"{".to_vec(), "too long".to_owned());
+                    block.oversized =
+                        Some(Oversized { length: 1 << 40, head, step: "Source".into(), message });
+                    Ok(())
+                }),
+                asked => Ok(fill(batch, if asked <= 3 { "x y" } else { "" })),
+            }
+        });
+        let ran = job.step(reject_bad).run();
+        assert_eq!(
+            (ran.summary().as_str(), ran.written.as_str()),
+            ("5 = 4 + 1 + 0, ok", "x y x y ")
+        );
+    }
+
+    #[test]
+    fn the_first_error_in_the_order_of_the_source_is_told_and_nothing_is_published() {
+        let failed = Seen::default();
+        let mut job = Job::new(&["a bad", "b", "c"]).step(reject_bad).step(move |batch| {
+            match batch.sequence {
+                0 => failed.wait_for(2),
+                1 => return Err(broken("first")),
+                _ => failed.say(2),
+            }
+            if batch.sequence == 2 { Err(broken("later")) } else { Ok(()) }
+        });
+        job.pipeline.threads = 3;
+        job.pipeline.sink = writer(Output::create(&job.folder.path().join("out")).unwrap());
+        let ran = job.run();
+        let error = "step `step` can't go on: it says that it is broken: first";
+        assert_eq!(ran.summary(), format!("4 = 1 + 1 + 2, {error}"));
+        assert_eq!((ran.outcome.published, ran.files()), (false, vec![]));
+    }
+
+    #[test]
+    fn what_came_before_an_error_of_the_source_is_written_to_a_stream() {
+        let mut batches = ["a", "b c"].into_iter();
+        let job = Job::from(move |batch, _| match batches.next() {
+            Some(text) => Ok(fill(batch, text)),
+            None => Err(source_error()),
+        });
+        let ran = job.run();
+        let error = "the input can't be read: can't read on at line 3, byte 4: broken disk";
+        assert_eq!(
+            (ran.summary(), ran.written.as_str()),
+            (format!("3 = 3 + 0 + 0, {error}"), "a b c ")
+        );
+        assert!(!ran.outcome.published);
+    }
+
+    #[test]
+    fn an_error_of_a_step_is_told_before_a_later_one_of_the_source() {
+        let failed = Seen::default();
+        let mut asked = 0;
+        let job = Job::from({
+            let failed = failed.clone();
+            move |batch, _| {
+                asked += 1;
+                if asked == 1 {
+                    return Ok(fill(batch, "a"));
+                }
+                failed.say(0);
+                Err(source_error())
+            }
+        });
+        let ran = job.step(move |_| {
+            failed.wait_for(0);
+            Err(broken("first"))
+        });
+        assert!(ran.run().summary().contains("broken: first"));
+    }
+
+    #[test]
+    fn a_reader_of_our_output_that_goes_away_is_a_quiet_end() {
+        let (reader, output) = pipe_output();
+        let mut job = Job::new(&["a", "b", "c"]);
+        job.pipeline.sink = writer(output);
+        drop(reader);
+        let ran = job.run();
+        assert_eq!(ran.outcome.counts.written, 0);
+        assert!(ran.outcome.counts.abandoned > 0 && ran.outcome.pipe_closed);
+        assert!(ran.outcome.error.is_none(), "{}", ran.summary());
+    }
+
+    #[test]
+    fn a_reader_of_our_rejects_that_goes_away_is_an_error() {
+        let (reader, output) = pipe_output();
+        let mut job = Job::new(&["a bad", "b"]).step(reject_bad);
+        job.pipeline.sink = writer(Output::create(&job.folder.path().join("out")).unwrap());
+        job.pipeline.rejects = Rejects { output, path: None };
+        drop(reader);
+        let ran = job.run();
+        assert!(ran.summary().contains("the rejects can't be written"), "{}", ran.summary());
+        assert_eq!((ran.outcome.published, ran.files()), (false, vec![]));
+    }
+
+    #[test]
+    fn a_full_disk_is_an_error() {
+        let mut job = Job::new(&["a b", "c"]);
+        job.pipeline.sink = writer(Output::create("/dev/full".as_ref()).unwrap());
+        let ran = job.run();
+        assert!(ran.summary().contains("the output can't be written: No space left"));
+        assert_eq!((ran.outcome.counts.written, ran.outcome.published), (0, false));
+    }
+
+    #[test]
+    fn a_rejects_file_of_an_earlier_run_goes_and_what_is_no_file_stays() {
+        let job = Job::new(&["a"]);
+        let file = job.folder.path().join("rejects");
+        std::fs::write(&file, "of an earlier run").unwrap();
+        assert_eq!(job.run().files(), [""; 0]);
+
+        // As if the path were that of a device.
+        let mut job = Job::new(&["a"]);
+        job.pipeline.rejects.output = Output::stream(tempfile::tempfile().unwrap());
+        std::fs::write(job.folder.path().join("rejects"), "").unwrap();
+        assert_eq!(job.run().files(), ["rejects"]);
+    }
+
+    #[test]
+    fn a_panic_is_our_bug_and_ends_the_run() {
+        let job = Job::new(&["a", "b", "c", "d"]).step(|batch| match batch.record(0) {
+            b"b" => panic!("no b"),
+            _ => Ok(()),
+        });
+        let ran = job.run();
+        assert!(ran.summary().contains("a bug in etl-host: a thread panicked: no b"));
+        let ran = Job::from(|_, _| panic!("{}", 1 + 1)).run();
+        assert_eq!(ran.summary(), "0 = 0 + 0 + 0, a bug in etl-host: a thread panicked: 2");
+    }
+
+    #[test]
+    fn a_signal_ends_a_run_whose_step_never_comes_back() {
+        let job = Job::new(&["a", "b", "c"]).step(|batch| match batch.record(0) {
+            b"b" => hang(),
+            _ => Ok(()),
+        });
+        let (word, mut said) = (job.pipeline.stop.word(), None);
+        let ran = job.run_while(|counts| {
+            if counts.written == 1 {
+                said.get_or_insert_with(Instant::now);
+                word.store(15, Ordering::Relaxed);
+            }
+        });
+        assert!(said.unwrap().elapsed() < Duration::from_secs(1));
+        assert_eq!(ran.summary(), "3 = 1 + 0 + 2, interrupted by signal 15");
+        assert!(!ran.outcome.published);
+    }
+
+    #[test]
+    fn a_signal_that_the_source_sees_first_is_told_too() {
+        // Without looking twice the collector would miss it every few times.
+        for _ in 0..20 {
+            let (taken, mut asked) = (Seen::default(), 0);
+            let job = Job::from({
+                let taken = taken.clone();
+                move |batch, stop| {
+                    asked += 1;
+                    if asked == 1 {
+                        return Ok(fill(batch, "a"));
+                    }
+                    taken.wait_for(1);
+                    stop.word().store(2, Ordering::Relaxed);
+                    Ok(())
+                }
+            });
+            let ran = job.run_while(|counts| taken.say(counts.written));
+            assert_eq!(ran.summary(), "1 = 1 + 0 + 0, interrupted by signal 2");
+        }
+    }
+
+    #[test]
+    fn a_limit_ends_the_run_and_tells_of_every_reject_that_counts() {
+        let mut job = Job::new(&["a", "bad b bad c bad", "d"]).step(reject_bad);
+        let rejects = tempfile::tempfile().unwrap();
+        job.pipeline.rejects =
+            Rejects { output: Output::stream(rejects.try_clone().unwrap()), path: None };
+        job.pipeline.limits = Limits::new(false, Some("1".parse().unwrap()));
+        let ran = job.run();
+        assert!(matches!(ran.outcome.error, Some(RunError::Limit(_))));
+        assert_eq!(ran.outcome.counts.rejected, 2);
+        let mut told = String::new();
+        (&rejects).rewind().unwrap();
+        (&rejects).read_to_string(&mut told).unwrap();
+        assert_eq!(told.lines().count(), 2);
+    }
+
+    #[test]
+    fn a_step_that_stops_without_being_told_to_is_our_bug() {
+        let ran = Job::new(&["a"]).step(|_| Err(StepError::Stopped)).run();
+        assert!(ran.summary().starts_with("1 = 0 + 0 + 1, a bug in etl-host"), "{}", ran.summary());
+    }
+
+    #[test]
+    fn the_source_is_asked_for_no_more_batches_than_there_are() {
+        const BATCHES: u64 = 2 * 2 + 2;
+        let (asked, written) = (Seen::default(), tempfile::tempfile().unwrap());
+        let mut job = Job::from({
+            let (asked, written) = (asked.clone(), written.try_clone().unwrap());
+            let mut sequence = 0;
+            move |batch, _| {
+                let under_way = sequence - written.metadata().unwrap().len() / 2; // "a" and "\n"
+                assert!(under_way < BATCHES, "one too many");
+                sequence += 1;
+                asked.say(sequence);
+                Ok(fill(batch, if sequence < 100 { "a" } else { "" }))
+            }
+        });
+        job.pipeline.sink = writer(Output::stream(written));
+        let ran = job.step(move |_| Ok(asked.wait_for(BATCHES))).run();
+        assert_eq!(ran.summary(), "99 = 99 + 0 + 0, ok");
+    }
+
+    #[test]
+    fn a_record_that_is_larger_than_its_share_runs_alone() {
+        let large: &str = "x".repeat(lane::SHARED_BYTES_MAX + 1).leak();
+        let running = AtomicUsize::new(0);
+        let mut job =
+            Job::new(&["a", "b", large, "c", "d", large, large, "e"]).step(move |batch| {
+                let others = running.fetch_add(1, Ordering::SeqCst);
+                if batch.bytes_read() > lane::SHARED_BYTES_MAX {
+                    assert_eq!(others, 0, "before it");
+                    std::thread::sleep(Duration::from_millis(20));
+                    assert_eq!(running.load(Ordering::SeqCst), 1, "beside it");
+                }
+                running.fetch_sub(1, Ordering::SeqCst);
+                Ok(())
+            });
+        job.pipeline.threads = 4;
+        assert_eq!(job.run().summary(), "8 = 8 + 0 + 0, ok");
+    }
+
+    #[test]
+    fn batches_of_rejects_are_small_ones() {
+        // A record of two bytes becomes a reject of hundreds.
+        let largest = Arc::new(AtomicUsize::new(0));
+        let input = crate::storage::Memory::new("x\n".repeat(300_000));
+        let mut job = Job::new(&[]).step({
+            let largest = largest.clone();
+            move |batch| {
+                largest.fetch_max(batch.len(), Ordering::Relaxed);
+                batch.remove(&mut (0..batch.len()).map(rejection).collect());
+                Ok(())
+            }
+        });
+        job.pipeline.source = Box::new(Reader::new("in", Box::new(input), Options::default()));
+        assert_eq!(job.run().summary(), "300000 = 0 + 300000 + 0, ok");
+        let largest = largest.load(Ordering::Relaxed);
+        assert!(largest < 10_000, "{largest}");
     }
 }

@@ -2,10 +2,11 @@
 //!
 //! Of places: a line counts from 1, a byte and an index from 0. Said here, and nowhere again.
 
-use base64::Engine;
+use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 use serde::ser::{Serialize, SerializeMap, Serializer};
-use std::sync::Arc;
+use std::fmt;
+use std::io::{self, Write};
 
 /// Where a record begins in its source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,11 +80,12 @@ impl RejectKind {
     }
 }
 
-/// A record that could not go on: whole, with its place, its step and the reason.
-#[derive(Clone, Debug)]
-pub struct Reject {
+/// A record that could not go on: whole, with its place, its step and the reason. Borrowed from its
+/// batch, since a record may be long.
+#[derive(Clone, Copy, Debug)]
+pub struct Reject<'a> {
     /// Name of the source.
-    pub source: Arc<str>,
+    pub source: &'a str,
     /// Where it begins.
     pub position: RecordPosition,
     /// Its index among the records of its batch, rejected ones included.
@@ -91,57 +93,70 @@ pub struct Reject {
     /// Its length in the source, in bytes.
     pub length: u64,
     /// Name of the step that could not go on with it.
-    pub step: Arc<str>,
+    pub step: &'a str,
     /// Why, for programs.
     pub kind: RejectKind,
     /// Why, for people.
-    pub message: String,
+    pub message: &'a str,
     /// Where in the record; empty where it is not known or is the record as a whole.
-    pub path: String,
+    pub path: &'a str,
     /// Its bytes. Shorter than `length` where it was too long to be held.
-    pub record: Vec<u8>,
+    pub record: &'a [u8],
 }
 
-impl Reject {
-    /// Path and message: `petal_length: invalid type: …`.
-    pub fn reason(&self) -> String {
-        match self.path.as_str() {
-            "" => self.message.clone(),
-            path => format!("{path}: {}", self.message),
+impl Reject<'_> {
+    /// Writes the reject as one line of JSON. In pieces: the writer should have a buffer.
+    pub fn write_line(&self, out: &mut impl Write) -> io::Result<()> {
+        serde_json::to_writer(&mut *out, self)?;
+        out.write_all(b"\n")
+    }
+}
+
+/// Place and reason, in one line for people.
+impl fmt::Display for Reject<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let RecordPosition { line, byte } = self.position;
+        write!(f, "{}: line {line}, byte {byte}: ", self.source)?;
+        if !self.path.is_empty() {
+            write!(f, "{}: ", self.path)?;
         }
-    }
-
-    /// Appends the reject as one line of JSON.
-    pub fn write_line(&self, out: &mut Vec<u8>) {
-        serde_json::to_writer(&mut *out, self).expect("a reject has text keys and no floats");
-        out.push(b'\n');
+        f.write_str(self.message)
     }
 }
 
-impl Serialize for Reject {
+impl Serialize for Reject<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("source", &*self.source)?;
+        map.serialize_entry("source", self.source)?;
         map.serialize_entry("line", &self.position.line)?;
         map.serialize_entry("byte", &self.position.byte)?;
         map.serialize_entry("length", &self.length)?;
-        map.serialize_entry("step", &*self.step)?;
+        map.serialize_entry("step", self.step)?;
         map.serialize_entry("kind", self.kind.name())?;
-        map.serialize_entry("message", &self.message)?;
+        map.serialize_entry("message", self.message)?;
         if !self.path.is_empty() {
-            map.serialize_entry("path", &self.path)?;
+            map.serialize_entry("path", self.path)?;
         }
         if (self.record.len() as u64) < self.length {
             map.serialize_entry("truncated", &true)?;
         }
-        match std::str::from_utf8(&self.record) {
+        match std::str::from_utf8(self.record) {
             Ok(text) => map.serialize_entry("record", text)?,
             Err(_) => {
                 map.serialize_entry("encoding", "base64")?;
-                map.serialize_entry("record", &STANDARD.encode(&self.record))?;
+                map.serialize_entry("record", &InBase64(self.record))?;
             }
         }
         map.end()
+    }
+}
+
+/// Bytes that are written as base64 without a copy of all of it.
+struct InBase64<'a>(&'a [u8]);
+
+impl Serialize for InBase64<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&Base64Display::new(self.0, &STANDARD))
     }
 }
 
@@ -152,18 +167,18 @@ mod tests {
     #[track_caller]
     fn check(record: &[u8], length: u64, path: &str, expected: &str) {
         let reject = Reject {
-            source: "in.json".into(),
+            source: "in.json",
             position: RecordPosition { line: 3, byte: 40 },
             index: 2,
             length,
-            step: "m".into(),
+            step: "m",
             kind: RejectKind::Schema,
-            message: "no".into(),
-            path: path.into(),
-            record: record.to_vec(),
+            message: "no",
+            path,
+            record,
         };
         let mut line = Vec::new();
-        reject.write_line(&mut line);
+        reject.write_line(&mut line).unwrap();
         let head = r#"{"source":"in.json","line":3,"byte":40,"length":"#;
         let expected =
             format!(r#"{head}{length},"step":"m","kind":"schema","message":"no"{expected}"#);

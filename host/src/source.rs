@@ -7,7 +7,7 @@ pub mod frame;
 pub mod ldjson;
 
 use crate::batch::Batch;
-use crate::pipeline::stop::Stop;
+use crate::stop::Stop;
 use std::io;
 use std::sync::Arc;
 

@@ -6,7 +6,7 @@ use crate::sink::publish::{Output, publish};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 

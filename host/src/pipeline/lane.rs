@@ -5,11 +5,10 @@
 
 use super::counts::Counted;
 use super::pace::{BLOCK_BYTES_MAX, Pace};
-use super::stop::Stop;
 use crate::batch::Batch;
-use crate::record::Reject;
 use crate::source::{Source, SourceError};
 use crate::step::{Step, StepError};
+use crate::stop::Stop;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,7 +18,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// A batch that is longer than this (one very long record) runs while no other does.
-const SHARED_BYTES_MAX: usize = 4 * BLOCK_BYTES_MAX;
+pub(super) const SHARED_BYTES_MAX: usize = 4 * BLOCK_BYTES_MAX;
+
+/// What a reject takes in memory, about: its message, its path, its place in some lists.
+const REJECT_BYTES: usize = 512;
 
 /// What the threads of a run tell the collector.
 pub(super) enum Message {
@@ -34,7 +36,6 @@ pub(super) enum Message {
 /// A batch that has been through all steps, or ended in one of them.
 pub(super) struct Done {
     pub(super) batch: Batch,
-    pub(super) rejects: Vec<Reject>,
     /// For the source and for each step.
     pub(super) nodes: Vec<Counted>,
     /// The step that could not go on.
@@ -93,8 +94,12 @@ impl Lane {
 
     /// Gives a batch back to the reader.
     pub(super) fn recycle(&self, batch: Batch) {
-        // One that grew for a very long record must not stay so large for the rest of the run.
-        let batch = if batch.bytes_held() > 4 * SHARED_BYTES_MAX { Batch::default() } else { batch };
+        let mut batch = batch;
+        // One that grew for a very long record must not stay so large for the rest of the run. It
+        // is freed before the reader may fill another.
+        if batch.bytes_held() > 4 * SHARED_BYTES_MAX {
+            batch = Batch::default();
+        }
         let _ = self.empty.send(batch); // fails where the reader has ended
     }
 
@@ -105,11 +110,7 @@ impl Lane {
 }
 
 /// Runs a thread whose panic does not go unnoticed: its batch would be waited for for ever.
-fn spawn(
-    name: &str,
-    sender: Sender<Message>,
-    run: impl FnOnce(&Sender<Message>) + Send + 'static,
-) {
+fn spawn(name: &str, sender: Sender<Message>, run: impl FnOnce(&Sender<Message>) + Send + 'static) {
     let spawned = thread::Builder::new().name(name.to_owned()).spawn({
         let sender = sender.clone();
         move || {
@@ -192,7 +193,8 @@ impl Worker {
         for batch in fulls {
             let began = Instant::now();
             let done = self.work(batch);
-            self.pace.learn(done.batch.bytes_read(), done.batch.bytes().len(), began.elapsed());
+            let bytes_out = done.batch.bytes().len() + REJECT_BYTES * done.batch.rejected();
+            self.pace.learn(done.batch.bytes_read(), bytes_out, began.elapsed());
             if sender.send(Message::Done(Box::new(done))).is_err() {
                 return;
             }
@@ -221,7 +223,6 @@ impl Worker {
                 rejected: (batch.rejected() - rejected) as u64,
             });
         }
-        let rejects = batch.take_rejects();
-        Done { batch, rejects, nodes, error }
+        Done { batch, nodes, error }
     }
 }

@@ -39,7 +39,6 @@ pub struct Limits {
     fail_at_first: bool,
     max_rejects: Option<MaxRejects>,
     rejected: u64,
-    last: Option<Reject>,
 }
 
 /// Which limit ended the run.
@@ -47,8 +46,8 @@ pub struct Limits {
 pub struct LimitHit {
     /// The limit, in words.
     pub limit: String,
-    /// The last reject before it.
-    pub last: Option<Reject>,
+    /// The reject that did it, with its place; `None` where it was their share at some record.
+    pub reject: Option<String>,
 }
 
 impl Limits {
@@ -62,7 +61,7 @@ impl Limits {
         &mut self,
         read_before: u64,
         read: u64,
-        rejects: &[Reject],
+        rejects: &[Reject<'_>],
     ) -> Option<(usize, LimitHit)> {
         let read_after = read_before + read;
         let mut judge_share = read_before < SHARE_FROM_RECORD && SHARE_FROM_RECORD <= read_after;
@@ -71,25 +70,22 @@ impl Limits {
             if judge_share && record > SHARE_FROM_RECORD {
                 judge_share = false;
                 if self.is_share_exceeded(SHARE_FROM_RECORD) {
-                    return Some((index, self.hit(SHARE_FROM_RECORD)));
+                    return Some((index, self.hit(SHARE_FROM_RECORD, None)));
                 }
             }
             self.rejected += 1;
-            self.last = Some(reject.clone());
-            if self.fail_at_first || self.is_count_exceeded() {
-                return Some((index + 1, self.hit(record)));
-            }
-            if record >= SHARE_FROM_RECORD && self.is_share_exceeded(record) {
-                return Some((index + 1, self.hit(record)));
+            let is_share_exceeded = record >= SHARE_FROM_RECORD && self.is_share_exceeded(record);
+            if self.fail_at_first || self.is_count_exceeded() || is_share_exceeded {
+                return Some((index + 1, self.hit(record, Some(reject))));
             }
         }
         (judge_share && self.is_share_exceeded(SHARE_FROM_RECORD))
-            .then(|| (rejects.len(), self.hit(SHARE_FROM_RECORD)))
+            .then(|| (rejects.len(), self.hit(SHARE_FROM_RECORD, None)))
     }
 
     /// Judges the share once more when everything is read.
-    pub(super) fn check_end(&mut self, read: u64) -> Option<LimitHit> {
-        self.is_share_exceeded(read).then(|| self.hit(read))
+    pub(super) fn check_end(&self, read: u64) -> Option<LimitHit> {
+        self.is_share_exceeded(read).then(|| self.hit(read, None))
     }
 
     fn is_count_exceeded(&self) -> bool {
@@ -101,7 +97,7 @@ impl Limits {
             if self.rejected as f64 * 100.0 > max * read as f64)
     }
 
-    fn hit(&mut self, read: u64) -> LimitHit {
+    fn hit(&self, read: u64, reject: Option<&Reject<'_>>) -> LimitHit {
         let rejected = self.rejected;
         let limit = match self.max_rejects {
             _ if self.fail_at_first => "stopped at the first reject (--on-error fail)".to_owned(),
@@ -114,7 +110,7 @@ impl Limits {
             }
             None => unreachable!("no limit was set"),
         };
-        LimitHit { limit, last: self.last.take() }
+        LimitHit { limit, reject: reject.map(ToString::to_string) }
     }
 }
 
@@ -123,17 +119,17 @@ mod tests {
     use super::*;
     use crate::record::{RecordPosition, RejectKind};
 
-    fn reject(index: u32) -> Reject {
+    fn reject(index: u32) -> Reject<'static> {
         Reject {
-            source: "".into(),
+            source: "",
             position: RecordPosition::default(),
             index,
             length: 0,
-            step: "".into(),
+            step: "",
             kind: RejectKind::Value,
-            message: String::new(),
-            path: String::new(),
-            record: Vec::new(),
+            message: "",
+            path: "",
+            record: b"",
         }
     }
 

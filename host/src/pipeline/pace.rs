@@ -51,7 +51,11 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(bytes_out_per_byte: f64, nanos_per_byte: f64, expected: std::ops::RangeInclusive<usize>) {
+    fn check(
+        bytes_out_per_byte: f64,
+        nanos_per_byte: f64,
+        expected: std::ops::RangeInclusive<usize>,
+    ) {
         let pace = Pace::default();
         for _ in 0..20 {
             let bytes = pace.bytes_wanted();

@@ -9,10 +9,10 @@
 //! - A library is never unloaded. Its threads, its thread-locals and every function pointer we
 //!   hold would dangle; a process that wants a newer plugin is a new process.
 
-use crate::error::chain;
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use model_abi::stamp::Stamp;
 use model_abi_layout::{ABI_VERSION, AbiHeaderRef, HEADER_SYMBOL, LibraryError, PluginRef};
+use std::error::Error;
 use std::path::{Path, PathBuf};
 
 /// Why a library that looked like a plugin could not be entered.
@@ -22,7 +22,7 @@ pub enum OpenError {
     #[error("its absolute path can't be found")]
     Path(#[source] std::io::Error),
     /// The system's loader refused it.
-    #[error("the system can't load it: {}", chain(.0))]
+    #[error("the system can't load it: {}", reason(.0))]
     Dlopen(libloading::Error),
     /// It has a stamp and no header.
     #[error("expected a plugin's header, found no symbol `{HEADER_SYMBOL}`")]
@@ -47,6 +47,11 @@ pub enum OpenError {
         /// abi_stable's own words, a page of them.
         report: String,
     },
+}
+
+/// libloading's own words are "dlopen failed"; the loader's stand behind them.
+fn reason(error: &libloading::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 impl OpenError {

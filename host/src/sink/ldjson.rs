@@ -3,7 +3,7 @@
 use super::Sink;
 use super::publish::Output;
 use crate::batch::Batch;
-use std::io;
+use std::io::{self, Write};
 
 /// Writes LDJSON to any output.
 pub struct Writer {

@@ -109,11 +109,6 @@ impl Output {
         self.unpublished.as_ref().map_or_else(|| "the output stream".into(), |u| u.path.clone())
     }
 
-    /// Writes all of it, or says why not.
-    pub fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes)
-    }
-
     /// Flushes it to disk, where it is on one.
     fn sync(&self) -> io::Result<()> {
         if self.unpublished.is_some() { self.file.sync_all() } else { Ok(()) }
@@ -126,6 +121,16 @@ impl Output {
         let path = path.clone();
         self.unpublished = None; // nothing left to remove
         Ok(Some(path))
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
     }
 }
 

@@ -30,7 +30,12 @@ pub(super) enum Cut {
 impl Lines {
     /// Cuts what has come since the last call. Lines that are not blank become spans, without
     /// their line end.
-    pub(super) fn cut(&mut self, bytes: &[u8], line_bytes_max: usize, spans: &mut Vec<Span>) -> Cut {
+    pub(super) fn cut(
+        &mut self,
+        bytes: &[u8],
+        line_bytes_max: usize,
+        spans: &mut Vec<Span>,
+    ) -> Cut {
         while let Some(found) = memchr(b'\n', &bytes[self.scanned..]) {
             let end = self.scanned + found;
             if end - self.start > line_bytes_max {
@@ -58,5 +63,47 @@ fn push_unless_blank(bytes: &[u8], start: usize, end: usize, spans: &mut Vec<Spa
     // Nearly every line begins with a brace: one look settles it.
     if line.iter().any(|byte| !byte.is_ascii_whitespace()) {
         spans.push(Span { start: start as u32, len: line.len() as u32 });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The lines of `bytes`, at most 5 long, when they arrive in two pieces; `!` where one is too
+    /// long.
+    fn cut_at(bytes: &[u8], split: usize) -> String {
+        let (mut lines, mut spans, mut shown) = (Lines::default(), Vec::new(), String::new());
+        let cuts = [split, bytes.len()].map(|end| lines.cut(&bytes[..end], 5, &mut spans));
+        if !cuts.contains(&Cut::TooLong) {
+            lines.finish(bytes, &mut spans);
+            assert_eq!(lines.start, bytes.len());
+        }
+        for Span { start, len } in spans {
+            shown += &format!("{start}+{len} ");
+        }
+        let rest = if lines.start < bytes.len() { "!" } else { "" };
+        format!("{shown}{rest}{}", lines.count)
+    }
+
+    #[track_caller]
+    fn check(text: &str, expected: &str) {
+        for split in 0..=text.len() {
+            assert_eq!(cut_at(text.as_bytes(), split), expected, "split at {split}");
+        }
+    }
+
+    #[test]
+    fn lines_are_the_same_wherever_the_bytes_are_split() {
+        check("", "0");
+        check("a\n", "0+1 1");
+        check("a\nbb", "0+1 2+2 1");
+        check("a\r\n\r\n \nbb\r\n", "0+1 7+2 4");
+        check("\na\r", "1+1 1");
+        check("aaaaa\nbbbbb", "0+5 6+5 1");
+        check("aaaa\r\nb", "0+4 6+1 1");
+        check("a\naaaaaa\nb", "0+1 !1");
+        check("aaaaa\r\nb", "!0");
+        check("a\naaaaaa", "0+1 !1");
     }
 }

@@ -6,10 +6,10 @@
 use super::emit::{EXTRA_BYTES, Emit, Emitter};
 use super::{Step, StepError, Why};
 use crate::batch::{Batch, Rejection, Text};
-use crate::pipeline::stop::Stop;
 use crate::plugin::ModelError;
 use crate::plugin::runner::{Answered, Ask, Runner, ask, is_broken};
 use crate::record::{RecordPosition, RejectKind};
+use crate::stop::Stop;
 use jsonschema::Validator;
 use model_abi_layout::Answer;
 use std::sync::Arc;
