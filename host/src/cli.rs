@@ -7,6 +7,7 @@ mod args;
 mod paths;
 mod progress;
 mod score;
+mod signals;
 
 use clap::Parser;
 use std::ffi::OsString;

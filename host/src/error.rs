@@ -71,8 +71,13 @@ pub enum Error {
         source: OpenError,
     },
     /// The run ended before it should.
-    #[error(transparent)]
-    Run(#[from] RunError),
+    #[error("{source}")]
+    Run {
+        /// Why.
+        source: RunError,
+        /// The output file that is as it was before the run.
+        unpublished: Option<PathBuf>,
+    },
     /// The run ended, but its summary could not be written.
     #[error("the summary `{}` can't be written", path.display())]
     Summary {
@@ -94,7 +99,29 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
+impl From<RunError> for Error {
+    fn from(source: RunError) -> Self {
+        Error::Run { source, unpublished: None }
+    }
+}
+
 impl RunError {
+    fn hint(&self) -> Option<&'static str> {
+        match self {
+            RunError::Step { source: StepError::Model(_), .. } => {
+                Some("this is the model's fault: send this message to the team that ships it")
+            }
+            RunError::Limit(_) => {
+                Some("run without the limit to see every reject in the rejects file")
+            }
+            RunError::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                Some("make room on the disk and run again")
+            }
+            RunError::Bug(_) => Some("please report it"),
+            _ => None,
+        }
+    }
+
     /// The exit code of a process whose run ended so.
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -119,7 +146,7 @@ impl Error {
             Error::Usage { .. } => exit::USAGE,
             Error::Plugin { .. } => exit::PLUGIN,
             Error::Input { .. } | Error::Output { .. } | Error::Summary { .. } => exit::IO,
-            Error::Run(error) => error.exit_code(),
+            Error::Run { source, .. } => source.exit_code(),
         }
     }
 
@@ -134,18 +161,7 @@ impl Error {
             Error::Output { source: OpenError::Io { .. }, .. } => Some(
                 "the folder must be there, and this user must be allowed to write in it".into(),
             ),
-            Error::Run(RunError::Step { source: StepError::Model(_), .. }) => Some(
-                "this is the model's fault: send this message to the team that ships it".into(),
-            ),
-            Error::Run(RunError::Limit(_)) => {
-                Some("run without the limit to see every reject in the rejects file".to_owned())
-            }
-            Error::Run(RunError::Write { source, .. })
-                if source.kind() == io::ErrorKind::StorageFull =>
-            {
-                Some("make room on the disk and run again".to_owned())
-            }
-            Error::Run(RunError::Bug(_)) => Some("please report it".to_owned()),
+            Error::Run { source, .. } => source.hint().map(str::to_owned),
             _ => None,
         }
     }
@@ -153,15 +169,25 @@ impl Error {
     /// The whole of it, as it is printed: what, causes, hint.
     pub fn report(&self) -> String {
         let mut text = format!("error: {self}\n");
-        let mut cause = self.source();
+        // A run error's message stands in `self`; its causes are behind it.
+        let mut cause = match self {
+            Error::Run { source, .. } => source.source(),
+            error => error.source(),
+        };
         while let Some(error) = cause {
             let _ = writeln!(text, "  cause: {error}");
             cause = error.source();
         }
-        if let Error::Run(RunError::Limit(hit)) = self
-            && let Some(reject) = &hit.reject
-        {
-            let _ = writeln!(text, "  cause: {reject}");
+        if let Error::Run { source, unpublished } = self {
+            if let RunError::Limit(hit) = source
+                && let Some(reject) = &hit.reject
+            {
+                let _ = writeln!(text, "  cause: {reject}");
+            }
+            if let Some(path) = unpublished {
+                let path = path.display();
+                let _ = writeln!(text, "  state: nothing was published; `{path}` is as it was");
+            }
         }
         if let Some(hint) = self.hint() {
             let _ = writeln!(text, "  hint: {hint}");

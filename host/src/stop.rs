@@ -1,38 +1,55 @@
 //! The one word that ends a run early: said once by whoever has a reason, looked at by everyone.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 /// Whether to stop, and whether a signal said so. Clones speak of the same run.
 #[derive(Clone, Debug, Default)]
-pub struct Stop {
+pub struct Stop(Arc<Word>);
+
+#[derive(Debug, Default)]
+struct Word {
     /// 0: go on. [`INTERNAL`]: the run's own reasons. Else the number of a signal.
-    reason: Arc<AtomicUsize>,
+    reason: AtomicI32,
+    /// Whether the run is past stopping: it publishes what it has.
+    ending: AtomicBool,
 }
 
-const INTERNAL: usize = usize::MAX;
+const INTERNAL: i32 = -1;
 
 impl Stop {
     /// Says stop, for a reason that is told elsewhere.
     pub fn set(&self) {
-        let _ = self.reason.compare_exchange(0, INTERNAL, Ordering::Relaxed, Ordering::Relaxed);
+        self.say(INTERNAL);
+    }
+
+    /// Says stop, because of a signal.
+    pub fn interrupt(&self, signal: i32) {
+        self.say(signal);
+    }
+
+    /// The first reason stands.
+    fn say(&self, reason: i32) {
+        let _ = self.0.reason.compare_exchange(0, reason, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// Whether to stop.
     pub fn is_set(&self) -> bool {
-        self.reason.load(Ordering::Relaxed) != 0
+        self.0.reason.load(Ordering::Relaxed) != 0
     }
 
     /// The signal that said so, if one did.
     pub fn signal(&self) -> Option<i32> {
-        match self.reason.load(Ordering::Relaxed) {
-            0 | INTERNAL => None,
-            signal => i32::try_from(signal).ok(),
-        }
+        Some(self.0.reason.load(Ordering::Relaxed)).filter(|&reason| reason > 0)
     }
 
-    /// The word itself, for a signal handler to write its number into.
-    pub fn word(&self) -> Arc<AtomicUsize> {
-        self.reason.clone()
+    /// The run is past stopping.
+    pub fn set_ending(&self) {
+        self.0.ending.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the run is past stopping.
+    pub fn is_ending(&self) -> bool {
+        self.0.ending.load(Ordering::Relaxed)
     }
 }

@@ -98,7 +98,7 @@ impl io::Write for HashWriter<'_> {
 }
 
 /// The lines at the end of a run: one a node, counters that are zero left out, then the totals.
-pub fn lines(outcome: &Outcome, rejects: &str, took: Duration) -> String {
+pub fn lines(outcome: &Outcome, rejects: Option<&str>, took: Duration) -> String {
     let mut text = String::new();
     let state = if outcome.error.is_some() || outcome.pipe_closed { "stopped" } else { "done" };
     for Node { name, taken, given, rejected } in &outcome.nodes {
@@ -118,7 +118,10 @@ pub fn lines(outcome: &Outcome, rejects: &str, took: Duration) -> String {
         }
     }
     if rejected > 0 {
-        let _ = write!(text, ", {rejected} rejected (see {rejects})");
+        let _ = write!(text, ", {rejected} rejected");
+        if let Some(rejects) = rejects {
+            let _ = write!(text, " (see {rejects})");
+        }
     }
     if abandoned > 0 {
         let _ = write!(text, ", {abandoned} abandoned");
@@ -157,7 +160,7 @@ mod tests {
             error: None,
         };
         assert_eq!(
-            lines(&outcome, "out.rejects.ldjson", Duration::from_millis(10)),
+            lines(&outcome, Some("out.rejects.ldjson"), Duration::from_millis(10)),
             " - LdjsonReader out=15 [done]\n - iris_model in=15 out=14 err=1 [done]\n\
              15 records: 14 written, 1 rejected (see out.rejects.ldjson), in 0.010 s \
              (1500 records/s)\n"

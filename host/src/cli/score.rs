@@ -5,7 +5,7 @@
 
 use super::args::{EmitMode, OnError, ScoreArgs};
 use super::progress::Progress;
-use super::{paths, say};
+use super::{paths, say, signals};
 use crate::error::{self, Error, exit};
 use crate::pipeline::limits::Limits;
 use crate::pipeline::{self, Pipeline, Rejects};
@@ -21,7 +21,6 @@ use crate::summary::{self, ModelSummary, PluginSummary, Summary};
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Instant, SystemTime};
 
 /// Scores, says what was done, and returns the exit code.
@@ -63,7 +62,8 @@ pub(super) fn score(args: &ScoreArgs) -> Result<u8, Error> {
     let summary_file = summary_file.transpose()?;
 
     let stop = Stop::default();
-    listen_for_signals(&stop)?;
+    signals::listen(&stop)
+        .map_err(|error| Error::usage(format!("can't listen for signals: {error}")))?;
     let progress = Progress::new(args.quiet, input.bytes_total());
     let source_path = args.input.as_deref().unwrap_or(Path::new("--record")).display().to_string();
     let options = Options { line_bytes_max: args.line_bytes_max };
@@ -82,9 +82,14 @@ pub(super) fn score(args: &ScoreArgs) -> Result<u8, Error> {
     progress.end();
 
     let took = started.1.elapsed();
-    let rejects_name = rejects_path.map_or("stderr".to_owned(), |path| path.display().to_string());
+    // A file of rejects is there only where it was published with the output.
+    let rejects_name = match rejects_path {
+        Some(path) => outcome.published.then(|| path.display().to_string()),
+        None => Some("stderr".to_owned()),
+    };
+    let rejects_name = rejects_name.filter(|_| outcome.counts.rejected > 0);
     if !args.quiet {
-        say(&summary::lines(&outcome, &rejects_name, took));
+        say(&summary::lines(&outcome, rejects_name.as_deref(), took));
     }
     let exit_code = match &outcome.error {
         Some(error) => error.exit_code(),
@@ -104,7 +109,7 @@ pub(super) fn score(args: &ScoreArgs) -> Result<u8, Error> {
             },
             input: source_path,
             output: paths::output(args).unwrap_or(Path::new("-")).display().to_string(),
-            rejects: (outcome.counts.rejected > 0).then_some(rejects_name),
+            rejects: rejects_name,
             counts: outcome.counts,
             nodes: &outcome.nodes,
             published: outcome.published,
@@ -117,7 +122,10 @@ pub(super) fn score(args: &ScoreArgs) -> Result<u8, Error> {
     });
     // A run that failed has the more important thing to say.
     match (outcome.error, summarised) {
-        (Some(error), _) => Err(error.into()),
+        (Some(source), _) => {
+            let unpublished = paths::output(args).filter(|_| !outcome.published);
+            Err(Error::Run { source, unpublished: unpublished.map(Path::to_owned) })
+        }
         (None, Err((path, source))) => Err(Error::Summary { path, source }),
         (None, Ok(())) => Ok(exit_code),
     }
@@ -134,7 +142,15 @@ pub(super) fn long_report(error: &Error) -> Option<&str> {
 fn emit(args: &ScoreArgs) -> Result<Emit, Error> {
     match args.emit {
         EmitMode::Prediction if args.keep.is_empty() => Ok(Emit::Prediction),
-        EmitMode::Prediction => Ok(Emit::Keep(args.keep.clone())),
+        EmitMode::Prediction => {
+            let mut kept: Vec<String> = Vec::new();
+            for field in &args.keep {
+                if !kept.contains(field) {
+                    kept.push(field.clone()); // a field stands in an object once
+                }
+            }
+            Ok(Emit::Keep(kept))
+        }
         _ if !args.keep.is_empty() => Err(Error::Usage {
             message: "--keep goes with --emit prediction".to_owned(),
             hint: Some("merge and nest write the whole record already".to_owned()),
@@ -205,17 +221,4 @@ fn stream(
         let source = publish::OpenError::Stream(error.into());
         Error::Output { what: "the stream", path: name.into(), source }
     })
-}
-
-/// The first SIGINT or SIGTERM ends the run in order, a second one at once.
-fn listen_for_signals(stop: &Stop) -> Result<(), Error> {
-    use signal_hook::consts::{SIGINT, SIGTERM};
-    let seen = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        signal_hook::flag::register_conditional_default(signal, seen.clone())
-            .and_then(|_| signal_hook::flag::register(signal, seen.clone()))
-            .and_then(|_| signal_hook::flag::register_usize(signal, stop.word(), signal as usize))
-            .map_err(|error| Error::usage(format!("can't listen for signals: {error}")))?;
-    }
-    Ok(())
 }

@@ -39,6 +39,8 @@ pub struct Limits {
     fail_at_first: bool,
     max_rejects: Option<MaxRejects>,
     rejected: u64,
+    /// The last reject of the batches before.
+    last: Option<String>,
 }
 
 /// Which limit ended the run.
@@ -46,7 +48,7 @@ pub struct Limits {
 pub struct LimitHit {
     /// The limit, in words.
     pub limit: String,
-    /// The reject that did it, with its place; `None` where it was their share at some record.
+    /// The last reject before it, with its place.
     pub reject: Option<String>,
 }
 
@@ -70,7 +72,7 @@ impl Limits {
             if judge_share && record > SHARE_FROM_RECORD {
                 judge_share = false;
                 if self.is_share_exceeded(SHARE_FROM_RECORD) {
-                    return Some((index, self.hit(SHARE_FROM_RECORD, None)));
+                    return Some((index, self.hit(SHARE_FROM_RECORD, rejects[..index].last())));
                 }
             }
             self.rejected += 1;
@@ -79,8 +81,13 @@ impl Limits {
                 return Some((index + 1, self.hit(record, Some(reject))));
             }
         }
-        (judge_share && self.is_share_exceeded(SHARE_FROM_RECORD))
-            .then(|| (rejects.len(), self.hit(SHARE_FROM_RECORD, None)))
+        if judge_share && self.is_share_exceeded(SHARE_FROM_RECORD) {
+            return Some((rejects.len(), self.hit(SHARE_FROM_RECORD, rejects.last())));
+        }
+        if let Some(reject) = rejects.last() {
+            self.last = Some(reject.to_string());
+        }
+        None
     }
 
     /// Judges the share once more when everything is read.
@@ -110,7 +117,8 @@ impl Limits {
             }
             None => unreachable!("no limit was set"),
         };
-        LimitHit { limit, reject: reject.map(ToString::to_string) }
+        let reject = reject.map(ToString::to_string).or_else(|| self.last.clone());
+        LimitHit { limit, reject }
     }
 }
 

@@ -65,21 +65,20 @@ impl Output {
             let path = path.to_owned();
             move |source| OpenError::Io { action, path, source }
         };
-        // Through a link, so that the link stays one.
-        let path = match path.symlink_metadata() {
-            Ok(metadata) if metadata.is_symlink() => {
-                path.canonicalize().map_err(failed("can't follow", path))?
-            }
-            _ => path.to_owned(),
-        };
         match path.metadata() {
             Ok(metadata) if metadata.is_dir() => return Err(OpenError::Folder),
             Ok(metadata) if !metadata.is_file() => {
-                let file = OpenOptions::new().write(true).open(&path);
-                return Ok(Self::stream(file.map_err(failed("can't open", &path))?));
+                let file = OpenOptions::new().write(true).open(path);
+                return Ok(Self::stream(file.map_err(failed("can't open", path))?));
             }
             _ => {}
         }
+        // Through a link, so that the link stays one.
+        let is_link = path.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink());
+        let path = match is_link {
+            true => path.canonicalize().map_err(failed("can't follow", path))?,
+            false => path.to_owned(),
+        };
         let part = part_path(&path)?;
         loop {
             // Not truncated: it may be another run's, until we hold its lock.

@@ -17,6 +17,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// The longest line that may be asked for: offsets in a block have 32 bits.
+pub const LINE_BYTES_MAX: usize = 1 << 30;
+
 const NAME: &str = "LdjsonReader";
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// How much of a line over the cap a reject holds.
@@ -36,9 +39,6 @@ pub struct Options {
     /// A longer line is a reject [default: 16 MiB; at most [`LINE_BYTES_MAX`]].
     pub line_bytes_max: usize,
 }
-
-/// The longest line that can be asked for: what is read at once is told apart by 32-bit offsets.
-pub const LINE_BYTES_MAX: usize = 1 << 30;
 
 impl Default for Options {
     fn default() -> Self {
@@ -147,7 +147,7 @@ impl Reader {
             bytes.reserve_exact(bytes_wanted - len);
         } else if bytes.capacity() == len {
             // This line is longer than a block: twice the room, but none behind the longest line.
-            let longest = lines.start.saturating_add(self.options.line_bytes_max);
+            let longest = lines.start + self.options.line_bytes_max;
             bytes.reserve_exact(len.min(longest.saturating_sub(len)) + 1);
         }
         self.ended = self.input.read(bytes)? == 0;
@@ -206,7 +206,9 @@ impl Reader {
         std::mem::swap(&mut block.bytes, &mut self.carry);
         let max = self.options.line_bytes_max;
         let message = format!("the line is {length} bytes long, the most is {max}");
-        head.truncate(whole_characters(&head));
+        if (head.len() as u64) < length {
+            head.truncate(whole_characters(&head));
+        }
         block.oversized = Some(Oversized { length, head, step: NAME.into(), message });
         Ok(())
     }
@@ -347,7 +349,7 @@ mod tests {
             for reject in batch.rejects() {
                 assert_eq!(reject.kind.name(), "line_too_long");
                 let note = format!(" too long: {} bytes", reject.length);
-                show(&mut text, reject.position, &reject.record, &note);
+                show(&mut text, reject.position, reject.record, &note);
             }
             text += "--\n";
         }

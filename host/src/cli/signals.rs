@@ -1,0 +1,45 @@
+//! SIGINT and SIGTERM: the first ends the run in order, the second at once.
+//!
+//! A run can hang where no flag is seen: in a model, in a write that nobody takes, on a disk that
+//! does not answer. So where it has not ended [`PATIENCE`] after the first signal, the process
+//! does. What it leaves behind then is a part file, which the next run takes over.
+
+use super::say;
+use crate::error::{Error, exit};
+use crate::pipeline::RunError;
+use crate::stop::Stop;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use std::io;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Longer than a run waits for its workers, so that it says itself how it ended if it can.
+const PATIENCE: Duration = Duration::from_millis(900);
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// Starts to listen.
+pub(super) fn listen(stop: &Stop) -> io::Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let stop = stop.clone();
+    let listener = thread::Builder::new().name("signals".to_owned());
+    listener.spawn(move || {
+        let Some(first) = signals.forever().next() else { return };
+        stop.interrupt(first);
+        let since = Instant::now();
+        loop {
+            thread::sleep(LOOK_EVERY);
+            let is_late = since.elapsed() > PATIENCE && !stop.is_ending();
+            if let Some(signal) = signals.pending().next().or(is_late.then_some(first)) {
+                end_now(signal);
+            }
+        }
+    })?;
+    Ok(())
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place where a run can't be waited for")]
+fn end_now(signal: i32) -> ! {
+    say(&Error::from(RunError::Interrupted(signal)).report());
+    std::process::exit((exit::SIGNAL as i32).saturating_add(signal))
+}
