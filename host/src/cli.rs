@@ -4,6 +4,7 @@
 //! needs no name.
 
 mod args;
+mod outputs;
 mod paths;
 mod progress;
 mod score;

@@ -82,7 +82,7 @@ fn check_broken(asked: Asked<'_>, records: &str, words: &str) {
     let model = asked.args[0];
     let stderr = String::from_utf8_lossy(&ran.stderr);
     let expected = format!(
-        "error: step `{model}` can't go on\n  cause: {words}\n  hint: this is the model's fault: …\n"
+        "error: step `{model}` can't go on\n  cause: {words}\n  state: nothing was published; …the team that ships it\n"
     );
     assert!(is_like(&stderr, &expected), "{stderr}\nis not\n{expected}");
     assert_eq!(folder.names(), ["in.ldjson"]);

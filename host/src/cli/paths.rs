@@ -6,7 +6,13 @@ use std::path::{Path, PathBuf};
 
 /// Where predictions go; `None` is stdout.
 pub(super) fn output(args: &ScoreArgs) -> Option<&Path> {
-    args.output.as_deref().filter(|path| *path != Path::new("-"))
+    args.output.as_deref().filter(|path| !is_stdout(path))
+}
+
+/// Whether a path means stdout. The system's names for it too: by the time outputs are opened, they
+/// mean what plugins may print to.
+pub(super) fn is_stdout(path: &Path) -> bool {
+    ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"].iter().any(|name| path == Path::new(name))
 }
 
 /// Where rejects go; `None` is stderr.
@@ -23,8 +29,11 @@ pub(super) fn rejects(args: &ScoreArgs) -> Option<PathBuf> {
 
 /// Refuses a command line in which an output is also something else.
 pub(super) fn refuse_to_overwrite(args: &ScoreArgs) -> Result<(), Error> {
-    if args.rejects.as_deref() == Some(Path::new("-")) {
+    if args.rejects.as_deref().is_some_and(is_stdout) {
         return Err(Error::usage("rejects can't go to stdout, where predictions may go"));
+    }
+    if output(args).is_none() && args.summary.as_deref().is_some_and(is_stdout) {
+        return Err(Error::usage("the summary can't go to stdout, where the predictions go"));
     }
     let rejects = rejects(args);
     let config = args.config.as_deref().and_then(|config| config.strip_prefix('@')).map(Path::new);
@@ -36,7 +45,7 @@ pub(super) fn refuse_to_overwrite(args: &ScoreArgs) -> Result<(), Error> {
     let written = [
         ("the output", output(args)),
         ("the rejects file", rejects.as_deref()),
-        ("the summary", args.summary.as_deref()),
+        ("the summary", args.summary.as_deref().filter(|path| !is_stdout(path))),
     ];
     let named = |(what, path): (&'static str, Option<&Path>)| Some((what, identity(path?)?));
     let mut seen: Vec<(&str, PathBuf)> = read.into_iter().filter_map(named).collect();

@@ -4,6 +4,7 @@
 //! schemas say of the way to emit; the input; the model; the outputs; and then the first record.
 
 use super::args::{EmitMode, OnError, ScoreArgs};
+use super::outputs::Outputs;
 use super::progress::Progress;
 use super::{paths, say, signals};
 use crate::error::{self, Error, exit};
@@ -11,14 +12,12 @@ use crate::pipeline::limits::Limits;
 use crate::pipeline::{self, Pipeline, Rejects};
 use crate::plugin::{LoadedModel, Plugin, PluginError};
 use crate::sink::ldjson::Writer;
-use crate::sink::publish::{self, Output};
 use crate::source::ldjson::{Options, Reader};
 use crate::step::emit::{Emit, EmitError};
 use crate::step::model::ModelStep;
 use crate::stop::Stop;
 use crate::storage::{self, Input, Memory};
 use crate::summary::{self, ModelSummary, PluginSummary, Summary};
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -33,7 +32,7 @@ pub(super) fn score(args: &ScoreArgs) -> Result<u8, Error> {
     let threads = args.threads.or_else(|| std::thread::available_parallelism().ok());
     let threads = threads.map_or(1, usize::from);
 
-    let stdout = take_stdout()?;
+    let outputs = Outputs::take_stdout()?;
     let refused = |source: PluginError| Error::Plugin { path: args.plugin.clone(), source };
     let plugin = Plugin::open(&args.plugin).map_err(refused)?;
     let sha256 = match args.summary {
@@ -47,18 +46,15 @@ pub(super) fn score(args: &ScoreArgs) -> Result<u8, Error> {
     let model = plugin.load(args.model.as_deref(), &config, threads).map_err(refused)?;
     let model = Arc::new(model);
 
-    let create = |what: &'static str, path: &Path| {
-        Output::create(path).map_err(|source| Error::Output { what, path: path.into(), source })
-    };
-    let output = match paths::output(args) {
-        Some(path) => create("the output", path)?,
-        None => Output::stream(stdout),
-    };
+    let output = outputs.open("the output", paths::output(args))?;
     let rejects = match &rejects_path {
-        Some(path) => create("the rejects file", path)?,
-        None => Output::stream(stderr()?),
+        Some(path) => outputs.open("the rejects file", Some(path))?,
+        None => outputs.stderr()?,
     };
-    let summary_file = args.summary.as_deref().map(|path| create("the summary", path));
+    let summary_file = args
+        .summary
+        .as_deref()
+        .map(|path| outputs.open("the summary", Some(path).filter(|path| !paths::is_stdout(path))));
     let summary_file = summary_file.transpose()?;
 
     let stop = Stop::default();
@@ -199,26 +195,4 @@ fn step(model: &Arc<LoadedModel>, emit: Emit, validate_output: bool, stop: &Stop
         Arc::new(validator.expect("it was compiled when the plugin was opened"))
     });
     ModelStep::new(&description.qualified_name, model.clone(), emit, validator, stop.clone())
-}
-
-/// Our stdout, out of the plugin's reach: what a plugin prints goes to stderr and never into the
-/// data.
-fn take_stdout() -> Result<File, Error> {
-    let taken = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3)
-        .and_then(|ours| rustix::stdio::dup2_stdout(rustix::stdio::stderr()).map(|()| ours));
-    stream("stdout", taken)
-}
-
-fn stderr() -> Result<File, Error> {
-    stream("stderr", rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stderr(), 3))
-}
-
-fn stream(
-    name: &'static str,
-    taken: rustix::io::Result<std::os::fd::OwnedFd>,
-) -> Result<File, Error> {
-    taken.map(File::from).map_err(|error| {
-        let source = publish::OpenError::Stream(error.into());
-        Error::Output { what: "the stream", path: name.into(), source }
-    })
 }

@@ -1,0 +1,51 @@
+//! Opens what a run writes to, with stdout out of the plugin's reach: what a plugin prints goes to
+//! stderr and never into the data.
+
+use crate::error::Error;
+use crate::sink::publish::{OpenError, Output};
+use rustix::io::fcntl_dupfd_cloexec;
+use rustix::stdio;
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+/// Our own stdout; the process's is stderr from now on.
+pub(super) struct Outputs {
+    stdout: File,
+}
+
+impl Outputs {
+    /// To be called before the first plugin is loaded.
+    pub(super) fn take_stdout() -> Result<Self, Error> {
+        let ours = fcntl_dupfd_cloexec(stdio::stdout(), 3)
+            .and_then(|ours| stdio::dup2_stdout(stdio::stderr()).map(|()| ours))
+            .map_err(|error| closed("stdout", error.into()))?;
+        Ok(Outputs { stdout: ours.into() })
+    }
+
+    /// Opens a path, or stdout where there is none. `what` stands in the error.
+    pub(super) fn open(&self, what: &'static str, path: Option<&Path>) -> Result<Output, Error> {
+        match path {
+            Some(path) => Output::create(path).map_err(|source| Error::Output {
+                what,
+                path: path.to_owned(),
+                source,
+            }),
+            None => {
+                let stdout = self.stdout.try_clone();
+                stdout.map(Output::stream).map_err(|error| closed("stdout", error))
+            }
+        }
+    }
+
+    /// Where people read.
+    pub(super) fn stderr(&self) -> Result<Output, Error> {
+        let stderr = fcntl_dupfd_cloexec(stdio::stderr(), 3);
+        stderr.map(|fd| Output::stream(fd.into())).map_err(|error| closed("stderr", error.into()))
+    }
+}
+
+fn closed(name: &str, error: io::Error) -> Error {
+    let source = OpenError::Stream(error);
+    Error::Output { what: "the stream", path: name.into(), source }
+}
