@@ -79,7 +79,7 @@ pub enum Error {
         unpublished: Option<PathBuf>,
     },
     /// The run ended, but its summary could not be written.
-    #[error("the summary `{}` can't be written", path.display())]
+    #[error("the run is complete, but its summary `{}` can't be written", path.display())]
     Summary {
         /// The path.
         path: PathBuf,
@@ -125,7 +125,7 @@ impl RunError {
     /// The exit code of a process whose run ended so.
     pub fn exit_code(&self) -> u8 {
         match self {
-            RunError::Source(_) | RunError::Write { .. } => exit::IO,
+            RunError::Source(_) | RunError::Write { .. } | RunError::Thread(_) => exit::IO,
             RunError::Step { source: StepError::Model(_), .. } => exit::MODEL,
             RunError::Limit(_) => exit::LIMIT,
             RunError::Interrupted(signal) => exit::SIGNAL.saturating_add(*signal as u8),
@@ -185,8 +185,9 @@ impl Error {
                 let _ = writeln!(text, "  cause: {reject}");
             }
             if let Some(path) = unpublished {
+                let state = if path.exists() { "is as it was" } else { "is not there" };
                 let path = path.display();
-                let _ = writeln!(text, "  state: nothing was published; `{path}` is as it was");
+                let _ = writeln!(text, "  state: nothing was published; `{path}` {state}");
             }
         }
         if let Some(hint) = self.hint() {

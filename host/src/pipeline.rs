@@ -97,12 +97,20 @@ pub enum RunError {
     /// Too many rejects.
     #[error("{}", .0.limit)]
     Limit(Box<LimitHit>),
+    /// The system gives us no thread.
+    #[error("a thread can't be started")]
+    Thread(#[source] io::Error),
     /// A signal.
-    #[error("interrupted by signal {0}")]
+    #[error("interrupted by {}", signal_name(*.0))]
     Interrupted(i32),
     /// Our fault.
     #[error("a bug in etl-host: {0}")]
     Bug(String),
+}
+
+fn signal_name(signal: i32) -> String {
+    signal_hook::low_level::signal_name(signal)
+        .map_or_else(|| format!("signal {signal}"), str::to_owned)
 }
 
 /// How long a stopped run waits for workers that are in the middle of a call.
@@ -168,6 +176,7 @@ impl Collector {
                 }
                 // Kept: batches before it may fail first.
                 Ok(Message::SourceFailed(error)) => source_error = Some(error),
+                Ok(Message::NoThread(error)) => return self.fail(RunError::Thread(error)),
                 Ok(Message::Panicked(message)) => {
                     // Its batch is lost, and with it the order.
                     return self.fail(RunError::Bug(message));
@@ -214,6 +223,11 @@ impl Collector {
         if let Some((counted, hit)) = self.limits.check(read_before, read, &rejects) {
             self.counts.rejected += counted as u64;
             self.counts.abandoned += read - counted as u64;
+            for reject in &rejects[..counted] {
+                if let Some(node) = self.nodes.iter_mut().find(|node| node.name == reject.step) {
+                    node.add(Counted { rejected: 1, ..Counted::default() });
+                }
+            }
             // For who reads along; a file of them is not published.
             let _ = self.write_rejects(&rejects[..counted]);
             self.fail(RunError::Limit(Box::new(hit)));
@@ -252,7 +266,18 @@ impl Collector {
         let mut out = BufWriter::with_capacity(REJECTS_BUFFER_BYTES, &mut self.rejects);
         let written = rejects.iter().try_for_each(|reject| reject.write_line(&mut out));
         let written = written.and_then(|()| out.flush());
-        written.map_err(|source| RunError::Write { what: "the rejects".to_owned(), source })
+        drop(out.into_parts()); // what could not be written is not tried again
+        written.map_err(|source| {
+            // As of `2>&1 | head`, where rejects go the way of the output.
+            self.pipe_closed = source.kind() == io::ErrorKind::BrokenPipe
+                && self.rejects.is_stream()
+                && self.sink.is_stream();
+            let what = match self.rejects.is_stream() {
+                true => "the rejects".to_owned(),
+                false => format!("the rejects file `{}`", self.rejects.path().display()),
+            };
+            RunError::Write { what, source }
+        })
     }
 
     fn goes_on(&self) -> bool {
@@ -289,7 +314,8 @@ impl Collector {
         {
             self.fail(RunError::Limit(Box::new(hit)));
         }
-        let published = self.error.is_none();
+        // Whoever closed the pipe saw a part: no file is to say that it was the whole.
+        let mut published = self.goes_on();
         if published {
             let mut outputs = Vec::new();
             // A device is no file of an earlier run: `--rejects /dev/null` must not remove it.
@@ -299,13 +325,14 @@ impl Collector {
                 stale = None;
             }
             outputs.push(self.sink.finish());
-            if let Err((path, source)) = publish::publish(outputs, stale.as_deref()) {
-                let what = path.display().to_string();
-                self.error = Some(RunError::Write { what, source });
+            if let Err(unfinished) = publish::publish(outputs, stale.as_deref()) {
+                published = unfinished.renamed;
+                let what = unfinished.path.display().to_string();
+                self.error = Some(RunError::Write { what, source: unfinished.source });
             }
         }
         Outcome {
-            published: published && self.error.is_none(),
+            published,
             counts: self.counts,
             nodes: self.nodes,
             pipe_closed: self.pipe_closed,
@@ -499,11 +526,14 @@ mod tests {
 
         #[track_caller]
         fn wait_for(&self, number: u64) {
+            assert!(self.comes(number, Duration::from_secs(10)), "{number} never came");
+        }
+
+        fn comes(&self, number: u64, within: Duration) -> bool {
             let is_missing = |seen: &mut Vec<u64>| !seen.contains(&number);
             let seen = self.0.0.lock().unwrap();
-            let limit = Duration::from_secs(10);
-            let waited = self.0.1.wait_timeout_while(seen, limit, is_missing).unwrap();
-            assert!(!waited.1.timed_out(), "{number} never came");
+            let waited = self.0.1.wait_timeout_while(seen, within, is_missing).unwrap();
+            !waited.1.timed_out()
         }
     }
 
@@ -656,7 +686,7 @@ mod tests {
         job.pipeline.rejects = Rejects { output, path: None };
         drop(reader);
         let ran = job.run();
-        assert!(ran.summary().contains("the rejects can't be written"), "{}", ran.summary());
+        assert!(ran.summary().contains("can't be written: Broken pipe"), "{}", ran.summary());
         assert_eq!((ran.outcome.published, ran.files()), (false, vec![]));
     }
 
@@ -718,7 +748,7 @@ mod tests {
             }
         });
         assert!(said.unwrap().elapsed() < Duration::from_secs(1));
-        assert_eq!(ran.summary(), "3 = 1 + 0 + 2, interrupted by signal 15");
+        assert_eq!(ran.summary(), "3 = 1 + 0 + 2, interrupted by SIGTERM");
         assert!(!ran.outcome.published);
     }
 
@@ -740,7 +770,7 @@ mod tests {
                 }
             });
             let ran = job.run_while(|counts| taken.say(counts.written));
-            assert_eq!(ran.summary(), "1 = 1 + 0 + 0, interrupted by signal 2");
+            assert_eq!(ran.summary(), "1 = 1 + 0 + 0, interrupted by SIGINT");
         }
     }
 
@@ -793,19 +823,37 @@ mod tests {
 
     #[test]
     fn a_record_that_is_larger_than_its_share_runs_alone() {
-        let large: &str = "x".repeat(lane::SHARED_BYTES_MAX + 1).leak();
-        let running = AtomicUsize::new(0);
-        let mut job =
-            Job::new(&["a", "b", large, "c", "d", large, large, "e"]).step(move |batch| {
-                let others = running.fetch_add(1, Ordering::SeqCst);
-                if batch.bytes_read() > lane::SHARED_BYTES_MAX {
-                    assert_eq!(others, 0, "before it");
-                    std::thread::sleep(Duration::from_millis(20));
-                    assert_eq!(running.load(Ordering::SeqCst), 1, "beside it");
-                }
-                running.fetch_sub(1, Ordering::SeqCst);
-                Ok(())
-            });
+        const LARGE: [u64; 3] = [2, 5, 6];
+        let (asked, begun) = (Seen::default(), Seen::default());
+        let mut job = Job::from({
+            let (asked, mut sequence) = (asked.clone(), 0);
+            let large = "x".repeat(lane::SHARED_BYTES_MAX + 1);
+            move |batch, _| {
+                asked.say(sequence);
+                let is_large = LARGE.contains(&sequence);
+                sequence += 1;
+                fill(
+                    batch,
+                    if is_large {
+                        &large
+                    } else if sequence < 9 {
+                        "a"
+                    } else {
+                        ""
+                    },
+                )
+            }
+        });
+        job = job.step(move |batch| {
+            let next = batch.sequence + 1;
+            begun.say(batch.sequence);
+            if LARGE.contains(&batch.sequence) {
+                assert!(!asked.comes(next, Duration::from_millis(50)), "another is read beside it");
+            } else if LARGE.contains(&next) {
+                assert!(!begun.comes(next, Duration::from_millis(50)), "it begins beside another");
+            }
+            Ok(())
+        });
         job.pipeline.threads = 4;
         assert_eq!(job.run().summary(), "8 = 8 + 0 + 0, ok");
     }

@@ -3,9 +3,11 @@
 //! The order of loading, which is also the order of the code:
 //!
 //! 1. Look at the file without loading it: [`look`].
-//! 2. `dlopen` its absolute path, find the header, compare the layout: [`library`].
-//! 3. Read the description: names, versions, schemas that are JSON Schemas: [`Plugin::open`].
-//! 4. Load the model with its config: [`Plugin::load`].
+//! 2. `dlopen` its absolute path: [`library`], as the next two.
+//! 3. Find the header, and compare abi_stable's generation.
+//! 4. Compare the layout of all that crosses.
+//! 5. Read the description: names, versions, schemas that are JSON Schemas: [`Plugin::open`].
+//! 6. Load the model with its config: [`Plugin::load`].
 //!
 //! Nothing outside of this module sees a type of the border except [`runner`]'s request and
 //! answer, and nothing in here knows sources or sinks.
@@ -117,7 +119,7 @@ impl PluginError {
 }
 
 impl Plugin {
-    /// Looks at the file, loads it and reads its description: steps 1 to 3.
+    /// Looks at the file, loads it and reads its description: steps 1 to 5.
     pub fn open(path: &Path) -> Result<Self, PluginError> {
         let looked = look::look(path)?;
         let root = library::open(path, &looked.stamp)?;
@@ -156,7 +158,7 @@ impl Plugin {
         }
     }
 
-    /// Makes a model ready: step 4. `config` is a JSON text; `threads` will call it at once.
+    /// Makes a model ready: step 6. `config` is a JSON text; `threads` will call it at once.
     pub fn load(
         &self,
         name: Option<&str>,
@@ -183,8 +185,9 @@ fn described(document: &[u8]) -> Result<Vec<ModelDescription>, PluginError> {
     if let Some(error) = description.error {
         return Err(PluginError::DescribeFailed(error));
     }
-    if !description.requires.is_empty() {
-        return Err(PluginError::Requires(description.requires));
+    let unknown: Vec<String> = look::unknown_requirements(&description.requires).cloned().collect();
+    if !unknown.is_empty() {
+        return Err(PluginError::Requires(unknown));
     }
     if description.models.is_empty() {
         return Err(PluginError::NoModels);

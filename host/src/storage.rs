@@ -44,6 +44,10 @@ impl Input for LocalFile {
         loop {
             match rustix::io::read(&self.file, spare_capacity(buf)) {
                 Err(rustix::io::Errno::INTR) => {}
+                // A pipe that somebody else made non-blocking: we wait all the same.
+                Err(rustix::io::Errno::AGAIN) => {
+                    let _ = poll(&mut [PollFd::new(&self.file, PollFlags::IN)], None);
+                }
                 result => return Ok(result?),
             }
         }

@@ -49,7 +49,7 @@ impl Summary<'_> {
         let mut text = serde_json::to_string_pretty(self).expect("its keys are texts");
         text.push('\n');
         file.write_all(text.as_bytes()).map_err(|error| (file.path(), error))?;
-        publish(vec![file], None)
+        publish(vec![file], None).map_err(|unfinished| (unfinished.path, unfinished.source))
     }
 }
 

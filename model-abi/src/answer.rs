@@ -24,6 +24,7 @@ impl Draft {
     /// An empty draft with the buffers of `answer`, which is left empty.
     pub(crate) fn reclaim(answer: &mut Answer, traced: bool) -> Self {
         answer.answered = 0;
+        answer.reserved = Default::default();
         Draft {
             output: cleared(&mut answer.output),
             notes: cleared(&mut answer.notes),
@@ -73,6 +74,7 @@ impl Draft {
             kind: failure.kind,
             path_len: path.len() as u32,
             text_end: self.error_text.len() as u32,
+            reserved: [0; 2],
         });
         self.complete();
     }

@@ -138,15 +138,15 @@
 //!
 //! **So does a panic.** It becomes that record's error, with message and place, and prints nothing.
 //! (On a thread that you start it prints. And a `Mutex` that was locked is poisoned from then on.)
-//! What can't be caught ends the process: `abort`, `exit`, a stack that overflows, a panic in a
-//! `drop` during another panic.
+//! What can't be caught ends the process, and the run with it: `abort`, a stack that overflows, a
+//! panic in a `drop` during another panic; worst of all `exit`, which looks like a good end.
 //!
 //! **Predictions** are anything that serde writes as JSON. NaN and the infinities are refused, with
 //! the path to them; JSON would have to write `null` for them.
 //!
 //! **State and threads.** Several threads call `&self` at once, [`LoadContext::threads`] of them.
 //! What changes while predicting needs its own lock, and records come in no promised order. Leave
-//! stdout alone: it may be where the predictions go.
+//! stdout alone: what you print lands on stderr, among what people read.
 //!
 //! **Config.** `--config JSON` arrives in [`load`](MLModel::load) as your [`Config`], with
 //! errors that say where; without it you get `{}`, so give every field a default. Say
@@ -157,12 +157,14 @@
 //! [`fingerprint`](MLModel::fingerprint).
 //!
 //! **Batches.** A model that gains from many records at once (SIMD, matrices) answers
-//! [`predict_batch`](MLModel::predict_batch) with `Some`: always, and one answer for each input, in
-//! order; any other number ends the run. `predict` is still asked where a batch panics, and where
+//! [`predict_batch`](MLModel::predict_batch) (`fn predict_batch(&self, inputs: &[Self::Input]) ->
+//! Option<Vec<Result<Self::Output, PredictError>>>`) with `Some`: always, and one answer for each
+//! input, in order; any other number ends the run. `predict` is still asked where a batch panics, and where
 //! notes are wanted.
 //!
 //! **Notes.** What a prediction was made of (votes, scores, the path taken) goes into the [`Trace`]
-//! of [`predict_traced`](MLModel::predict_traced), which is called when somebody wants to know.
+//! of [`predict_traced`](MLModel::predict_traced), which a host calls where it keeps a prediction
+//! log; this one does not yet.
 //!
 //! **Examples** are part of the description that the plugin gives of itself. Run them in a test of
 //! yours, as above.

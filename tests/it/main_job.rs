@@ -197,7 +197,9 @@ mod records {
         assert_eq!(rejects[0]["source"], "--record");
         ran.says("missing field `petal_length`").says("1 rejected (see stderr)");
         let two = format!("{SETOSA}\n{VIRGINICA}");
-        iris_record(&folder, &two).run().exits(1).writes("").says("trailing characters");
+        iris_record(&folder, &two).run().exits(2).writes("").says("trailing characters");
+        iris_record(&folder, "\"a\nb\"").run().exits(2).writes("").says("is not JSON");
+        iris_record(&folder, " ").run().exits(2).writes("").says("the record is empty");
         assert_eq!(folder.names(), [""; 0]);
     }
 }
@@ -320,6 +322,16 @@ mod sayings {
         assert!(error.contains("the output can't be written: No space left"), "{error}");
     }
 
+    #[test]
+    fn a_summary_may_go_to_stdout_where_no_predictions_do() {
+        let folder = Folder::new();
+        folder.write("in.json", SETOSA);
+        let ran = iris(&folder, "-i in.json -o out.json --summary -").run().exits(0);
+        let summary: Value = serde_json::from_slice(&ran.stdout).expect("JSON alone");
+        assert_eq!(summary["counts"]["written"], 1);
+        assert_eq!(folder.names(), ["in.json", "out.json"]);
+    }
+
     fn iris_in<'a>(folder: &'a Folder, name: &str, input: &str) -> Run<'a> {
         folder.write(name, input);
         iris(folder, &format!("-i {name} -o out.json --summary s.json"))
@@ -380,6 +392,9 @@ mod refusals {
                 ("-i in.json --config {", "the config is not JSON"),
                 ("-i in.json --config @missing", "`missing` can't be read"),
                 ("-i in.json --rejects -", "rejects can't go to stdout"),
+                ("-i in.json --rejects /dev/stdout", "rejects can't go to stdout"),
+                ("-i in.json --summary -", "the summary can't go to stdout"),
+                ("-i in.json -o - --summary /dev/stdout", "the summary can't go to stdout"),
                 ("-i in.json --colour", "unexpected argument"),
             ],
         );

@@ -217,7 +217,8 @@ fn writing(folder: &Folder) -> Live {
 fn check_interrupted(live: Live, folder: &Folder, code: i32) {
     let (ended, said) = live.end();
     assert_eq!(ended, Some(code), "{said}");
-    assert!(said.contains(&format!("error: interrupted by signal {}", code - 128)), "{said}");
+    let signal = if code == 130 { "SIGINT" } else { "SIGTERM" };
+    assert!(said.contains(&format!("error: interrupted by {signal}")), "{said}");
     assert_eq!(folder.names(), ["out.json", "s.json"]);
     assert_eq!(folder.text("out.json"), "old");
     let summary: Value = serde_json::from_str(&folder.text("s.json")).expect("JSON");
@@ -315,5 +316,21 @@ fn a_run_without_a_stderr_does_its_work() {
             assert_eq!(String::from_utf8(out).unwrap(), predictions("setosa"), "{words}");
         }
         fs::remove_file(folder.path().join("out.json")).unwrap();
+    }
+}
+
+#[test]
+fn a_closed_pipe_is_a_quiet_end_whatever_was_rejected_before() {
+    let folder = Folder::new();
+    folder.write("in.json", format!("{BAD}\n{SETOSA}\n").repeat(50_000));
+    folder.write("rj", "of an earlier run");
+    for script in [r#""$0" "$@" --rejects rj"#, r#""$0" "$@" 2>&1"#] {
+        let host = iris(&folder, "-i in.json").command();
+        let mut shell = Command::new("sh");
+        let script = format!("{{ {script}; echo $? > code; }} | head -1 > /dev/null");
+        shell.args(["-c", &script]).arg(host.get_program()).args(host.get_args());
+        assert!(shell.current_dir(folder.path()).status().unwrap().success());
+        assert_eq!(folder.text("code"), "0\n", "{script}");
+        assert_eq!(folder.text("rj"), "of an earlier run", "{script}");
     }
 }

@@ -1,8 +1,8 @@
 //! The flags of scoring, and what they mean together. Parsing does nothing but parse.
 
 use crate::pipeline::limits::MaxRejects;
-use clap::{Parser, ValueEnum};
-use std::num::NonZeroUsize;
+use crate::source::ldjson::LINE_BYTES_MAX;
+use clap::{Parser, ValueEnum, value_parser};
 use std::path::PathBuf;
 
 /// Runs a machine-learning model, shipped as a plugin, over data in bulk
@@ -84,13 +84,14 @@ pub(super) struct ScoreArgs {
     #[arg(long, value_name = "N|N%")]
     pub(super) max_rejects: Option<MaxRejects>,
 
-    /// Work on this many batches at once [default: one for each core]
-    #[arg(long, value_name = "COUNT")]
-    pub(super) threads: Option<NonZeroUsize>,
+    /// Work on this many batches at once, 1 to 1024 [default: one for each core]
+    #[arg(long, value_name = "COUNT", value_parser = value_parser!(u16).range(1..=1024))]
+    pub(super) threads: Option<u16>,
 
-    /// Reject lines longer than this many bytes
-    #[arg(long, value_name = "BYTES", default_value_t = 16 * 1024 * 1024)]
-    pub(super) line_bytes_max: usize,
+    /// Reject lines longer than this many bytes, at most 1 GiB
+    #[arg(long, value_name = "BYTES", default_value_t = 16 * 1024 * 1024,
+        value_parser = value_parser!(u32).range(1..=LINE_BYTES_MAX as i64))]
+    pub(super) line_bytes_max: u32,
 
     /// Write what the run did to this file, as JSON
     #[arg(long, value_name = "FILE")]

@@ -1,6 +1,7 @@
 //! Opens what a run writes to, with stdout out of the plugin's reach: what a plugin prints goes to
 //! stderr and never into the data.
 
+use super::paths;
 use crate::error::Error;
 use crate::sink::publish::{OpenError, Output};
 use rustix::io::fcntl_dupfd_cloexec;
@@ -26,6 +27,7 @@ impl Outputs {
     /// Opens a path, or stdout where there is none. `what` stands in the error.
     pub(super) fn open(&self, what: &'static str, path: Option<&Path>) -> Result<Output, Error> {
         match path {
+            Some(path) if paths::is_stderr(path) => self.stderr(),
             Some(path) => Output::create(path).map_err(|source| Error::Output {
                 what,
                 path: path.to_owned(),

@@ -27,6 +27,11 @@ pub(super) fn rejects(args: &ScoreArgs) -> Option<PathBuf> {
     })
 }
 
+/// Whether a path means stderr.
+pub(super) fn is_stderr(path: &Path) -> bool {
+    ["/dev/stderr", "/dev/fd/2", "/proc/self/fd/2"].iter().any(|name| path == Path::new(name))
+}
+
 /// Refuses a command line in which an output is also something else.
 pub(super) fn refuse_to_overwrite(args: &ScoreArgs) -> Result<(), Error> {
     if args.rejects.as_deref().is_some_and(is_stdout) {

@@ -9,7 +9,7 @@ use super::progress::Progress;
 use super::{paths, say, signals};
 use crate::error::{self, Error, exit};
 use crate::pipeline::limits::Limits;
-use crate::pipeline::{self, Pipeline, Rejects};
+use crate::pipeline::{self, Pipeline, Rejects, RunError};
 use crate::plugin::{LoadedModel, Plugin, PluginError};
 use crate::sink::ldjson::Writer;
 use crate::source::ldjson::{Options, Reader};
@@ -29,8 +29,10 @@ pub(super) fn score(args: &ScoreArgs) -> Result<u8, Error> {
     let config = config(args.config.as_deref())?;
     paths::refuse_to_overwrite(args)?;
     let rejects_path = paths::rejects(args);
-    let threads = args.threads.or_else(|| std::thread::available_parallelism().ok());
-    let threads = threads.map_or(1, usize::from);
+    let threads = match args.threads {
+        Some(threads) => threads.into(),
+        None => std::thread::available_parallelism().map_or(1, usize::from),
+    };
 
     let outputs = Outputs::take_stdout()?;
     let refused = |source: PluginError| Error::Plugin { path: args.plugin.clone(), source };
@@ -58,11 +60,10 @@ pub(super) fn score(args: &ScoreArgs) -> Result<u8, Error> {
     let summary_file = summary_file.transpose()?;
 
     let stop = Stop::default();
-    signals::listen(&stop)
-        .map_err(|error| Error::usage(format!("can't listen for signals: {error}")))?;
+    signals::listen(&stop).map_err(RunError::Thread)?;
     let progress = Progress::new(args.quiet, input.bytes_total());
     let source_path = args.input.as_deref().unwrap_or(Path::new("--record")).display().to_string();
-    let options = Options { line_bytes_max: args.line_bytes_max };
+    let options = Options { line_bytes_max: args.line_bytes_max as usize };
     let outcome = pipeline::run(
         Pipeline {
             source: Box::new(Reader::new(&source_path, input, options)),
@@ -89,7 +90,8 @@ pub(super) fn score(args: &ScoreArgs) -> Result<u8, Error> {
     }
     let exit_code = match &outcome.error {
         Some(error) => error.exit_code(),
-        None if outcome.counts.rejected > 0 => exit::REJECTS,
+        // A closed pipe is a quiet end, whatever was rejected before.
+        None if outcome.counts.rejected > 0 && !outcome.pipe_closed => exit::REJECTS,
         None => exit::OK,
     };
     let summarised = summary_file.map_or(Ok(()), |file| {
@@ -179,13 +181,26 @@ fn config(given: Option<&str>) -> Result<String, Error> {
 
 fn input(args: &ScoreArgs) -> Result<Box<dyn Input>, Error> {
     match (&args.input, &args.record) {
-        // A line feed in a JSON text is white space, and a record stands on one line.
-        (_, Some(record)) => Ok(Box::new(Memory::new(record.replace(['\n', '\r'], " ")))),
+        (_, Some(record)) => Ok(Box::new(Memory::new(one_line(record)?))),
         (Some(path), None) => {
             storage::open(path).map_err(|source| Error::Input { path: path.clone(), source })
         }
         (None, None) => unreachable!("one of the two is required"),
     }
+}
+
+/// A record that may have been written over several lines. Line feeds between tokens are white
+/// space; one inside a string is not JSON, and must not be made so.
+fn one_line(record: &str) -> Result<String, Error> {
+    if record.trim().is_empty() {
+        return Err(Error::usage("the record is empty"));
+    }
+    if record.contains(['\n', '\r'])
+        && let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(record)
+    {
+        return Err(Error::usage(format!("the record is not JSON: {error}")));
+    }
+    Ok(record.replace(['\n', '\r'], " "))
 }
 
 fn step(model: &Arc<LoadedModel>, emit: Emit, validate_output: bool, stop: &Stop) -> ModelStep {

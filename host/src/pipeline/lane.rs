@@ -11,6 +11,7 @@ use crate::step::{Step, StepError};
 use crate::stop::Stop;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use std::any::Any;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,6 +30,8 @@ pub(super) enum Message {
     Done(Box<Done>),
     /// The source can't be read on; batches before are on their way.
     SourceFailed(SourceError),
+    /// The system gives us no thread.
+    NoThread(io::Error),
     /// A thread panicked, which is our bug; what it held is lost.
     Panicked(String),
 }
@@ -82,7 +85,9 @@ impl Lane {
             let steps = steps.iter().map(|step| step.another()).collect();
             let worker = Worker { source: name.clone(), steps, pace: pace.clone() };
             let fulls = fulls.clone();
-            spawn("worker", sender.clone(), move |sender| worker.run(&fulls, sender));
+            if !spawn("worker", sender.clone(), move |sender| worker.run(&fulls, sender)) {
+                break;
+            }
         }
         Lane { messages, empty, records_read }
     }
@@ -109,8 +114,13 @@ impl Lane {
     }
 }
 
-/// Runs a thread whose panic does not go unnoticed: its batch would be waited for for ever.
-fn spawn(name: &str, sender: Sender<Message>, run: impl FnOnce(&Sender<Message>) + Send + 'static) {
+/// Runs a thread whose panic does not go unnoticed: its batch would be waited for for ever. False:
+/// there is no thread to be had.
+fn spawn(
+    name: &str,
+    sender: Sender<Message>,
+    run: impl FnOnce(&Sender<Message>) + Send + 'static,
+) -> bool {
     let spawned = thread::Builder::new().name(name.to_owned()).spawn({
         let sender = sender.clone();
         move || {
@@ -120,8 +130,12 @@ fn spawn(name: &str, sender: Sender<Message>, run: impl FnOnce(&Sender<Message>)
             }
         }
     });
-    if let Err(error) = spawned {
-        let _ = sender.send(Message::Panicked(format!("can't start a thread: {error}")));
+    match spawned {
+        Ok(_) => true,
+        Err(error) => {
+            let _ = sender.send(Message::NoThread(error));
+            false
+        }
     }
 }
 

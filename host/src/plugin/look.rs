@@ -182,6 +182,11 @@ pub(crate) fn abi_major(version: &str) -> Option<u32> {
     major.bytes().all(|byte| byte.is_ascii_digit()).then(|| major.parse().ok())?
 }
 
+/// Those of a plugin's `requires` that this host does not know.
+pub(super) fn unknown_requirements(requires: &[String]) -> impl Iterator<Item = &String> {
+    requires.iter().filter(|name| !REQUIREMENTS_KNOWN.contains(&name.as_str()))
+}
+
 /// Compares what the plugin asks of its host with what this host is.
 fn judge(
     stamp: &Stamp,
@@ -193,8 +198,7 @@ fn judge(
     if Some(major) != abi_major(ABI_VERSION) {
         return Err(Refusal::OtherAbi { found: found() });
     }
-    let unknown =
-        || stamp.requires.iter().filter(|name| !REQUIREMENTS_KNOWN.contains(&name.as_str()));
+    let unknown = || unknown_requirements(&stamp.requires);
     if unknown().next().is_some() {
         let names: Vec<_> =
             unknown().take(NAMES_SHOWN_MAX).map(|name| format!("`{}`", shown(name))).collect();

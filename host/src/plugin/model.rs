@@ -2,7 +2,7 @@
 //!
 //! Nothing is believed here: what an answer says is checked in [`runner`](super::runner).
 
-use super::runner::{Answered, Ask, Runner, ask};
+use super::runner::{Answered, Ask, Runner, ask, is_broken};
 use crate::json::Scanner;
 use model_abi::describe::ModelDescription;
 use model_abi::{LoadContext, LoadReport};
@@ -145,7 +145,11 @@ fn prefix(path: &str) -> String {
 impl LoadedModel {
     /// The prediction for one record, both as JSON.
     pub fn predict(&self, record: &str) -> Result<String, PredictFailure> {
-        let records = [Span { start: 0, len: record.len() as u32 }];
+        let len = u32::try_from(record.len()).map_err(|_| PredictFailure::Record {
+            path: String::new(),
+            message: "the record is over 4 GiB long".to_owned(),
+        })?;
+        let records = [Span { start: 0, len }];
         let bytes = record.as_bytes();
         let question = Ask { bytes, records: &records, output_bytes_max: u64::MAX };
         let mut answer = Answer::default();
@@ -155,6 +159,9 @@ impl LoadedModel {
                 let checked = Scanner::default().scan(prediction);
                 checked.map_err(|fault| ModelError::Lied(fault.to_string()))?;
                 Ok(prediction.to_owned())
+            }
+            Some(Answered::Failed { kind, message, .. }) if is_broken(kind) => {
+                Err(ModelError::Broken(message.into_owned()).into())
             }
             Some(Answered::Failed { path, message, .. }) => Err(PredictFailure::Record {
                 path: path.into_owned(),
@@ -168,9 +175,18 @@ impl LoadedModel {
 
 impl Runner for LoadedModel {
     #[expect(unsafe_code, reason = "the border")]
-    fn call(&self, request: &Request<'_>, answer: &mut Answer) -> u32 {
+    fn call(&self, ask: &Ask<'_>, answer: &mut Answer) -> u32 {
+        let request = Request {
+            bytes: RSlice::from_slice(ask.bytes),
+            records: RSlice::from_slice(ask.records),
+            // In this process a slice is short, and nobody reads along.
+            control: std::ptr::null(),
+            flags: 0,
+            output_bytes_max: ask.output_bytes_max,
+            reserved: [0; 9],
+        };
         // SAFETY: the handle came from `load` of this very root and is unloaded only in `drop`.
-        unsafe { (self.root.predict_batch())(self.handle, request, answer) }
+        unsafe { (self.root.predict_batch())(self.handle, &request, answer) }
     }
 }
 

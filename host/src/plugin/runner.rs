@@ -5,14 +5,15 @@
 //! no text, and what it lets through can be used without a second look.
 
 use super::ModelError;
-use model_abi_layout::{Answer, RSlice, RecordError, Request, Span, kind};
+use model_abi_layout::{Answer, RecordError, Span, kind};
 use std::borrow::Cow;
 use std::ops::Range;
 
 /// Something that predicts blocks of records.
 pub trait Runner: Send + Sync {
     /// The border's `predict_batch`: the status; see [`model_abi_layout::Plugin::predict_batch`].
-    fn call(&self, request: &Request<'_>, answer: &mut Answer) -> u32;
+    /// `answer` is empty but for its buffers.
+    fn call(&self, ask: &Ask<'_>, answer: &mut Answer) -> u32;
 }
 
 /// What is asked of a model in one call.
@@ -31,20 +32,13 @@ pub fn ask<'a>(
     ask: Ask<'_>,
     answer: &'a mut Answer,
 ) -> Result<Answers<'a>, ModelError> {
-    let request = Request {
-        bytes: RSlice::from_slice(ask.bytes),
-        records: RSlice::from_slice(ask.records),
-        control: std::ptr::null(), // in this process a slice is short, and nobody reads along
-        flags: 0,
-        output_bytes_max: ask.output_bytes_max,
-        reserved: [0; 9],
-    };
     // What the call before left must not be taken for an answer to this one.
     answer.answered = 0;
     answer.output_ends.clear();
     answer.errors.clear();
     answer.error_text.clear();
-    let status = runner.call(&request, answer);
+    answer.reserved = Default::default();
+    let status = runner.call(&ask, answer);
     let text = || String::from_utf8_lossy(&answer.error_text).into_owned();
     match status {
         0 => Answers::check(answer, ask.records.len()),
@@ -181,7 +175,7 @@ mod tests {
     struct Fake<F>(F);
 
     impl<F: Fn(&mut Answer) -> u32 + Send + Sync> Runner for Fake<F> {
-        fn call(&self, _: &Request<'_>, answer: &mut Answer) -> u32 {
+        fn call(&self, _: &Ask<'_>, answer: &mut Answer) -> u32 {
             (self.0)(answer)
         }
     }
@@ -202,7 +196,13 @@ mod tests {
         answer.output = RVec::from(b"[1][2]".to_vec());
         answer.output_ends = RVec::from(vec![3, 3, 6]);
         answer.error_text = RVec::from(b"a.bwrong".to_vec());
-        let error = RecordError { record: 1, kind: kind::VALUE, path_len: 3, text_end: 8 };
+        let error = RecordError {
+            record: 1,
+            kind: kind::VALUE,
+            path_len: 3,
+            text_end: 8,
+            reserved: [0; 2],
+        };
         answer.errors = RVec::from(vec![error]);
         answer.answered = 3;
         0

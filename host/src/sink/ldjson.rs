@@ -28,6 +28,10 @@ impl Sink for Writer {
         self.output.write_all(batch.lines(&mut self.buffer))
     }
 
+    fn is_stream(&self) -> bool {
+        self.output.is_stream()
+    }
+
     fn finish(self: Box<Self>) -> Output {
         self.output
     }

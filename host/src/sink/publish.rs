@@ -8,9 +8,10 @@
 //! The trap: between opening that file and locking it, another run may have renamed it to its final
 //! name. So after locking we look whether the name still means the file we hold.
 
+use rustix::event::{PollFd, PollFlags, poll};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Somewhere to write to, not visible before it is published.
@@ -34,6 +35,9 @@ pub enum OpenError {
     /// The path has no file name.
     #[error("it names no file")]
     NoName,
+    /// Something that is no file has the name of the part file.
+    #[error("{} is in the way, and no file", .0.display())]
+    PartName(PathBuf),
     /// Another run holds it.
     #[error("another run is writing it (it holds {})", .0.display())]
     Busy(PathBuf),
@@ -65,10 +69,14 @@ impl Output {
             let path = path.to_owned();
             move |source| OpenError::Io { action, path, source }
         };
+        if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+            return Err(OpenError::Folder);
+        }
         match path.metadata() {
             Ok(metadata) if metadata.is_dir() => return Err(OpenError::Folder),
-            Ok(metadata) if !metadata.is_file() => {
-                let file = OpenOptions::new().write(true).open(path);
+            Ok(metadata) if !metadata.is_file() || is_descriptor(path) => {
+                // Appending, since behind a descriptor there may be a file with something in it.
+                let file = OpenOptions::new().append(true).open(path);
                 return Ok(Self::stream(file.map_err(failed("can't open", path))?));
             }
             _ => {}
@@ -81,10 +89,15 @@ impl Output {
         };
         let part = part_path(&path)?;
         loop {
-            // Not truncated: it may be another run's, until we hold its lock.
+            // Not truncated: it may be another run's, until we hold its lock. Nor through a link,
+            // which would have us write over what it points to; nor waiting for a FIFO's reader.
             let mut options = OpenOptions::new();
-            let file = options.write(true).create(true).truncate(false).open(&part);
+            options.write(true).create(true).truncate(false);
+            let file = options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(&part);
             let file = file.map_err(failed("can't create", &part))?;
+            if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
+                return Err(OpenError::PartName(part));
+            }
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Err(OpenError::Busy(part)),
@@ -105,7 +118,7 @@ impl Output {
 
     /// Where it will be, for messages.
     pub fn path(&self) -> PathBuf {
-        self.unpublished.as_ref().map_or_else(|| "the output stream".into(), |u| u.path.clone())
+        self.unpublished.as_ref().map_or_else(|| "a stream".into(), |u| u.path.clone())
     }
 
     /// Flushes it to disk, where it is on one.
@@ -125,7 +138,15 @@ impl Output {
 
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
+        loop {
+            match self.file.write(bytes) {
+                // A pipe that somebody else made non-blocking: we wait all the same.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    poll(&mut [PollFd::new(&self.file, PollFlags::OUT)], None)?;
+                }
+                result => return result,
+            }
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -143,31 +164,62 @@ impl Drop for Output {
     }
 }
 
+/// What kept outputs from being published, or from being published all the way.
+#[derive(Debug)]
+pub struct Unfinished {
+    /// The file in question.
+    pub path: PathBuf,
+    /// What happened to it.
+    pub source: io::Error,
+    /// Whether all outputs are in their place all the same.
+    pub renamed: bool,
+}
+
 /// Publishes outputs together: all flushed before the first is renamed, in the order given, the
-/// most important last. Then removes `stale`, which an earlier run left. The error names the file.
-pub fn publish(outputs: Vec<Output>, stale: Option<&Path>) -> Result<(), (PathBuf, io::Error)> {
-    let mut outputs = outputs;
+/// most important last. Then removes `stale`, which an earlier run left.
+pub fn publish(mut outputs: Vec<Output>, stale: Option<&Path>) -> Result<(), Unfinished> {
+    let unfinished = |path, source| Unfinished { path, source, renamed: false };
     for output in &outputs {
-        output.sync().map_err(|error| (output.path(), error))?;
+        output.sync().map_err(|error| unfinished(output.path(), error))?;
     }
     let mut folders = Vec::new();
     for output in &mut outputs {
-        let renamed = output.rename().map_err(|error| (output.path(), error))?;
+        let path = output.path();
+        let renamed = output.rename().map_err(|error| unfinished(path, error))?;
         folders.extend(renamed.as_deref().map(folder_of));
     }
+    let unfinished = |path, source| Unfinished { path, source, renamed: true };
     if let Some(stale) = stale {
         match std::fs::remove_file(stale) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err((stale.to_owned(), error));
+                return Err(unfinished(stale.to_owned(), error));
             }
             _ => {}
         }
     }
     folders.dedup();
     for folder in folders {
-        File::open(&folder).and_then(|f| f.sync_all()).map_err(|error| (folder.clone(), error))?;
+        match File::open(&folder).and_then(|folder| folder.sync_all()) {
+            // A folder that may not be read, or a file system that knows no such flush.
+            Err(error) if cannot_flush(&error) => {}
+            result => result.map_err(|error| unfinished(folder, error))?,
+        }
     }
     Ok(())
+}
+
+fn cannot_flush(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
+    matches!(error.kind(), InvalidInput | PermissionDenied | Unsupported)
+}
+
+/// Whether the path names an open descriptor (`/dev/fd/3`): what stands behind it is written to as
+/// it is, and never renamed over.
+fn is_descriptor(path: &Path) -> bool {
+    let path = path.to_string_lossy();
+    path == "/dev/stderr"
+        || path.starts_with("/dev/fd/")
+        || (path.starts_with("/proc/") && path.contains("/fd/"))
 }
 
 fn folder_of(path: &Path) -> PathBuf {
@@ -192,7 +244,7 @@ fn cannot_lock(error: &io::Error) -> bool {
 }
 
 fn is_still(file: &File, path: &Path) -> bool {
-    let (Ok(held), Ok(named)) = (file.metadata(), path.metadata()) else { return false };
+    let (Ok(held), Ok(named)) = (file.metadata(), path.symlink_metadata()) else { return false };
     (held.dev(), held.ino()) == (named.dev(), named.ino())
 }
 
@@ -275,10 +327,37 @@ mod tests {
     }
 
     #[test]
+    fn what_has_the_part_files_name_is_not_written_through() {
+        let folder = tempfile::tempdir().unwrap();
+        let part = folder.path().join(".out.json.etl-host-part");
+        fs::write(folder.path().join("precious"), "precious").unwrap();
+        std::os::unix::fs::symlink("precious", &part).unwrap();
+        assert!(Output::create(&folder.path().join("out.json")).is_err());
+        assert_eq!(fs::read_to_string(folder.path().join("precious")).unwrap(), "precious");
+        fs::remove_file(&part).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(&part).status();
+        assert!(made.unwrap().success());
+        assert!(Output::create(&folder.path().join("out.json")).is_err());
+    }
+
+    #[test]
+    fn a_file_behind_a_descriptor_is_added_to_and_not_renamed_over() {
+        use std::os::fd::AsRawFd;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        fs::write(&path, "old ").unwrap();
+        let file = File::open(&path).unwrap();
+        publish(vec![written(format!("/dev/fd/{}", file.as_raw_fd()).as_ref(), "new")], None)
+            .unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "old new");
+    }
+
+    #[test]
     fn an_output_that_cannot_be_is_refused_for_its_reason() {
         let folder = tempfile::tempdir().unwrap();
         assert!(matches!(Output::create(folder.path()), Err(OpenError::Folder)));
         assert!(matches!(Output::create(Path::new("..")), Err(OpenError::Folder)));
+        assert!(matches!(Output::create(&folder.path().join("new/")), Err(OpenError::Folder)));
         let missing = Output::create(&folder.path().join("no/out")).err().unwrap();
         assert!(missing.to_string().starts_with("can't create "), "{missing}");
     }

@@ -106,4 +106,13 @@ mod tests {
         check("aaaaa\r\nb", "!0");
         check("a\naaaaaa", "0+1 !1");
     }
+
+    #[test]
+    fn what_has_been_looked_at_is_not_looked_at_again() {
+        let (mut lines, mut spans) = (Lines::default(), Vec::new());
+        for seen in ["aaa", "\n\n\na\n"] {
+            lines.cut(seen.as_bytes(), 5, &mut spans);
+        }
+        assert_eq!((spans, lines.count), (vec![Span { start: 0, len: 4 }], 1));
+    }
 }

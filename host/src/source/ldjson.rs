@@ -26,6 +26,8 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 const HEAD_BYTES: usize = 4096;
 /// How much of such a line to read at once: its bytes go nowhere, and 40 GB of them take a while.
 const SKIP_BYTES: usize = 64 * 1024;
+/// How much to read at once of a line that is longer than a block, at least.
+const PIECE_BYTES_MIN: usize = 4096;
 /// How long to wait for more before a short batch goes on, and how long at most in all. Both well
 /// below the 100 ms within which a slow pipe is to be answered.
 const LINGER: Duration = Duration::from_millis(5);
@@ -130,7 +132,7 @@ impl Reader {
         waits_until: &mut Option<Instant>,
         stop: &Stop,
     ) -> io::Result<bool> {
-        let (len, bytes) = (block.bytes.len(), &mut block.bytes);
+        let len = block.bytes.len();
         if block.spans.is_empty() {
             // A block of blank lines is not kept: there may be gigabytes of them.
             if lines.start >= bytes_wanted || !self.wait(stop)? {
@@ -143,14 +145,16 @@ impl Reader {
                 return Ok(false);
             }
         }
-        if bytes.capacity() < bytes_wanted {
-            bytes.reserve_exact(bytes_wanted - len);
-        } else if bytes.capacity() == len {
-            // This line is longer than a block: twice the room, but none behind the longest line.
-            let longest = lines.start + self.options.line_bytes_max;
-            bytes.reserve_exact(len.min(longest.saturating_sub(len)) + 1);
+        if len < bytes_wanted {
+            make_room(&mut block.bytes, bytes_wanted - len);
+            self.ended = self.input.read(&mut block.bytes)? == 0;
+        } else {
+            // A line that is longer than a block. In pieces, so that not much of what stands
+            // behind it comes with it; the carry is empty.
+            make_room(&mut self.carry, bytes_wanted.max(PIECE_BYTES_MIN));
+            self.ended = self.input.read(&mut self.carry)? == 0;
+            block.bytes.append(&mut self.carry);
         }
-        self.ended = self.input.read(bytes)? == 0;
         Ok(true)
     }
 
@@ -212,6 +216,12 @@ impl Reader {
         block.oversized = Some(Oversized { length, head, step: NAME.into(), message });
         Ok(())
     }
+}
+
+/// A read fills a buffer to its end: this much room, and no more that is left of a larger block.
+fn make_room(buf: &mut Vec<u8>, bytes: usize) {
+    buf.shrink_to(buf.len() + bytes);
+    buf.reserve_exact(bytes);
 }
 
 /// Whether the rest of a byte-order mark may still come.
@@ -524,14 +534,46 @@ mod tests {
     #[test]
     fn a_long_line_takes_as_much_memory_as_it_is_long_and_what_is_no_record_takes_none() {
         let (block, max) = (64 * 1024, 1_000_000);
-        assert!(bytes_held(&"x".repeat(block), max, block) <= 2 * block + 1);
-        assert!(bytes_held(&"x".repeat(max), max, block) <= max + 1);
+        assert!(bytes_held(&"x".repeat(block), max, block) <= 2 * block);
+        assert!(bytes_held(&"x".repeat(max), max, block) <= 2 * max);
         assert!(bytes_held(&"x".repeat(max + 1), max, block) <= block);
         assert!(bytes_held(&"x".repeat(4 * max), max, block) <= block);
         let blank_lines = "\n".repeat(max);
         assert!(
             bytes_held(&format!("{blank_lines}{}", "x".repeat(block)), max, block) <= 3 * block
         );
+    }
+
+    /// How many bytes each block holds, of those that were wanted.
+    fn blocks<const N: usize>(
+        input: String,
+        line_bytes_max: usize,
+        wanted: [usize; N],
+    ) -> [usize; N] {
+        let input = Box::new(crate::storage::Memory::new(input));
+        let mut reader = Reader::new("in", input, Options { line_bytes_max });
+        let mut batch = Batch::default();
+        wanted.map(|bytes_wanted| {
+            reader.read_batch(&mut batch, bytes_wanted, &Stop::default()).unwrap();
+            batch.bytes_read()
+        })
+    }
+
+    #[test]
+    fn a_block_is_about_as_large_as_is_wanted_whatever_came_before() {
+        let (short, long) = ("1\n".repeat(50_000), "x".repeat(500_000) + "\n");
+        let input = format!("{short}{long}{short}");
+        let wanted = [80_000, 10_000, 100, 9_900, 1, 1, 20_000];
+        let blocks_read = blocks(input.clone(), 500_000, wanted);
+        assert_eq!(blocks_read[..4], wanted[..4]);
+        let with_long = 500_001..500_001 + PIECE_BYTES_MIN;
+        assert!(with_long.contains(&blocks_read[4]), "{blocks_read:?}");
+        assert!(blocks_read[5] <= PIECE_BYTES_MIN, "{blocks_read:?}");
+        assert_eq!(blocks_read[6], wanted[6]);
+        // Skipped, it leaves no more than a piece of what stands behind it.
+        let blocks_read = blocks(input, 400_000, [100_000, 1, 1]);
+        assert_eq!(blocks_read[..2], [100_000, 0]);
+        assert!(blocks_read[2] <= SKIP_BYTES, "{blocks_read:?}");
     }
 
     #[track_caller]

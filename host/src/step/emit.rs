@@ -91,7 +91,10 @@ impl Emitter {
         }
         let record = std::str::from_utf8(record)
             .map_err(|error| Why::new(RejectKind::InvalidUtf8, error.to_string()))?;
-        self.record.scan(record).map_err(invalid)?;
+        let is_object = self.record.scan(record).map_err(invalid)? == Shape::Object;
+        if !is_object && self.emit != Emit::Nest {
+            return Err(Why::new(RejectKind::Schema, "the record is not an object"));
+        }
         // At once: a buffer that doubled for the last few bytes of a long record would be twice
         // as large as it need be.
         out.reserve(record.len() + prediction.len() + EXTRA_BYTES);

@@ -1,7 +1,8 @@
 //! The types that cross between `etl-host` and its plugins, and the root module. Nothing else.
 //!
 //! Everything here is frozen: a plugin built today must load in a host built in ten years, and no
-//! one rebuilds it. So no field is ever added, removed, moved or retyped; `tests/golden.rs` holds
+//! one rebuilds it. So no field is ever added, removed, moved, renamed or retyped, nor is a function's
+//! parameter; `tests/golden.rs` holds
 //! every size and offset. The border grows in three other ways: keys in the JSON documents, the
 //! reserved words and flags, and [`PluginRef::extension`] (decision 0001 says how and why).
 //!
@@ -13,6 +14,8 @@
 //! - Each buffer has one owner. An [`RVec`] carries the function that frees it, so either side may
 //!   drop it, but only the side that made it may grow it.
 //! - Nothing unwinds across a function of the root module.
+//! - Any function may be called from any thread, several at once. One name may be loaded several
+//!   times, each with a handle of its own. Only `unload` is called once for a handle, alone.
 //! - Reserved words are written as zero and ignored when read.
 
 use abi_stable::StableAbi;
@@ -165,7 +168,8 @@ pub struct Span {
 pub struct Request<'a> {
     /// The texts of the records, with anything between them. At most 4 GiB.
     pub bytes: RSlice<'a, u8>,
-    /// The records, in order.
+    /// The records, in order. The host gives UTF-8 that is not blank; whether it is JSON, and an
+    /// object, is for the plugin to see.
     pub records: RSlice<'a, Span>,
     /// Null, or a block that may lie in shared memory and lives as long as the call.
     pub control: *const Control,
@@ -216,7 +220,9 @@ pub const PROGRESS_NOT_TOLD: u64 = u64::MAX;
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct Answer {
-    /// The predictions, one JSON text after the other, nothing between them.
+    /// The predictions, one JSON text after the other, nothing between them. A text stands on one
+    /// line, names no member of an object twice, nests at most 127 deep and holds no half of a
+    /// surrogate pair: the host refuses others, since they go into the output as they are.
     pub output: RVec<u8>,
     /// For each answered record, where its prediction ends in `output`. A record with an error has
     /// an empty prediction.
@@ -266,6 +272,8 @@ pub struct RecordError {
     /// Where this error's text (path, then message) ends in [`Answer::error_text`]; it begins
     /// where the error before it ended.
     pub text_end: u32,
+    /// Zero.
+    pub reserved: [u32; 2],
 }
 
 /// A constructor of the root module, as the [`Header`] wants it.

@@ -80,7 +80,13 @@ fn no_size_alignment_offset_or_type_ever_changes() {
             answered: u64,
             reserved: [u64; 7],
         }),
-        layout!(RecordError { record: u32, kind: u32, path_len: u32, text_end: u32 }),
+        layout!(RecordError {
+            record: u32,
+            kind: u32,
+            path_len: u32,
+            text_end: u32,
+            reserved: [u32; 2],
+        }),
         layout!(HostTable { size: u64 }),
         layout!(ExtensionTable { size: u64 }),
         sizes::<Model>("Model"),
@@ -99,7 +105,7 @@ fn no_size_alignment_offset_or_type_ever_changes() {
         Request 128/8 bytes@0 records@16 control@32 flags@40 output_bytes_max@48 reserved@56
         Control 64/64 cancel@0 progress@8 reserved@16
         Answer 256/8 output@0 output_ends@32 errors@64 error_text@96 notes@128 note_ends@160 answered@192 reserved@200
-        RecordError 16/4 record@0 kind@4 path_len@8 text_end@12
+        RecordError 24/4 record@0 kind@4 path_len@8 text_end@12 reserved@16
         HostTable 8/8 size@0
         ExtensionTable 8/8 size@0
         Model 0/1
@@ -139,7 +145,7 @@ fn abi_stable_records_the_same_packages_names_and_order_for_ever() {
         model-abi-layout Request bytes records control flags output_bytes_max reserved
         model-abi-layout Control cancel progress reserved
         model-abi-layout Answer output output_ends errors error_text notes note_ends answered reserved
-        model-abi-layout RecordError record kind path_len text_end
+        model-abi-layout RecordError record kind path_len text_end reserved
         model-abi-layout HostTable size
         model-abi-layout ExtensionTable size
         model-abi-layout Model opaque

@@ -144,7 +144,7 @@ impl Draft {
     fn error(&mut self, record: u32, kind: u32, text: &[u8]) {
         self.error_text.extend_from_slice(text);
         let text_end = self.error_text.len() as u32;
-        self.errors.push(RecordError { record, kind, path_len: 0, text_end });
+        self.errors.push(RecordError { record, kind, path_len: 0, text_end, reserved: [0; 2] });
     }
 
     fn keep(&mut self, records: usize) {
