@@ -361,19 +361,11 @@ mod tests {
     type FromStep = Result<(), StepError>;
 
     /// A source that is a function.
-    struct FnSource<F>(F, Arc<str>);
+    struct FnSource<F>(F);
 
     impl<F: FnMut(&mut Batch, &Stop) -> FromSource + Send> Source for FnSource<F> {
         fn name(&self) -> &'static str {
             "Source"
-        }
-
-        fn path(&self) -> &Arc<str> {
-            &self.1
-        }
-
-        fn bytes_total(&self) -> Option<u64> {
-            None
         }
 
         fn read_batch(&mut self, batch: &mut Batch, _: usize, stop: &Stop) -> FromSource {
@@ -428,7 +420,7 @@ mod tests {
         fn from(source: impl FnMut(&mut Batch, &Stop) -> FromSource + Send + 'static) -> Self {
             let (written, folder) = (tempfile::tempfile().unwrap(), tempfile::tempdir().unwrap());
             let pipeline = Pipeline {
-                source: Box::new(FnSource(source, "in".into())),
+                source: Box::new(FnSource(source)),
                 steps: Vec::new(),
                 sink: writer(Output::stream(written.try_clone().unwrap())),
                 rejects: rejects(&folder.path().join("rejects")),
@@ -511,7 +503,12 @@ mod tests {
     }
 
     fn source_error() -> SourceError {
-        SourceError { line: 3, byte: 4, source: io::Error::other("broken disk") }
+        SourceError {
+            path: "in".to_owned(),
+            line: 3,
+            byte: 4,
+            source: io::Error::other("broken disk"),
+        }
     }
 
     /// Numbers that can be waited for.
@@ -636,7 +633,7 @@ mod tests {
             None => Err(source_error()),
         });
         let ran = job.run();
-        let error = "the input can't be read: can't read on at line 3, byte 4: broken disk";
+        let error = "the input can't be read: in: can't read on at line 3, byte 4: broken disk";
         assert_eq!(
             (ran.summary(), ran.written.as_str()),
             (format!("3 = 3 + 0 + 0, {error}"), "a b c ")

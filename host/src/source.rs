@@ -9,18 +9,11 @@ pub mod ldjson;
 use crate::batch::Batch;
 use crate::stop::Stop;
 use std::io;
-use std::sync::Arc;
 
 /// Something that batches are read from, one after the other.
 pub trait Source: Send {
     /// The format's name, as it stands in rejects and in the lines of a run.
     fn name(&self) -> &'static str;
-
-    /// What is read: the path as it was given.
-    fn path(&self) -> &Arc<str>;
-
-    /// How many bytes there are to read, where that is known.
-    fn bytes_total(&self) -> Option<u64>;
 
     /// Fills the batch with the next records, about `bytes_wanted` of them. Once it is told to
     /// stop it returns soon with what it has. A batch without records is the end.
@@ -34,8 +27,10 @@ pub trait Source: Send {
 
 /// A source that can't be read on. Whatever came before it is whole.
 #[derive(Debug, thiserror::Error)]
-#[error("can't read on at line {line}, byte {byte}")]
+#[error("{path}: can't read on at line {line}, byte {byte}")]
 pub struct SourceError {
+    /// The path as it was given.
+    pub path: String,
     /// Where the first record begins that was not read.
     pub line: u64,
     /// The same place as an offset.

@@ -22,7 +22,7 @@ pub trait Input: Send {
 /// Opens a local path; `-` is stdin.
 pub fn open(path: &Path) -> io::Result<Box<dyn Input>> {
     let file = if path == Path::new("-") {
-        File::from(rustix::io::dup(rustix::stdio::stdin())?)
+        File::from(rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?)
     } else {
         File::open(path)?
     };

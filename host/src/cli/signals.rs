@@ -8,6 +8,7 @@ use super::say;
 use crate::error::{Error, exit};
 use crate::pipeline::RunError;
 use crate::stop::Stop;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::io;
@@ -40,7 +41,12 @@ pub(super) fn listen(stop: &Stop) -> io::Result<()> {
 
 #[expect(unsafe_code, reason = "the one place where a run can't be waited for")]
 fn end_now(signal: i32) -> ! {
-    say(&Error::from(RunError::Interrupted(signal)).report());
+    let stderr = io::stderr();
+    // Where stderr is a pipe that nobody empties, saying it would hang too.
+    let is_ready = poll(&mut [PollFd::new(&stderr, PollFlags::OUT)], Some(&Timespec::default()));
+    if is_ready.is_ok_and(|ready| ready > 0) {
+        say(&Error::from(RunError::Interrupted(signal)).report());
+    }
     // SAFETY: it takes a number and does not return. Not `exit`: that runs destructors of plugins
     // whose code may still be running, and one of them may be what hangs.
     unsafe { libc::_exit(i32::from(exit::SIGNAL).saturating_add(signal)) }

@@ -242,14 +242,6 @@ impl Source for Reader {
         NAME
     }
 
-    fn path(&self) -> &Arc<str> {
-        &self.path
-    }
-
-    fn bytes_total(&self) -> Option<u64> {
-        self.input.bytes_total()
-    }
-
     fn read_batch(
         &mut self,
         batch: &mut Batch,
@@ -259,7 +251,12 @@ impl Source for Reader {
         // A block of nothing but blank lines is not the end.
         loop {
             batch.refill(|block| self.fill(block, bytes_wanted, stop)).map_err(|source| {
-                SourceError { line: self.position.line, byte: self.position.byte, source }
+                SourceError {
+                    path: self.path.to_string(),
+                    line: self.position.line,
+                    byte: self.position.byte,
+                    source,
+                }
             })?;
             if batch.read() > 0 || self.ended || stop.is_set() {
                 return Ok(());
@@ -604,7 +601,7 @@ mod tests {
 
     #[test]
     fn what_came_before_a_failure_is_whole_and_the_failure_has_its_place() {
-        let at = |place| format!("can't read on at {place}: broken\n");
+        let at = |place| format!("in: can't read on at {place}: broken\n");
         check_batches(&[Broken], &at("line 1, byte 0"));
         check_batches(&[bytes(b"1\n"), Broken], &format!("1:0 1\n--\n{}", at("line 2, byte 2")));
         check_batches(

@@ -12,6 +12,9 @@ use serde_json::Value;
 /// What stands around a record and its prediction at most: braces, names, a line feed.
 pub(super) const EXTRA_BYTES: usize = 64;
 
+/// A record longer than this is a rare one, whose buffers are not kept for the next.
+const LONG_RECORD_BYTES: usize = 1024 * 1024;
+
 /// How a prediction is written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Emit {
@@ -123,6 +126,9 @@ impl Emitter {
                 let theirs = self.prediction.body().of(prediction);
                 write_object(kept.chain([theirs]), out);
             }
+        }
+        if record.len() > LONG_RECORD_BYTES {
+            self.record = Scanner::default(); // it may have noted a million members
         }
         Ok(())
     }

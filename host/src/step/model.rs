@@ -21,6 +21,8 @@ const SLICE: Duration = Duration::from_millis(50);
 const FIRST_SLICE_RECORDS: usize = 8;
 /// Bound on the output of one call, in bytes.
 const OUTPUT_BYTES_MAX: u64 = 1024 * 1024;
+/// An answer that grew longer, for one very long prediction, is not kept for the next.
+const ANSWER_BYTES_KEPT: usize = 4 * 1024 * 1024;
 
 /// The step.
 pub struct ModelStep {
@@ -94,8 +96,9 @@ impl Step for ModelStep {
                     && is_broken(*kind)
                 {
                     let RecordPosition { line, byte } = batch.position(record);
-                    let message = format!("{path} {message} (at line {line}, byte {byte})");
-                    return Err(ModelError::Broken(message.trim_start().to_owned()).into());
+                    let path = if path.is_empty() { String::new() } else { format!("{path}: ") };
+                    let message = format!("{path}{message} (at line {line}, byte {byte})");
+                    return Err(ModelError::Broken(message).into());
                 }
                 match self.writer.write(batch.record(record), answered, &mut text) {
                     Ok(()) => text.complete(record),
@@ -109,6 +112,9 @@ impl Step for ModelStep {
             done += answers.len();
         }
         batch.rewrite(text, &mut self.rejections);
+        if self.answer.output.capacity() > ANSWER_BYTES_KEPT {
+            self.answer = Answer::default();
+        }
         Ok(())
     }
 }
