@@ -1,7 +1,7 @@
 //! Where a model's code runs, behind one seam, and the checks on what it answers.
 //!
 //! [`Runner`] has one door today, this process; a worker process will be another. Whatever is
-//! behind it may be wrong or lying: [`Answers::check`] believes no length, no offset, no index and
+//! behind it may be wrong or lying: `Answers::check` believes no length, no offset, no index and
 //! no text, and what it lets through can be used without a second look.
 
 use super::ModelError;

@@ -1,6 +1,6 @@
 //! The model step: asks the model about every record and writes what becomes of it.
 //!
-//! A batch is asked for in slices of about [`SLICE`] of work, so that a slow model can be stopped
+//! A batch is asked for in slices of about `SLICE` of work, so that a slow model can be stopped
 //! between two of them, whatever the size of the batch.
 
 use super::emit::{EXTRA_BYTES, Emit, Emitter};
