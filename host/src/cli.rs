@@ -1,35 +1,71 @@
 //! The command line. Flags in, result out; the only part that prints.
 //!
-//! Results go to stdout, everything for people to stderr. Today there is one command, scoring; it
-//! needs no name.
+//! Results go to stdout, everything for people to stderr. Scoring needs no name; every other
+//! command has one, and a file of its own here.
 
 mod args;
+mod describe;
+mod inspect;
 mod outputs;
 mod paths;
 mod progress;
 mod score;
 mod signals;
 
-use clap::Parser;
+use crate::error::Error;
+use clap::{Parser, Subcommand};
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{self, Write};
+use std::time::Duration;
+
+/// Runs machine-learning models, shipped as plugins, over data in bulk
+///
+/// Reads records (line-delimited JSON), asks the plugin's model about each, and writes one
+/// prediction a line, in the order of the records. A record that can't go on is set aside with its
+/// place and the reason, and the run goes on. An output file appears complete or not at all.
+///
+/// Exit codes: 0 every record written; 1 finished, some records rejected; 2 wrong command line;
+/// 3 input or output failed; 4 plugin refused; 5 model broken; 6 stopped by a limit that was set;
+/// 130 and 143 interrupted; 101 a bug in etl-host.
+#[derive(Parser, Debug)]
+#[command(name = "etl-host", version, max_term_width = 100)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    #[command(flatten)]
+    score: Option<args::ScoreArgs>,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    Inspect(inspect::InspectArgs),
+    #[command(name = crate::plugin::judge::COMMAND, hide = true)]
+    Describe(describe::DescribeArgs),
+}
 
 /// Runs a command line, program name first, and returns the exit code.
 pub fn main(args: impl Iterator<Item = OsString>) -> u8 {
-    let args = match args::ScoreArgs::try_parse_from(args) {
-        Ok(args) => args,
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
             return error.exit_code() as u8;
         }
     };
-    match score::score(&args) {
+    let verbose = cli.score.as_ref().is_some_and(|score| score.verbose);
+    let done = match (cli.command, cli.score) {
+        (Some(Command::Inspect(args)), _) => inspect::inspect(&args),
+        (Some(Command::Describe(args)), _) => describe::describe(&args),
+        (None, Some(args)) => score::score(&args),
+        (None, None) => unreachable!("the flags that scoring needs are required"),
+    };
+    match done {
         Ok(code) => code,
         Err(error) => {
             say(&error.report());
-            if args.verbose
-                && let Some(report) = score::long_report(&error)
-            {
+            if verbose && let Some(report) = score::long_report(&error) {
                 say(report);
             }
             error.exit_code()
@@ -37,18 +73,42 @@ pub fn main(args: impl Iterator<Item = OsString>) -> u8 {
     }
 }
 
+/// A duration given in seconds, such as `10` or `0.5`.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "expected a number of seconds".to_owned())?;
+    let most = 86_400.0;
+    if seconds > 0.0 && seconds <= most {
+        return Ok(Duration::from_secs_f64(seconds));
+    }
+    Err(format!("expected more than 0 and at most {most} seconds"))
+}
+
 /// Says something to people. Where nobody can be told (stderr is closed), the run goes on.
-///
-/// Names and messages come from plugins and data: what would steer a terminal is written out.
 fn say(text: &str) {
+    let _ = io::stderr().write_all(shown(text).as_bytes());
+}
+
+/// Writes a result to stdout. A closed pipe is a quiet end.
+fn print(text: &str) -> Result<(), Error> {
+    let mut stdout = io::stdout();
+    let printed = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    match printed {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(outputs::closed("stdout", error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Names and messages come from plugins and data: what would steer a terminal is written out.
+fn shown(text: &str) -> String {
     let steers = |c: char| c.is_control() && c != '\n' && c != '\t';
-    let shown = text.chars().fold(String::with_capacity(text.len()), |mut shown, c| {
+    text.chars().fold(String::with_capacity(text.len()), |mut shown, c| {
         if steers(c) {
             shown.extend(c.escape_default())
         } else {
             shown.push(c)
         }
         shown
-    });
-    let _ = std::io::stderr().write_all(shown.as_bytes());
+    })
 }

@@ -18,12 +18,14 @@
 //! ```
 
 pub mod batch;
+pub mod child;
 pub mod cli;
 pub mod error;
 mod json;
 pub mod pipeline;
 pub mod plugin;
 pub mod record;
+pub mod schema;
 pub mod sink;
 pub mod source;
 pub mod step;

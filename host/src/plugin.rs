@@ -12,6 +12,7 @@
 //! Nothing outside of this module sees a type of the border except [`runner`]'s request and
 //! answer, and nothing in here knows sources or sinks.
 
+pub mod judge;
 pub mod library;
 pub mod look;
 pub mod model;

@@ -2,20 +2,10 @@
 
 use crate::pipeline::limits::MaxRejects;
 use crate::source::ldjson::LINE_BYTES_MAX;
-use clap::{Parser, ValueEnum, value_parser};
+use clap::{Args, ValueEnum, value_parser};
 use std::path::PathBuf;
 
-/// Runs a machine-learning model, shipped as a plugin, over data in bulk
-///
-/// Reads records (line-delimited JSON), asks the plugin's model about each, and writes one
-/// prediction a line, in the order of the records. A record that can't go on is set aside with its
-/// place and the reason, and the run goes on. An output file appears complete or not at all.
-///
-/// Exit codes: 0 every record written; 1 finished, some records rejected; 2 wrong command line;
-/// 3 input or output failed; 4 plugin refused; 5 model broken; 6 stopped by a limit that was set;
-/// 130 and 143 interrupted; 101 a bug in etl-host.
-#[derive(Parser, Debug)]
-#[command(name = "etl-host", version, max_term_width = 100)]
+#[derive(Args, Debug)]
 pub(super) struct ScoreArgs {
     /// Load this plugin: a shared library built with the crate model-abi
     #[arg(long, value_name = "FILE")]

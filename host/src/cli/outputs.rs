@@ -24,6 +24,11 @@ impl Outputs {
         Ok(Outputs { stdout: ours.into() })
     }
 
+    /// Our own stdout, for a command that writes nothing else.
+    pub(super) fn into_stdout(self) -> File {
+        self.stdout
+    }
+
     /// Opens a path, or stdout where there is none. `what` stands in the error.
     pub(super) fn open(&self, what: &'static str, path: Option<&Path>) -> Result<Output, Error> {
         match path {
@@ -47,7 +52,8 @@ impl Outputs {
     }
 }
 
-fn closed(name: &str, error: io::Error) -> Error {
+/// A stream of this process that can't be written to.
+pub(super) fn closed(name: &str, error: io::Error) -> Error {
     let source = OpenError::Stream(error);
     Error::Output { what: "the stream", path: name.into(), source }
 }

@@ -162,8 +162,22 @@ impl Refusal {
     }
 }
 
-/// Looks at the file at `path`, without loading it.
+/// Looks at the file at `path`, without loading it: is it a plugin for this machine and this host?
 pub fn look(path: &Path) -> Result<Looked, Refusal> {
+    let looked = read(path)?;
+    looked.judge()?;
+    Ok(looked)
+}
+
+impl Looked {
+    /// Compares what the plugin asks of its host with what this host is.
+    pub fn judge(&self) -> Result<(), Refusal> {
+        judge(&self.stamp, self.glibc_newest, glibc_here())
+    }
+}
+
+/// Reads what a plugin for this machine says of itself, also where this host can't use it.
+pub fn read(path: &Path) -> Result<Looked, Refusal> {
     let file = Bytes::open(path)?;
     let start = file.start()?;
     if !own::is(&start) {
@@ -171,7 +185,6 @@ pub fn look(path: &Path) -> Result<Looked, Refusal> {
     }
     let Found { machine, needed, glibc_newest, stamp } = own::look(&file)?;
     let stamp = stamp::read(&stamp.ok_or(Refusal::NoStamp)?).map_err(Refusal::StampGarbled)?;
-    judge(&stamp, glibc_newest, glibc_here())?;
     Ok(Looked { stamp, format: FORMAT, system: SYSTEM, machine, needed, glibc_newest })
 }
 
@@ -187,7 +200,6 @@ pub(super) fn unknown_requirements(requires: &[String]) -> impl Iterator<Item = 
     requires.iter().filter(|name| !REQUIREMENTS_KNOWN.contains(&name.as_str()))
 }
 
-/// Compares what the plugin asks of its host with what this host is.
 fn judge(
     stamp: &Stamp,
     glibc_asked: Option<(u32, u32)>,

@@ -1,0 +1,204 @@
+//! The only file that starts processes: this very binary, run again for one short job that must
+//! not take the caller down with it, such as loading a plugin nobody knows.
+//!
+//! The child is `etl-host` with a hidden command, so there is no second binary to install and none
+//! that could be of another version. It writes its result to stdout, moves that out of a plugin's
+//! reach before it loads one, and says everything else on stderr, of which the end is kept.
+//!
+//! The traps: a child that hangs is killed *and waited for*. What it started in turn may hold its
+//! pipes open for ever, so their readers are not waited for beyond [`PIPES_PATIENCE`]. And should
+//! this process die, the child dies with it ([`enter`]): no orphan burns a core all night.
+
+use rustix::process::{
+    Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, kill_process_group, setrlimit, waitid,
+};
+use std::ffi::OsString;
+use std::io::{self, Read};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// A result longer than this is cut: a child that lies must not fill our memory.
+const RESULT_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// How much of the end of stderr is kept.
+const LAST_WORDS_BYTES_MAX: usize = 2 * 1024;
+/// How long the pipes of a child that has ended may stay open.
+const PIPES_PATIENCE: Duration = Duration::from_millis(200);
+
+/// A job for a child.
+pub struct Job {
+    /// The command line behind the program's name.
+    pub args: Vec<OsString>,
+    /// It is killed when this has passed.
+    pub deadline: Duration,
+    /// The most memory that it may allocate, in bytes. Allocations beyond that fail in the child.
+    pub memory_bytes_max: u64,
+}
+
+/// How a child ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// With this exit code.
+    Exited(i32),
+    /// By the signal of this number.
+    Signal(i32),
+    /// It was killed, since the deadline had passed.
+    TimedOut(Duration),
+}
+
+/// `exited with code 3`, `died of SIGSEGV (invalid memory access)`.
+impl std::fmt::Display for End {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            End::Exited(code) => write!(f, "exited with code {code}"),
+            End::Signal(signal) => match meaning(*signal) {
+                Some((name, meaning)) => write!(f, "died of {name} ({meaning})"),
+                None => write!(f, "died of signal {signal}"),
+            },
+            End::TimedOut(deadline) => {
+                write!(f, "did not end within {} s and was killed", deadline.as_secs_f64())
+            }
+        }
+    }
+}
+
+/// The signals that code of its own can die of.
+fn meaning(signal: i32) -> Option<(&'static str, &'static str)> {
+    Some(match signal {
+        libc::SIGSEGV => ("SIGSEGV", "invalid memory access"),
+        libc::SIGBUS => ("SIGBUS", "invalid memory access"),
+        libc::SIGABRT => ("SIGABRT", "abort"),
+        libc::SIGILL => ("SIGILL", "an instruction that this machine does not have"),
+        libc::SIGFPE => ("SIGFPE", "arithmetic fault"),
+        libc::SIGTRAP => ("SIGTRAP", "trap"),
+        libc::SIGKILL => ("SIGKILL", "killed"),
+        libc::SIGTERM => ("SIGTERM", "terminated"),
+        libc::SIGPIPE => ("SIGPIPE", "closed pipe"),
+        libc::SIGXCPU => ("SIGXCPU", "processor time used up"),
+        _ => return None,
+    })
+}
+
+/// What is left of a child.
+#[derive(Debug)]
+pub struct Ended {
+    /// How it ended.
+    pub end: End,
+    /// What it wrote to stdout.
+    pub result: Vec<u8>,
+    /// The end of what it said on stderr.
+    pub last_words: String,
+}
+
+/// Does the job in a child and waits for its end.
+pub fn run(job: &Job) -> io::Result<Ended> {
+    let mut command = Command::new(this_binary()?);
+    command.args(&job.args).env(MEMORY, job.memory_bytes_max.to_string());
+    // A group of its own, so that what it starts can be killed with it.
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    #[expect(clippy::disallowed_methods, reason = "the one file that starts processes")]
+    let mut child = command.spawn()?;
+    let result = child.stdout.take().map(|pipe| collect(pipe, Keep::First(RESULT_BYTES_MAX)));
+    let words = child.stderr.take().map(|pipe| collect(pipe, Keep::Last(LAST_WORDS_BYTES_MAX)));
+
+    let group = Pid::from_child(&child);
+    let since = Instant::now();
+    let mut nap = Duration::from_micros(200);
+    let has_ended = loop {
+        if has_ended(group)? {
+            break true;
+        }
+        if since.elapsed() >= job.deadline {
+            break false;
+        }
+        thread::sleep(nap);
+        nap = (nap * 2).min(Duration::from_millis(5));
+    };
+    // Before it is waited for, since its number is its own for so long. Also where it has ended:
+    // what it started goes with it.
+    let _ = kill_process_group(group, Signal::KILL);
+    let status = child.wait()?;
+    let end = if has_ended { ended(status) } else { End::TimedOut(job.deadline) };
+    let patience = Instant::now() + PIPES_PATIENCE;
+    let take = |pipe: Option<Receiver<Vec<u8>>>| {
+        let left = patience.saturating_duration_since(Instant::now());
+        pipe.and_then(|pipe| pipe.recv_timeout(left).ok()).unwrap_or_default()
+    };
+    let result = take(result);
+    let last_words = String::from_utf8_lossy(&take(words)).trim().to_owned();
+    Ok(Ended { end, result, last_words })
+}
+
+/// Whether the child has ended; it is left to be waited for.
+fn has_ended(child: Pid) -> io::Result<bool> {
+    let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    Ok(waitid(WaitId::Pid(child), look)?.is_some())
+}
+
+fn ended(status: ExitStatus) -> End {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => End::Exited(code),
+        (None, signal) => End::Signal(signal.unwrap_or_default()),
+    }
+}
+
+/// This binary. By the system's own link to it where there is one: the file may have been replaced
+/// by a newer host since we were started.
+fn this_binary() -> io::Result<PathBuf> {
+    let link = PathBuf::from("/proc/self/exe");
+    if link.exists() { Ok(link) } else { std::env::current_exe() }
+}
+
+#[derive(Clone, Copy)]
+enum Keep {
+    First(usize),
+    Last(usize),
+}
+
+/// Reads a pipe to its end on a thread, so that a child is never held up by a full one.
+fn collect(mut pipe: impl Read + Send + 'static, keep: Keep) -> Receiver<Vec<u8>> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let (mut kept, mut piece) = (Vec::new(), [0; 8192]);
+        loop {
+            match pipe.read(&mut piece) {
+                Ok(0) => break,
+                Ok(read) => kept.extend_from_slice(&piece[..read]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => break,
+            }
+            match keep {
+                Keep::First(most) => kept.truncate(most),
+                Keep::Last(most) if kept.len() > 2 * most => drop(kept.drain(..kept.len() - most)),
+                Keep::Last(_) => {}
+            }
+        }
+        if let Keep::Last(most) = keep {
+            kept.drain(..kept.len().saturating_sub(most));
+        }
+        let _ = sender.send(kept);
+    });
+    receiver
+}
+
+/// Tells the child how much memory it may have.
+const MEMORY: &str = "ETL_HOST_CHILD_MEMORY";
+
+/// To be called first thing in the child: it ends with its parent, leaves no core file, and its
+/// allocations fail beyond the job's bound.
+pub fn enter() {
+    #[cfg(target_os = "linux")]
+    {
+        let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
+    }
+    let at_most = |most| Rlimit { current: Some(most), maximum: Some(most) };
+    let _ = setrlimit(Resource::Core, at_most(0));
+    let bytes = std::env::var(MEMORY).ok().and_then(|bytes| bytes.parse().ok());
+    if let Some(bytes) = bytes {
+        // Memory that is written to, rather than addresses: a model may map a file of any size.
+        let _ = setrlimit(Resource::Data, at_most(bytes));
+    }
+}

@@ -1,0 +1,195 @@
+//! `etl-host inspect FILE`: what a plugin is, first without running any of it, then in its own
+//! words, which a child process asks for.
+
+use super::{print, shown};
+use crate::error::{Error, chain, exit};
+use crate::plugin::PluginError;
+use crate::plugin::judge::{Judged, judge};
+use crate::plugin::look::{self, Looked, Refusal};
+use crate::schema;
+use crate::summary::sha256;
+use clap::Args;
+use model_abi::describe::ModelDescription;
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Say what a plugin is: without running any of it, then in its own words
+///
+/// The file is first read as data. Then, unless `--no-load`, a child process loads it and asks it
+/// to describe its models; a plugin that crashes or hangs there costs a line of text.
+///
+/// Exit codes: 0 this host can use it; 4 it is refused, and the reason stands in the output.
+#[derive(Args, Debug)]
+pub(super) struct InspectArgs {
+    /// The plugin's file
+    file: PathBuf,
+
+    /// Run nothing of it: no constructor, no describe
+    #[arg(long)]
+    no_load: bool,
+
+    /// Write JSON, for programs
+    #[arg(long)]
+    json: bool,
+
+    /// Give the plugin this many seconds to load and describe itself
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = super::seconds)]
+    timeout: Duration,
+}
+
+/// What is known of a file in the end.
+struct Inspected {
+    sha256: String,
+    bytes: u64,
+    looked: Looked,
+    /// Why this host can't use it, and what to do.
+    refused: Option<(String, Option<String>)>,
+    /// What it says of itself, where it was asked and answered.
+    models: Option<Vec<ModelDescription>>,
+}
+
+pub(super) fn inspect(args: &InspectArgs) -> Result<u8, Error> {
+    let inspected = look_and_ask(args)?;
+    let text = if args.json {
+        serde_json::to_string_pretty(&inspected.json(&args.file)).expect("keys are texts") + "\n"
+    } else {
+        shown(&inspected.text(&args.file))
+    };
+    print(&text)?;
+    Ok(if inspected.refused.is_some() { exit::PLUGIN } else { exit::OK })
+}
+
+fn look_and_ask(args: &InspectArgs) -> Result<Inspected, Error> {
+    let path = &args.file;
+    let refused = |source: Refusal| Error::Plugin { path: path.clone(), source: source.into() };
+    let unreadable = |source| Error::Input { path: path.clone(), source };
+    let looked = look::read(path).map_err(refused)?;
+    let mut inspected = Inspected {
+        sha256: sha256(path).map_err(unreadable)?,
+        bytes: path.metadata().map_err(unreadable)?.len(),
+        refused: looked.judge().err().map(|refusal| {
+            let refusal = PluginError::from(refusal);
+            (chain(&refusal), refusal.hint())
+        }),
+        looked,
+        models: None,
+    };
+    if inspected.refused.is_none() && !args.no_load {
+        let judged = judge(path, args.timeout).map_err(unreadable)?;
+        inspected.refused = judged.reason().map(|reason| (reason, judged.hint()));
+        if let Judged::Sound(models) = judged {
+            inspected.models = Some(models);
+        }
+    }
+    Ok(inspected)
+}
+
+impl Inspected {
+    fn json(&self, path: &Path) -> Value {
+        let Looked { stamp, format, system, machine, needed, glibc_newest } = &self.looked;
+        let (reason, hint) = self.refused.clone().unzip();
+        json!({
+            "file": path.display().to_string(),
+            "bytes": self.bytes,
+            "sha256": self.sha256,
+            "format": format,
+            "system": system,
+            "machine": {
+                "architecture": machine.architecture,
+                "bits": machine.bits,
+                "big_endian": machine.big_endian,
+            },
+            "needed": needed,
+            "glibc_newest": glibc_newest.map(|(major, minor)| format!("{major}.{minor}")),
+            "stamp": stamp,
+            "usable": reason.is_none(),
+            "reason": reason,
+            "hint": hint.flatten(),
+            // `null`: it was not asked, or did not answer.
+            "models": self.models,
+        })
+    }
+
+    fn text(&self, path: &Path) -> String {
+        let Looked { stamp, format, system, machine, needed, glibc_newest } = &self.looked;
+        let mut text = String::new();
+        let mut line = |name: &str, value: &str| {
+            let _ = writeln!(text, "{name:<12}{value}");
+        };
+        line("file", &format!("{} ({} bytes)", path.display(), self.bytes));
+        line("sha256", &self.sha256);
+        line("format", &format!("{format}, {system}, {machine}"));
+        line("needs", &if needed.is_empty() { "nothing".to_owned() } else { needed.join(", ") });
+        if let Some((major, minor)) = glibc_newest {
+            line("glibc", &format!("{major}.{minor} or newer"));
+        }
+        line("abi", &stamp.abi);
+        if !stamp.requires.is_empty() {
+            line("requires", &stamp.requires.join(", "));
+        }
+        line("crate", &format!("{} {}", stamp.package, stamp.version));
+        line("compiler", &format!("{} for {}", stamp.compiler, stamp.target));
+        match &self.refused {
+            None => line("state", "this host can use it"),
+            Some((reason, _)) => line("state", &format!("refused: {reason}")),
+        }
+        if let Some((_, Some(hint))) = &self.refused {
+            line("hint", hint);
+        }
+        match &self.models {
+            Some(models) => models.iter().for_each(|model| describe(model, &mut text)),
+            None => {
+                for model in &stamp.models {
+                    let _ = writeln!(
+                        text,
+                        "\nmodel `{}` {}.{}: {}\n  {}",
+                        model.qualified_name,
+                        model.major_version,
+                        model.minor_version,
+                        model.display_name,
+                        model.description
+                    );
+                }
+            }
+        }
+        text
+    }
+}
+
+fn describe(model: &ModelDescription, text: &mut String) {
+    let ModelDescription { qualified_name, display_name, description, .. } = model;
+    let version = model.version();
+    let _ = writeln!(text, "\nmodel `{qualified_name}` {version}: {display_name}\n  {description}");
+    for (name, schema) in [
+        ("input", &model.input_schema),
+        ("output", &model.output_schema),
+        ("config", &model.config_schema),
+    ] {
+        let fields: Vec<_> = schema::fields(schema, schema).collect();
+        if fields.is_empty() {
+            let _ = writeln!(text, "  {name}: {}", schema::words(schema, schema));
+            continue;
+        }
+        let _ = writeln!(text, "  {name}:");
+        let heads: Vec<String> = fields
+            .iter()
+            .map(|field| {
+                let optional = if field.required { "" } else { ", optional" };
+                format!("{}: {}{optional}", field.name, schema::words(schema, field.schema))
+            })
+            .collect();
+        let width = heads.iter().map(|head| head.chars().count()).max().unwrap_or_default();
+        for (head, field) in heads.iter().zip(fields) {
+            let about = field.description.replace('\n', " ");
+            let _ = writeln!(text, "{}", format!("    {head:<width$}  {about}").trim_end());
+        }
+    }
+    if !model.examples.is_empty() {
+        let _ = writeln!(text, "  examples:");
+    }
+    for example in &model.examples {
+        let _ = writeln!(text, "    {} -> {}", example.input, example.output);
+    }
+}
