@@ -4,6 +4,8 @@
 //! command has one, and a file of its own here.
 
 mod args;
+mod check;
+mod config;
 mod describe;
 mod inspect;
 mod outputs;
@@ -41,8 +43,11 @@ struct Cli {
 #[derive(Subcommand, Debug)]
 enum Command {
     Inspect(inspect::InspectArgs),
+    Check(check::CheckArgs),
     #[command(name = crate::plugin::judge::COMMAND, hide = true)]
     Describe(describe::DescribeArgs),
+    #[command(name = crate::check::COMMAND, hide = true)]
+    CheckChild(check::ChildArgs),
 }
 
 /// Runs a command line, program name first, and returns the exit code.
@@ -58,6 +63,8 @@ pub fn main(args: impl Iterator<Item = OsString>) -> u8 {
     let done = match (cli.command, cli.score) {
         (Some(Command::Inspect(args)), _) => inspect::inspect(&args),
         (Some(Command::Describe(args)), _) => describe::describe(&args),
+        (Some(Command::Check(args)), _) => check::check(&args),
+        (Some(Command::CheckChild(args)), _) => check::child(&args),
         (None, Some(args)) => score::score(&args),
         (None, None) => unreachable!("the flags that scoring needs are required"),
     };

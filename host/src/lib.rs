@@ -18,6 +18,7 @@
 //! ```
 
 pub mod batch;
+pub mod check;
 pub mod child;
 pub mod cli;
 pub mod error;

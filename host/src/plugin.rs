@@ -16,6 +16,7 @@ pub mod judge;
 pub mod library;
 pub mod look;
 pub mod model;
+pub(crate) mod probe;
 pub mod runner;
 
 pub use library::OpenError;

@@ -2,7 +2,7 @@
 //! nothing is published, and what an earlier run published stays.
 
 use etl_host::plugin::Plugin;
-use etl_host_tests::{Folder, Run, plugin, release};
+use etl_host_tests::{Folder, Run, instead, places, plugin, release};
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
 use std::os::unix::ffi::OsStrExt;
@@ -57,15 +57,7 @@ impl Given {
                 File::options().write(true).open(&path).unwrap().set_len(bytes).unwrap();
                 path
             }
-            Given::Instead(text, other) => {
-                assert!(other.len() <= text.len(), "what follows must not move");
-                let other = format!("{other:0$}", text.len());
-                let mut bytes = iris();
-                for place in places(&bytes, text) {
-                    bytes[place..place + other.len()].copy_from_slice(other.as_bytes());
-                }
-                folder.write("plugin.so", bytes)
-            }
+            Given::Instead(text, other) => folder.write("plugin.so", instead(iris(), text, other)),
             Given::Behind(text, ahead, other) => {
                 let mut bytes = iris();
                 let place = places(&bytes, text)[0] + ahead;
@@ -74,17 +66,6 @@ impl Given {
             }
         }
     }
-}
-
-/// Where a text stands in a library; at least at one place.
-fn places(bytes: &[u8], text: &str) -> Vec<usize> {
-    let (mut places, mut start) = (Vec::new(), 0);
-    for chunk in bytes.utf8_chunks() {
-        places.extend(chunk.valid().match_indices(text).map(|(at, _)| start + at));
-        start += chunk.valid().len() + chunk.invalid().len();
-    }
-    assert!(!places.is_empty(), "the plugin holds no {text:?}");
-    places
 }
 
 fn run<'a>(folder: &'a Folder, path: &Path, given: Given, args: &[&str]) -> Run<'a> {

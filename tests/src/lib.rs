@@ -41,6 +41,27 @@ pub fn plugin(name: &str) -> PathBuf {
     release().join(format!("{DLL_PREFIX}{name}{DLL_SUFFIX}"))
 }
 
+/// Where a text stands in a library; at least at one place.
+pub fn places(bytes: &[u8], text: &str) -> Vec<usize> {
+    let (mut places, mut start) = (Vec::new(), 0);
+    for chunk in bytes.utf8_chunks() {
+        places.extend(chunk.valid().match_indices(text).map(|(at, _)| start + at));
+        start += chunk.valid().len() + chunk.invalid().len();
+    }
+    assert!(!places.is_empty(), "the plugin holds no {text:?}");
+    places
+}
+
+/// A library with the second text wherever the first stands, filled up with spaces.
+pub fn instead(mut library: Vec<u8>, text: &str, other: &str) -> Vec<u8> {
+    assert!(other.len() <= text.len(), "what follows must not move");
+    let other = format!("{other:0$}", text.len());
+    for place in places(&library, text) {
+        library[place..place + other.len()].copy_from_slice(other.as_bytes());
+    }
+    library
+}
+
 /// A temporary folder with files by name.
 pub struct Folder(TempDir);
 

@@ -6,7 +6,7 @@
 use super::args::{EmitMode, OnError, ScoreArgs};
 use super::outputs::Outputs;
 use super::progress::Progress;
-use super::{paths, say, signals};
+use super::{config, paths, say, signals};
 use crate::error::{self, Error, exit};
 use crate::pipeline::limits::Limits;
 use crate::pipeline::{self, Pipeline, Rejects, RunError};
@@ -26,7 +26,7 @@ use std::time::{Instant, SystemTime};
 pub(super) fn score(args: &ScoreArgs) -> Result<u8, Error> {
     let started = (SystemTime::now(), Instant::now());
     let emit = emit(args)?;
-    let config = config(args.config.as_deref())?;
+    let config = config::read(args.config.as_deref())?;
     paths::refuse_to_overwrite(args)?;
     let rejects_path = paths::rejects(args);
     let threads = match args.threads {
@@ -162,20 +162,6 @@ fn cannot_emit(error: EmitError) -> Error {
     Error::Usage {
         message: format!("the output can't be joined: {error}"),
         hint: Some("--emit nest keeps the record and the prediction apart".to_owned()),
-    }
-}
-
-/// The config as a JSON text.
-fn config(given: Option<&str>) -> Result<String, Error> {
-    let text = match given.map(|given| given.strip_prefix('@').ok_or(given)) {
-        None => return Ok("{}".to_owned()),
-        Some(Err(text)) => text.to_owned(),
-        Some(Ok(path)) => std::fs::read_to_string(path)
-            .map_err(|error| Error::usage(format!("the config `{path}` can't be read: {error}")))?,
-    };
-    match serde_json::from_str::<serde::de::IgnoredAny>(&text) {
-        Ok(_) => Ok(text),
-        Err(error) => Err(Error::usage(format!("the config is not JSON: {error}"))),
     }
 }
 

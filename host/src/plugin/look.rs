@@ -196,7 +196,7 @@ pub(crate) fn abi_major(version: &str) -> Option<u32> {
 }
 
 /// Those of a plugin's `requires` that this host does not know.
-pub(super) fn unknown_requirements(requires: &[String]) -> impl Iterator<Item = &String> {
+pub(crate) fn unknown_requirements(requires: &[String]) -> impl Iterator<Item = &String> {
     requires.iter().filter(|name| !REQUIREMENTS_KNOWN.contains(&name.as_str()))
 }
 

@@ -77,7 +77,7 @@ pub enum Answered<'a> {
 }
 
 impl<'a> Answers<'a> {
-    fn check(answer: &'a Answer, asked: usize) -> Result<Self, ModelError> {
+    pub(crate) fn check(answer: &'a Answer, asked: usize) -> Result<Self, ModelError> {
         let lied = |what: String| Err(ModelError::Lied(what));
         let answered = answer.answered;
         if answered > asked as u64 {

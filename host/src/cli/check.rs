@@ -1,0 +1,222 @@
+//! `etl-host check FILE`: the conformance kit for authors, and the hidden command that runs one of
+//! its checks.
+
+use super::outputs::{self, Outputs};
+use super::{config, print, shown};
+use crate::check::{self, Check, Checked, Finding, Plan};
+use crate::child;
+use crate::error::{Error, exit};
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Check a plugin: does it keep all that a model promises?
+///
+/// Runs a list of checks, each in a process of its own, so that a crash or a hang costs one of
+/// them. Every failure says what was found, how to fix it, and the command that shows it again.
+///
+/// Exit codes: 0 all passed, but for those that make no sense for this plugin; 1 one failed; 2
+/// wrong command line; 3 the file is not there.
+#[derive(Args, Debug)]
+pub(super) struct CheckArgs {
+    /// The plugin's file
+    #[arg(required_unless_present = "list")]
+    file: Option<PathBuf>,
+
+    /// Check this model of the plugin [default: all]
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
+
+    /// Load models with this config: a JSON text, or @FILE [default: {}]
+    #[arg(long, value_name = "JSON|@FILE")]
+    config: Option<String>,
+
+    /// Begin all that is random here: the same seed asks the same questions
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+
+    /// Run only these checks
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', hide_possible_values = true,
+        value_parser = PossibleValuesParser::new(check::all().map(|check| check.name)))]
+    only: Vec<String>,
+
+    /// Say what each check proves and how to fix what it finds, and run none
+    #[arg(long)]
+    list: bool,
+
+    /// Write JSON, for programs
+    #[arg(long)]
+    json: bool,
+
+    /// Give each check this many seconds
+    #[arg(long, value_name = "SECONDS", default_value = "20", value_parser = super::seconds)]
+    timeout: Duration,
+
+    /// Give each check this much memory, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 4096)]
+    max_memory: u32,
+
+    /// Run this many checks at once [default: one for each core]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    jobs: Option<u16>,
+}
+
+pub(super) fn check(args: &CheckArgs) -> Result<u8, Error> {
+    let Some(file) = args.file.as_ref().filter(|_| !args.list) else {
+        return print(&list(args)).map(|()| exit::OK);
+    };
+    // A file that is no plugin is what a check finds; one that is not there is nobody's fault.
+    file.metadata().map_err(|source| Error::Input { path: file.clone(), source })?;
+    let jobs = args.jobs.map(usize::from);
+    let plan = Plan {
+        file: file.clone(),
+        models: models(file, args.model.as_deref())?,
+        config: config::read(args.config.as_deref())?,
+        seed: args.seed,
+        only: args.only.clone(),
+        deadline: args.timeout,
+        memory_bytes_max: u64::from(args.max_memory) << 20,
+        jobs: jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
+    };
+    let done = check::run(&plan);
+    let text = if args.json { json(args, file, &done) } else { shown(&text(args, file, &done)) };
+    print(&text)?;
+    let failed = done.iter().any(|done| done.failed().is_some());
+    Ok(if failed { exit::REJECTS } else { exit::OK })
+}
+
+/// The models to check: the one asked for, or all that the file names.
+fn models(file: &Path, asked: Option<&str>) -> Result<Vec<Option<String>>, Error> {
+    let asked = asked.map(str::to_owned);
+    let Ok(models) = check::models(file) else { return Ok(vec![asked]) };
+    match asked {
+        Some(asked) if !models.contains(&asked) => {
+            let models = models.join("`, `");
+            Err(Error::usage(format!("the plugin holds no model `{asked}`; it holds `{models}`")))
+        }
+        Some(asked) => Ok(vec![Some(asked)]),
+        None if models.is_empty() => Ok(vec![None]),
+        None => Ok(models.into_iter().map(Some).collect()),
+    }
+}
+
+fn list(args: &CheckArgs) -> String {
+    if args.json {
+        let about =
+            |check: &Check| json!({"name": check.name, "proves": check.proves, "fix": check.fix});
+        return pretty(&check::all().map(about).collect());
+    }
+    let mut text = String::new();
+    for Check { name, proves, fix, .. } in check::all() {
+        let _ = writeln!(text, "{name}\n  proves: {proves}\n  fix: {fix}");
+    }
+    text
+}
+
+fn pretty(value: &Value) -> String {
+    format!("{value:#}\n")
+}
+
+/// How many passed, failed and were not run.
+fn totals(done: &[Checked]) -> (usize, usize, usize) {
+    let failed = done.iter().filter(|done| done.failed().is_some()).count();
+    let passed = done.iter().filter(|done| done.verdict.is_ok()).count();
+    (passed, failed, done.len() - passed - failed)
+}
+
+/// The command that runs a check again.
+fn replay(args: &CheckArgs, file: &Path, done: &Checked) -> String {
+    let mut words = vec!["etl-host".to_owned(), "check".to_owned(), file.display().to_string()];
+    let mut flag = |name: &str, value: &str| words.extend([name.to_owned(), value.to_owned()]);
+    if let Some(model) = &done.model {
+        flag("--model", model);
+    }
+    if let Some(config) = &args.config {
+        flag("--config", config);
+    }
+    flag("--only", done.check.name);
+    flag("--seed", &args.seed.to_string());
+    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+}
+
+/// A word as a shell reads it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./=,+:@".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+fn text(args: &CheckArgs, file: &Path, done: &[Checked]) -> String {
+    let mut text = String::new();
+    let mut model = &None;
+    for one in done {
+        if one.model != *model {
+            model = &one.model;
+            let _ = writeln!(text, "\nmodel `{}`", model.as_deref().unwrap_or_default());
+        }
+        let Check { name, proves, fix, .. } = one.check;
+        let _ = match &one.verdict {
+            Ok(()) => writeln!(text, "ok   {name}"),
+            Err(Finding::NotRun(why)) => writeln!(text, "--   {name}: not run, {why}"),
+            Err(Finding::Failed(found)) => writeln!(
+                text,
+                "FAIL {name}: {found}\n       proves: {proves}\n       fix: {fix}\n       again: {}",
+                replay(args, file, one)
+            ),
+        };
+    }
+    let (passed, failed, not_run) = totals(done);
+    let _ = writeln!(text, "\n{passed} passed, {failed} failed, {not_run} not run");
+    text
+}
+
+fn json(args: &CheckArgs, file: &Path, done: &[Checked]) -> String {
+    let one = |one: &Checked| {
+        let (status, detail) = match &one.verdict {
+            Ok(()) => ("passed", None),
+            Err(Finding::Failed(found)) => ("failed", Some(found)),
+            Err(Finding::NotRun(why)) => ("not_run", Some(why)),
+        };
+        json!({
+            "name": one.check.name,
+            "model": one.model,
+            "status": status,
+            "detail": detail,
+            "proves": one.check.proves,
+            "fix": one.check.fix,
+            "again": replay(args, file, one),
+        })
+    };
+    let (passed, failed, not_run) = totals(done);
+    pretty(&json!({
+        "file": file.display().to_string(),
+        "seed": args.seed,
+        "passed": passed,
+        "failed": failed,
+        "not_run": not_run,
+        "checks": done.iter().map(one).collect::<Vec<_>>(),
+    }))
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ChildArgs {
+    task: String,
+    file: PathBuf,
+}
+
+/// `etl-host __check TASK FILE`: one check.
+pub(super) fn child(args: &ChildArgs) -> Result<u8, Error> {
+    child::enter();
+    let stdout = Outputs::take_stdout()?.into_stdout();
+    let check = check::child(&args.task, &args.file, stdout)
+        .map_err(|error| outputs::closed("stdout", error))?;
+    if !check.ends_cleanly() {
+        signal_hook::low_level::exit(exit::OK.into());
+    }
+    Ok(exit::OK)
+}
