@@ -47,7 +47,7 @@ extern "C" fn load(
     if fault("loads") {
         return kind::LOAD_FAILED;
     }
-    let name = if fault("names-can-be-typed") { "parcel_price".into() } else { name };
+    let name = if fault("names-can-be-typed") { RSlice::from_slice(b"parcel_price") } else { name };
     export::load(MODELS, name, config, context, answer)
 }
 
