@@ -15,9 +15,14 @@
 mod bench;
 mod describing;
 mod examples;
+mod fields;
 mod file;
+mod fuzz;
 mod generate;
+mod generated;
 mod lifecycle;
+mod text;
+mod values;
 
 use crate::child::{self, End, Ended, Job};
 use crate::plugin::look::{self, Refusal};
@@ -82,8 +87,17 @@ pub enum Finding {
 }
 
 /// All topics, in the order of a report.
-const TOPICS: &[&[Check]] =
-    &[file::CHECKS, describing::CHECKS, lifecycle::CHECKS, examples::CHECKS];
+const TOPICS: &[&[Check]] = &[
+    file::CHECKS,
+    describing::CHECKS,
+    lifecycle::CHECKS,
+    examples::CHECKS,
+    generated::CHECKS,
+    text::CHECKS,
+    fuzz::CHECKS,
+    fields::CHECKS,
+    values::CHECKS,
+];
 
 /// All checks, in the order of a report.
 pub fn all() -> impl Iterator<Item = &'static Check> {

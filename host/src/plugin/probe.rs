@@ -85,6 +85,7 @@ impl Probe {
     }
 
     /// Whether it offers the extension of this name.
+    #[allow(dead_code, reason = "for checks to come")]
     #[expect(unsafe_code, reason = "the border")]
     pub(crate) fn offers(&self, name: &[u8]) -> bool {
         // SAFETY: the host's table may be null.
@@ -112,6 +113,7 @@ impl ProbedModel {
     }
 
     /// Ends the model: the status.
+    #[allow(dead_code, reason = "for checks to come")]
     #[expect(unsafe_code, reason = "the border")]
     pub(crate) fn unload(self) -> u32 {
         // SAFETY: the handle came from `load` of this very root; `self` was its only owner.
