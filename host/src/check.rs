@@ -3,11 +3,11 @@
 //! Each check of each model runs in a child process of its own, with a deadline, so a model that
 //! crashes, hangs or eats all memory fails that one check. A check is a row: its name, what it
 //! proves, how to fix what it found, and a function that asks the plugin through the border as it
-//! is ([`probe`](crate::plugin::probe)), where everything may be said that the border allows.
+//! is (`plugin/probe.rs`), where everything may be said that the border allows.
 //!
 //! Two habits keep a report short. A check blames what it is named for and passes over what another
 //! one blames. And where nothing can be asked any more (the file is no plugin, the model does not
-//! load), the one check that says so fails, and those behind it are not run: see [`Needs`].
+//! load), the one check that says so fails, and those behind it are not run: see `Needs`.
 //!
 //! To add a check: a row in its topic's file, and a fault of the same name in `plugins/faulty`,
 //! which it, and only it, catches (`tests/it/check.rs`).
@@ -36,7 +36,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-/// The hidden command of the child; its arguments are a [`Task`] as JSON, and the plugin's file.
+/// The hidden command of the child; its arguments are a task as JSON, and the plugin's file.
 pub const COMMAND: &str = "__check";
 
 /// One check.
@@ -237,13 +237,13 @@ fn run_one(plan: &Plan, row: &Row<'_>) -> Verdict {
         memory_bytes_max: plan.memory_bytes_max,
     };
     match child::run(&job) {
-        Ok(ended) => judge(&ended),
+        Ok(ended) => conclude(&ended),
         Err(error) => fail(format!("it could not be started: {error}")),
     }
 }
 
 /// What a child has said, where it lived to say it; else how it died, and of what.
-fn judge(Ended { end, result, last_words }: &Ended) -> Verdict {
+fn conclude(Ended { end, result, last_words }: &Ended) -> Verdict {
     let last = result.split(|&byte| byte == b'\n').rfind(|line| !line.is_empty());
     let last = last.and_then(|line| serde_json::from_slice(line).ok());
     let mut found = format!("it {end}");

@@ -117,9 +117,15 @@ fn descend(root: &Value, schema: &Value, value: &Value, at: &str, found: &mut Ve
         return;
     }
     let Value::Object(members) = value else { return };
+    // Of several alternatives, and theirs in turn, the one that knows most of what is there.
     let mut own = vec![schema::resolve(root, schema)];
-    own.extend(schema::alternatives(root, schema));
-    // Of several alternatives, the one that knows most of what is there.
+    for _ in 0..2 {
+        own = own
+            .iter()
+            .flat_map(|one| [vec![*one], schema::alternatives(root, one)])
+            .flatten()
+            .collect();
+    }
     let known = |one: &&Value| {
         schema::fields(root, one).filter(|field| members.contains_key(field.name)).count()
     };

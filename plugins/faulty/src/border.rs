@@ -14,6 +14,9 @@ pub(crate) enum Reply {
 /// A fault: what it makes of the reply to a record.
 type Spoil = fn(record: &[u8], reply: &mut Reply);
 
+/// Whether a record is one that a fault shows on.
+type Shows = fn(record: &[u8]) -> bool;
+
 /// By the name of the check that catches it.
 const FAULTS: &[(&str, Spoil)] = &[
     ("generated-inputs-fit-the-type", |record, reply| {
@@ -84,7 +87,7 @@ const FAULTS: &[(&str, Spoil)] = &[
 ];
 
 /// Faults that end the process: on which records.
-const CRASHES: &[(&str, fn(&[u8]) -> bool)] = &[
+const CRASHES: &[(&str, Shows)] = &[
     ("any-bytes", |record| std::str::from_utf8(record).is_err()),
     ("deep-nesting", |record| holds(record, "[[[[[[[[[[[[[[[[")),
 ];

@@ -169,8 +169,11 @@ impl MLModel for ParcelPrice {
     }
 }
 
+/// Whether a parcel is one that a fault shows on.
+type Shows = fn(&Parcel) -> bool;
+
 /// Faults that are a panic: on which parcels.
-const PANICS: &[(&str, fn(&Parcel) -> bool)] = &[
+const PANICS: &[(&str, Shows)] = &[
     ("generated-inputs-never-panic", |parcel| parcel.sides_cm.len() == 2),
     ("empty-strings", |parcel| parcel.content.is_empty()),
     ("long-strings", |parcel| parcel.content.len() > 1 << 19),
