@@ -6,6 +6,7 @@
 mod args;
 mod describe;
 mod inspect;
+mod list;
 mod outputs;
 mod paths;
 mod progress;
@@ -41,6 +42,7 @@ struct Cli {
 #[derive(Subcommand, Debug)]
 enum Command {
     Inspect(inspect::InspectArgs),
+    List(list::ListArgs),
     #[command(name = crate::plugin::judge::COMMAND, hide = true)]
     Describe(describe::DescribeArgs),
 }
@@ -57,6 +59,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> u8 {
     let verbose = cli.score.as_ref().is_some_and(|score| score.verbose);
     let done = match (cli.command, cli.score) {
         (Some(Command::Inspect(args)), _) => inspect::inspect(&args),
+        (Some(Command::List(args)), _) => list::list(&args),
         (Some(Command::Describe(args)), _) => describe::describe(&args),
         (None, Some(args)) => score::score(&args),
         (None, None) => unreachable!("the flags that scoring needs are required"),

@@ -4,6 +4,7 @@
 
 use crate::pipeline::RunError;
 use crate::plugin::PluginError;
+use crate::plugin::folder::FindError;
 use crate::sink::publish::OpenError;
 use crate::step::StepError;
 use std::error::Error as _;
@@ -51,6 +52,14 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         source: PluginError,
+    },
+    /// The folder of plugins has no plugin to use.
+    #[error("no model can be chosen from the plugin folder `{}`", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: FindError,
     },
     /// The input can't be opened.
     #[error("the input `{}` can't be opened", path.display())]
@@ -144,7 +153,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Usage { .. } => exit::USAGE,
-            Error::Plugin { .. } => exit::PLUGIN,
+            Error::Plugin { .. } | Error::Folder { .. } => exit::PLUGIN,
             Error::Input { .. } | Error::Output { .. } | Error::Summary { .. } => exit::IO,
             Error::Run { source, .. } => source.exit_code(),
         }
@@ -155,6 +164,7 @@ impl Error {
         match self {
             Error::Usage { hint, .. } => hint.clone(),
             Error::Plugin { source, .. } => source.hint(),
+            Error::Folder { source, .. } => source.hint().map(str::to_owned),
             Error::Output { source: OpenError::Busy(_), .. } => {
                 Some("wait for the other run to end, or give this one another output".to_owned())
             }

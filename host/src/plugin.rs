@@ -12,15 +12,18 @@
 //! Nothing outside of this module sees a type of the border except [`runner`]'s request and
 //! answer, and nothing in here knows sources or sinks.
 
+pub mod folder;
 pub mod judge;
 pub mod library;
 pub mod look;
 pub mod model;
 pub mod runner;
+pub mod selector;
 
 pub use library::OpenError;
 pub use look::{Looked, Refusal};
 pub use model::{LoadedModel, ModelError};
+pub use selector::Selector;
 
 use model_abi::describe::{ModelDescription, PluginDescription};
 use model_abi_layout::PluginRef;
@@ -84,6 +87,14 @@ pub enum PluginError {
         /// The names that it has.
         available: Vec<String>,
     },
+    /// It has that model in another version.
+    #[error("expected its model `{asked}`, found version {found}")]
+    OtherVersion {
+        /// What was asked for.
+        asked: Selector,
+        /// The version that it has.
+        found: String,
+    },
     /// It holds several and none was asked for.
     #[error("it holds several models: `{}`", .0.join("`, `"))]
     WhichModel(Vec<String>),
@@ -143,30 +154,36 @@ impl Plugin {
         &self.models
     }
 
-    /// The model of this name, or the only one.
-    pub fn model(&self, name: Option<&str>) -> Result<&ModelDescription, PluginError> {
+    /// The model that is meant, or the only one.
+    pub fn model(&self, asked: Option<&Selector>) -> Result<&ModelDescription, PluginError> {
         let names = || self.models.iter().map(|model| model.qualified_name.clone()).collect();
-        match (name, self.models.as_slice()) {
-            (None, [only]) => Ok(only),
-            (None, _) => Err(PluginError::WhichModel(names())),
-            (Some(name), models) => {
-                let found = models.iter().find(|model| model.qualified_name == name);
-                found.ok_or_else(|| PluginError::NoSuchModel {
-                    asked: name.to_owned(),
-                    available: names(),
-                })
-            }
+        let Some(asked) = asked else {
+            return match self.models.as_slice() {
+                [only] => Ok(only),
+                _ => Err(PluginError::WhichModel(names())),
+            };
+        };
+        let named = self.models.iter().find(|model| model.qualified_name == asked.name);
+        let model = named.ok_or_else(|| PluginError::NoSuchModel {
+            asked: asked.name.clone(),
+            available: names(),
+        })?;
+        let version = (model.major_version, model.minor_version);
+        if !asked.matches(&model.qualified_name, version) {
+            let (asked, found) = (asked.clone(), model.version());
+            return Err(PluginError::OtherVersion { asked, found });
         }
+        Ok(model)
     }
 
     /// Makes a model ready: step 6. `config` is a JSON text; `threads` will call it at once.
     pub fn load(
         &self,
-        name: Option<&str>,
+        asked: Option<&Selector>,
         config: &str,
         threads: usize,
     ) -> Result<LoadedModel, PluginError> {
-        let description = self.model(name)?.clone();
+        let description = self.model(asked)?.clone();
         let path = std::path::absolute(&self.path).map_err(OpenError::Path)?;
         let folder = path.parent().unwrap_or(Path::new("/"));
         if folder.to_str().is_none() {

@@ -371,7 +371,7 @@ fn two_plugins_loaded_in_one_process_are_two_plugins() {
     // Each library counts for itself, however many models of it are loaded.
     let count = r#"{"n": 0, "act": "count"}"#;
     for (plugin, expected) in [(0, 1.0), (0, 2.0), (1, 1.0), (0, 3.0), (1, 2.0)] {
-        let model = misbehaving[plugin].load(Some("acts"), "{}", 1).unwrap();
+        let model = misbehaving[plugin].load(Some(&"acts".parse().unwrap()), "{}", 1).unwrap();
         assert_eq!(model.predict(count).unwrap(), format!("{{\"y\":{expected:?}}}"));
     }
 }

@@ -38,6 +38,25 @@ fn the_map_names_every_module_of_the_host() {
 }
 
 #[test]
+fn what_must_be_done_in_one_place_is_done_in_one_place() {
+    for (done, place) in [
+        ("process::Command", "child.rs"),
+        ("Library::open", "plugin/library.rs"),
+        ("fs::rename", "sink/publish.rs"),
+    ] {
+        let files = rust_files(&root().join("host/src"));
+        let does = |file: &&PathBuf| {
+            let text = fs::read_to_string(file).unwrap();
+            let (code, _) = text.split_once("#[cfg(test)]").unwrap_or((&text, ""));
+            let code: String = code.lines().filter(|line| !line.trim().starts_with("//")).collect();
+            code.contains(done) || code.contains(&done.replace("::", "::{"))
+        };
+        let doing: Vec<_> = files.iter().filter(does).collect();
+        assert!(matches!(doing[..], [one] if one.ends_with(place)), "{done}: {doing:?}");
+    }
+}
+
+#[test]
 fn the_readme_shows_only_flags_that_there_are() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     let (before, bench) = readme.split_once("<!-- bench:begin -->").unwrap();

@@ -27,7 +27,8 @@ pub(super) fn score(args: &ScoreArgs) -> Result<u8, Error> {
     let started = (SystemTime::now(), Instant::now());
     let emit = emit(args)?;
     let config = config(args.config.as_deref())?;
-    paths::refuse_to_overwrite(args)?;
+    let plugin_path = paths::plugin(args)?;
+    paths::refuse_to_overwrite(args, &plugin_path)?;
     let rejects_path = paths::rejects(args);
     let threads = match args.threads {
         Some(threads) => threads.into(),
@@ -35,17 +36,17 @@ pub(super) fn score(args: &ScoreArgs) -> Result<u8, Error> {
     };
 
     let outputs = Outputs::take_stdout()?;
-    let refused = |source: PluginError| Error::Plugin { path: args.plugin.clone(), source };
-    let plugin = Plugin::open(&args.plugin).map_err(refused)?;
+    let refused = |source: PluginError| Error::Plugin { path: plugin_path.clone(), source };
+    let plugin = Plugin::open(&plugin_path).map_err(refused)?;
     let sha256 = match args.summary {
-        Some(_) => summary::sha256(&args.plugin)
-            .map_err(|source| Error::Input { path: args.plugin.clone(), source })?,
+        Some(_) => summary::sha256(&plugin_path)
+            .map_err(|source| Error::Input { path: plugin_path.clone(), source })?,
         None => String::new(),
     };
-    let description = plugin.model(args.model.as_deref()).map_err(refused)?;
+    let description = plugin.model(args.model.as_ref()).map_err(refused)?;
     emit.check(&description.input_schema, &description.output_schema).map_err(cannot_emit)?;
     let input = input(args)?;
-    let model = plugin.load(args.model.as_deref(), &config, threads).map_err(refused)?;
+    let model = plugin.load(args.model.as_ref(), &config, threads).map_err(refused)?;
     let model = Arc::new(model);
 
     let output = outputs.open("the output", paths::output(args))?;
@@ -99,7 +100,7 @@ pub(super) fn score(args: &ScoreArgs) -> Result<u8, Error> {
         let summary = Summary {
             host_version: env!("CARGO_PKG_VERSION"),
             abi_version: model_abi_layout::ABI_VERSION,
-            plugin: PluginSummary { path: args.plugin.display().to_string(), sha256 },
+            plugin: PluginSummary { path: plugin_path.display().to_string(), sha256 },
             model: ModelSummary {
                 name: description.qualified_name.clone(),
                 version: description.version(),
