@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests; clippy's own exception misses their helpers")]
 
 mod emit;
+mod folder;
 mod limits;
 mod main_job;
 mod million;

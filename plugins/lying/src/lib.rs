@@ -4,7 +4,7 @@
 //!
 //! | lies about | in | told by |
 //! |---|---|---|
-//! | what the plugin is | `DESCRIPTIONS` | `describe` |
+//! | what the plugin is, and being well | `DESCRIPTIONS`, `describe` | `describe` |
 //! | being loaded | `load` | `load` |
 //! | one prediction: the second of a call is wrong | `PREDICTIONS` | `predict_batch` |
 //! | the answer as a whole, or one error in it | `Draft::lie` | `predict_batch` |
@@ -53,8 +53,21 @@ fn lie() -> String {
 
 extern "C" fn describe() -> RVec<u8> {
     let lie = lie();
+    match lie.as_str() {
+        "describe_hangs" => sleep(Duration::MAX),
+        "describe_aborts" => std::process::abort(),
+        "describe_exits" => std::process::exit(0),
+        "describe_prints" => print_to_stdout(br#"{"models":[]}"#),
+        _ => {}
+    }
     let told = DESCRIPTIONS.iter().find(|(name, _)| *name == lie);
     RVec::from(told.unwrap_or(&DESCRIPTIONS[0]).1.to_vec())
+}
+
+/// Past Rust's own buffer, as a library in C would.
+fn print_to_stdout(text: &[u8]) {
+    let stdout = std::fs::OpenOptions::new().append(true).open("/dev/stdout");
+    let _ = stdout.and_then(|mut stdout| std::io::Write::write_all(&mut stdout, text));
 }
 
 static MODEL: u8 = 0;
