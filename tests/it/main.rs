@@ -7,5 +7,6 @@ mod main_job;
 mod million;
 mod misbehaving;
 mod refusals;
+mod sentinel;
 mod streams;
 mod tidy;
