@@ -4,6 +4,7 @@
 //! needs no name.
 
 mod args;
+mod exits;
 mod outputs;
 mod paths;
 mod progress;
@@ -38,17 +39,20 @@ pub fn main(args: impl Iterator<Item = OsString>) -> u8 {
 }
 
 /// Says something to people. Where nobody can be told (stderr is closed), the run goes on.
-///
-/// Names and messages come from plugins and data: what would steer a terminal is written out.
 fn say(text: &str) {
+    let _ = std::io::stderr().write_all(shown(text).as_bytes());
+}
+
+/// A text as people are to see it. Names and messages come from plugins and data: what would steer
+/// a terminal is written out.
+fn shown(text: &str) -> String {
     let steers = |c: char| c.is_control() && c != '\n' && c != '\t';
-    let shown = text.chars().fold(String::with_capacity(text.len()), |mut shown, c| {
+    text.chars().fold(String::with_capacity(text.len()), |mut shown, c| {
         if steers(c) {
             shown.extend(c.escape_default())
         } else {
             shown.push(c)
         }
         shown
-    });
-    let _ = std::io::stderr().write_all(shown.as_bytes());
+    })
 }

@@ -170,6 +170,21 @@ fn a_model_that_panics_while_it_ends_changes_nothing() {
 }
 
 #[test]
+fn a_model_that_exits_while_it_ends_changes_nothing_either() {
+    for end in ["exit0", "exit3", "exit_elsewhere"] {
+        let config = format!(r#"{{"end": "{end}"}}"#);
+        let args = ["acts", "--config", &config];
+        let good = (r#"{"n": 1}"#, r#"{"y":1.0}"#);
+        let bad = (r#"{"n": 2, "act": "refuse", "text": "no"}"#, "value n: no");
+        check(misbehaving(&args), &[good]);
+        check(misbehaving(&args), &[good, bad, good]);
+        let broken = r#"{"n": 1, "act": "broken", "text": "no map"}"#;
+        let words = "it says that it is broken: no map (at line 1, byte 0)";
+        check_broken(misbehaving(&args), broken, words);
+    }
+}
+
+#[test]
 fn what_a_model_prints_never_gets_into_the_data() {
     let folder = Folder::new();
     folder.write("in.ldjson", r#"{"n": 1, "act": "print", "text": "chatter"}"#);
@@ -468,6 +483,50 @@ fn a_model_that_panics_while_it_is_described_is_refused() {
         );
         check_end(describing(act, &["acts"]), THREE, Code(4), &words);
     }
+}
+
+/// It says that the plugin called `exit`, and when.
+#[track_caller]
+fn check_exit(asked: Asked<'_>, records: &str, when: &str) {
+    let words = format!(
+        "error: plugin `…` ended the process\n  cause: the plugin called exit while {when}\n  \
+         state: nothing was published; `out.ldjson` is as it was\n  \
+         hint: this is the model's fault: send this message to the team that ships it\n"
+    );
+    check_end(asked, records, Code(5), &words);
+}
+
+#[test]
+fn a_model_that_exits_does_not_pass_for_a_good_end() {
+    for act in ["exit0", "exit3", "exit_elsewhere"] {
+        let config = format!(r#"{{"load": "{act}"}}"#);
+        check_exit(misbehaving(&["acts"]), &acting(act), "its model was predicting");
+        check_exit(misbehaving(&["batch"]), &acting(act), "its model was predicting");
+        let loading = ["acts", "--config", &config];
+        check_exit(misbehaving(&loading), THREE, "its model was being loaded");
+        check_exit(describing(act, &["acts"]), THREE, "it was being opened");
+    }
+    let opened = Asked { plugin: "sentinel", env: ("EXIT_WHEN_OPENED", "1"), args: &["sentinel"] };
+    check_exit(opened, THREE, "it was being opened");
+}
+
+/// Each call of `exit` runs one handler, and ends the process where it finds none.
+#[test]
+fn models_that_exit_on_many_threads_at_once_are_told_of_once() {
+    for _ in 0..10 {
+        check_exit(misbehaving(&["acts"]), &acting("exit_elsewhere"), "its model was predicting");
+    }
+}
+
+#[test]
+fn what_an_exit_cuts_off_on_stdout_are_whole_lines() {
+    let folder = Folder::new();
+    let plugin = plugin("misbehaving");
+    let args = ["--plugin", plugin.to_str().unwrap(), "--model", "acts", "-i", "-"];
+    let input = "{\"n\": 1}\n".repeat(100_000) + &acting("exit0");
+    let ran = folder.host(args).stdin(input).run().exits(5).says("called exit while its model was");
+    let stdout = String::from_utf8(ran.says_nothing_of("state:").stdout).unwrap();
+    assert!(stdout.split_inclusive('\n').all(|line| line == "{\"y\":1.0}\n"));
 }
 
 /// The model is in the middle of a call, has made this file to say so, and a signal comes.
