@@ -5,6 +5,7 @@
 
 mod args;
 mod describe;
+mod exits;
 mod inspect;
 mod list;
 mod outputs;
@@ -103,7 +104,8 @@ fn print(text: &str) -> Result<(), Error> {
     }
 }
 
-/// Names and messages come from plugins and data: what would steer a terminal is written out.
+/// A text as people are to see it. Names and messages come from plugins and data: what would steer
+/// a terminal is written out.
 fn shown(text: &str) -> String {
     let steers = |c: char| c.is_control() && c != '\n' && c != '\t';
     text.chars().fold(String::with_capacity(text.len()), |mut shown, c| {

@@ -139,7 +139,7 @@
 //! **So does a panic.** It becomes that record's error, with message and place, and prints nothing.
 //! (On a thread that you start it prints. And a `Mutex` that was locked is poisoned from then on.)
 //! What can't be caught ends the process, and the run with it: `abort`, a stack that overflows, a
-//! panic in a `drop` during another panic; worst of all `exit`, which looks like a good end.
+//! panic in a `drop` during another panic. So does `exit`, and the model is blamed for it.
 //!
 //! **Predictions** are anything that serde writes as JSON. NaN and the infinities are refused, with
 //! the path to them; JSON would have to write `null` for them.

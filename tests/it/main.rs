@@ -7,6 +7,8 @@ mod limits;
 mod main_job;
 mod million;
 mod misbehaving;
+mod panics;
 mod refusals;
+mod sentinel;
 mod streams;
 mod tidy;

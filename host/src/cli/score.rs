@@ -6,7 +6,7 @@
 use super::args::{EmitMode, OnError, ScoreArgs};
 use super::outputs::Outputs;
 use super::progress::Progress;
-use super::{paths, say, signals};
+use super::{exits, paths, say, signals};
 use crate::error::{self, Error, exit};
 use crate::pipeline::limits::Limits;
 use crate::pipeline::{self, Pipeline, Rejects, RunError};
@@ -36,6 +36,8 @@ pub(super) fn score(args: &ScoreArgs) -> Result<u8, Error> {
     };
 
     let outputs = Outputs::take_stdout()?;
+    let stop = Stop::default();
+    let exits = exits::Watch::start(&plugin_path, paths::output(args), &stop);
     let refused = |source: PluginError| Error::Plugin { path: plugin_path.clone(), source };
     let plugin = Plugin::open(&plugin_path).map_err(refused)?;
     let sha256 = match args.summary {
@@ -46,8 +48,10 @@ pub(super) fn score(args: &ScoreArgs) -> Result<u8, Error> {
     let description = plugin.model(args.model.as_ref()).map_err(refused)?;
     emit.check(&description.input_schema, &description.output_schema).map_err(cannot_emit)?;
     let input = input(args)?;
+    exits.during("its model was being loaded");
     let model = plugin.load(args.model.as_ref(), &config, threads).map_err(refused)?;
     let model = Arc::new(model);
+    exits.during("its model was predicting");
 
     let output = outputs.open("the output", paths::output(args))?;
     let rejects = match &rejects_path {
@@ -60,7 +64,6 @@ pub(super) fn score(args: &ScoreArgs) -> Result<u8, Error> {
         .map(|path| outputs.open("the summary", Some(path).filter(|path| !paths::is_stdout(path))));
     let summary_file = summary_file.transpose()?;
 
-    let stop = Stop::default();
     signals::listen(&stop).map_err(RunError::Thread)?;
     let progress = Progress::new(args.quiet, input.bytes_total());
     let source_path = args.input.as_deref().unwrap_or(Path::new("--record")).display().to_string();
@@ -120,14 +123,16 @@ pub(super) fn score(args: &ScoreArgs) -> Result<u8, Error> {
         summary.publish(file)
     });
     // A run that failed has the more important thing to say.
-    match (outcome.error, summarised) {
+    let result = match (outcome.error, summarised) {
         (Some(source), _) => {
             let unpublished = paths::output(args).filter(|_| !outcome.published);
             Err(Error::Run { source, unpublished: unpublished.map(Path::to_owned) })
         }
         (None, Err((path, source))) => Err(Error::Summary { path, source }),
         (None, Ok(())) => Ok(exit_code),
-    }
+    };
+    exits.settle(&result);
+    result
 }
 
 /// What abi_stable has to say of a layout, for `--verbose`.

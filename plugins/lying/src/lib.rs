@@ -8,9 +8,10 @@
 //! | being loaded | `load` | `load` |
 //! | one prediction: the second of a call is wrong | `PREDICTIONS` | `predict_batch` |
 //! | the answer as a whole, or one error in it | `Draft::lie` | `predict_batch` |
+//! | being well | `act` | `predict_batch` |
 //!
 //! No lie breaks the language's own rules: each vector is one, each handle is an address. Against
-//! that a host in the same process can do nothing.
+//! that a host in the same process can do nothing, as `null` shows.
 #![expect(unsafe_code, reason = "the border, written by hand")]
 
 use model_abi_layout::stamp::MAGIC;
@@ -119,6 +120,7 @@ impl Draft {
         match lie {
             "too_many_answers" => self.answered += 1,
             "too_few_ends" => drop(self.ends.pop()),
+            "too_many_ends" => self.ends.push(self.output.len() as u32),
             "ends_backwards" => self.ends.reverse(),
             "ends_past" => drop(self.output.pop()),
             "error_of_no_record" => self.error(asked, kind::VALUE, b"who?"),
@@ -167,6 +169,21 @@ impl Draft {
     }
 }
 
+/// What is no lie, but no way to answer either.
+fn act(lie: &str, asked: usize) {
+    match lie {
+        // SAFETY: there is none: this is what a wild pointer of a model does.
+        "null" => _ = unsafe { std::hint::black_box(ptr::null::<u8>()).read_volatile() },
+        // It never looks at the control block, where a host says that it need not go on. The file
+        // says that it has begun.
+        "ignores_cancel" => {
+            let _ = std::fs::File::create("begun");
+            sleep(Duration::from_secs(1) * asked as u32);
+        }
+        _ => {}
+    }
+}
+
 unsafe extern "C" fn predict_batch(
     _: *const Model,
     request: &Request<'_>,
@@ -176,6 +193,7 @@ unsafe extern "C" fn predict_batch(
     if lie == "stale" && !answer.output.is_empty() {
         return 0; // the answer to the call before is left as it is
     }
+    act(&lie, request.records.len());
     let mut draft = Draft::of(request, &lie);
     draft.lie(&lie);
     answer.output = RVec::from(draft.output);
