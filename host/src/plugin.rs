@@ -26,8 +26,9 @@ pub use model::{LoadedModel, ModelError};
 pub use selector::Selector;
 
 use model_abi::describe::{ModelDescription, PluginDescription};
-use model_abi_layout::PluginRef;
+use model_abi_layout::{ExtensionTable, PluginRef};
 use std::path::{Path, PathBuf};
+use std::ptr::NonNull;
 
 /// A plugin that has been loaded and described itself soundly.
 pub struct Plugin {
@@ -101,6 +102,14 @@ pub enum PluginError {
     /// The folder's name can't be told to the model.
     #[error("its folder's name is not UTF-8")]
     PathNotUtf8,
+    /// A table that can't hold what every table begins with.
+    #[error("the table of its extension `{name}` says that it is {size} bytes long, too few")]
+    ExtensionTooShort {
+        /// The extension's name.
+        name: String,
+        /// What the table gives as its size.
+        size: u64,
+    },
     /// The model's own `load` failed.
     #[error(transparent)]
     Load(#[from] model::LoadFailure),
@@ -174,6 +183,20 @@ impl Plugin {
             return Err(PluginError::OtherVersion { asked, found });
         }
         Ok(model)
+    }
+
+    /// What the plugin offers beyond the border's five functions under a name and version such as
+    /// `columns/1`; `None` where it offers nothing of that name, which is no fault: go on without.
+    ///
+    /// The table lives as long as the process. Only whoever knows the extension knows its type; of
+    /// its size it is checked only that it holds the size itself, so compare the rest before use.
+    pub fn extension(&self, name: &str) -> Result<Option<NonNull<ExtensionTable>>, PluginError> {
+        match library::extension(self.root, name) {
+            Some((_, size)) if size < size_of::<ExtensionTable>() as u64 => {
+                Err(PluginError::ExtensionTooShort { name: name.to_owned(), size })
+            }
+            found => Ok(found.map(|(table, _)| table)),
+        }
     }
 
     /// Makes a model ready: step 6. `config` is a JSON text; `threads` will call it at once.

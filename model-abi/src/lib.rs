@@ -176,7 +176,7 @@
 //! **Versions.** Yours are in [`ModelInfo`]: raise the major one when inputs or outputs change in
 //! a way that breaks users. The border between plugin and host has its own,
 //! [`layout::ABI_VERSION`]: any plugin of 1.x loads in any host of 1.x, older or newer, whatever
-//! compiler either was made with.
+//! compiler either was made with; yours must be Rust 1.85 or newer.
 //!
 //! **Other machines.** A library needs at least the glibc it was linked with: build on the oldest
 //! system you serve. Don't build with `-C target-cpu=native`: elsewhere it may die of an illegal

@@ -9,6 +9,7 @@
 //! | one prediction: the second of a call is wrong | `PREDICTIONS` | `predict_batch` |
 //! | the answer as a whole, or one error in it | `Draft::lie` | `predict_batch` |
 //! | being well | `act` | `predict_batch` |
+//! | how long a table is: always, under the name `lying/2` | `EXTENSIONS` | `extension` |
 //!
 //! No lie breaks the language's own rules: each vector is one, each handle is an address. Against
 //! that a host in the same process can do nothing, as `null` shows.
@@ -213,8 +214,26 @@ unsafe extern "C" fn unload(_: *const Model) -> u32 {
     if lie() == "unload_status" { 777 } else { 0 }
 }
 
-unsafe extern "C" fn extension(_: RSlice<'_, u8>, _: *const HostTable) -> *const ExtensionTable {
-    ptr::null()
+/// An extension's table, as its two sides would agree on it: the size, then functions.
+#[repr(C)]
+struct Table {
+    size: u64,
+    twice: extern "C" fn(u64) -> u64,
+}
+
+extern "C" fn twice(number: u64) -> u64 {
+    number * 2
+}
+
+/// Tables by the extension's name. No host knows them but that of the tests.
+static EXTENSIONS: [(&[u8], Table); 2] = [
+    (b"lying/1", Table { size: size_of::<Table>() as u64, twice }),
+    (b"lying/2", Table { size: 7, twice }),
+];
+
+unsafe extern "C" fn extension(name: RSlice<'_, u8>, _: *const HostTable) -> *const ExtensionTable {
+    let found = EXTENSIONS.iter().find(|(offered, _)| *offered == name.as_slice());
+    found.map_or(ptr::null(), |(_, table)| (&raw const *table).cast())
 }
 
 static ROOT: WithMetadata<Plugin> =
