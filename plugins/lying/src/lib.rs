@@ -53,6 +53,7 @@ fn lie() -> String {
     std::env::var("LYING").unwrap_or_default()
 }
 
+#[expect(clippy::disallowed_methods, reason = "what no plugin should do")]
 extern "C" fn describe() -> RVec<u8> {
     let lie = lie();
     match lie.as_str() {
