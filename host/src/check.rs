@@ -32,8 +32,6 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 use std::time::Duration;
 
 /// The hidden command of the child; its arguments are a task as JSON, and the plugin's file.
@@ -122,7 +120,7 @@ pub struct Plan {
     /// No check may allocate more.
     pub memory_bytes_max: u64,
     /// So many run at once.
-    pub jobs: usize,
+    pub at_once: usize,
 }
 
 /// The models that a file's stamp names.
@@ -192,19 +190,9 @@ pub fn run(plan: &Plan) -> Vec<Checked> {
             None => run_one(plan, row),
         });
     };
-    rows.iter().filter(|row| is_gate(row.check)).for_each(judge);
-    let next = AtomicUsize::new(0);
-    thread::scope(|scope| {
-        for _ in 0..plan.jobs {
-            scope.spawn(|| {
-                while let Some(row) = rows.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if !is_gate(row.check) {
-                        judge(row);
-                    }
-                }
-            });
-        }
-    });
+    let (gates, others): (Vec<_>, Vec<_>) = rows.iter().partition(|row| is_gate(row.check));
+    gates.into_iter().for_each(judge);
+    child::side_by_side(&others, plan.at_once, |row| judge(row));
     let checked = rows.into_iter().filter_map(|Row { check, model, verdict }| {
         Some(Checked { check, model: model.map(str::to_owned), verdict: verdict.into_inner()? })
     });
