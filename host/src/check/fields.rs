@@ -70,12 +70,13 @@ pub(super) const CHECKS: &[Check] = &[
     },
 ];
 
-/// A field of a record, at any depth.
+/// A field of a record, at any depth, or the first item of a list.
 pub(super) struct Place {
     /// As in `Value::pointer`.
     pub(super) pointer: String,
-    /// Of the object that it is a field of.
+    /// Of the object or list that it stands in.
     parent: String,
+    /// Empty where it is an item.
     pub(super) name: String,
     required: bool,
     /// What stands there.
@@ -92,6 +93,12 @@ impl Place {
         record
     }
 
+    /// Whether a path says where it is: it names the field, or one that this one lies in.
+    fn is_named_by(&self, path: &str) -> bool {
+        let names = self.pointer.split('/').skip(1).filter(|name| *name != "0");
+        names.into_iter().any(|name| path.contains(&name.replace("~1", "/").replace("~0", "~")))
+    }
+
     fn without(&self, record: &Value) -> Value {
         let mut record = record.clone();
         if let Some(Value::Object(fields)) = record.pointer_mut(&self.parent) {
@@ -101,7 +108,7 @@ impl Place {
     }
 }
 
-/// The fields of `record` that its schema knows, those in objects and in first items of lists too.
+/// The fields of `record` that its schema knows, at any depth, and the first items of its lists.
 pub(super) fn places(root: &Value, record: &Value) -> Vec<Place> {
     let mut found = Vec::new();
     descend(root, root, record, "", &mut found);
@@ -112,7 +119,10 @@ fn descend(root: &Value, schema: &Value, value: &Value, at: &str, found: &mut Ve
     if let Value::Array(items) = value {
         let own = schema::alternatives(root, schema).into_iter().find_map(|one| one.get("items"));
         if let (Some(first), Some(own)) = (items.first(), own) {
-            descend(root, own, first, &format!("{at}/0"), found);
+            let (pointer, parent) = (format!("{at}/0"), at.to_owned());
+            descend(root, own, first, &pointer, found);
+            let (name, value) = (String::new(), first.clone());
+            found.push(Place { pointer, parent, name, required: false, value });
         }
         return;
     }
@@ -192,7 +202,7 @@ fn missing_fields_are_errors(bench: &Bench) -> Verdict {
 fn missing_optionals_are_fine(bench: &Bench) -> Verdict {
     let fits = bench.validator(&bench.description()?.input_schema)?;
     let (record, mut places) = bench.record()?;
-    places.retain(|place| !place.required);
+    places.retain(|place| !place.required && !place.name.is_empty());
     if places.is_empty() {
         return not_run("the input schema requires every field");
     }
@@ -242,10 +252,10 @@ fn wrong_types_are_errors(bench: &Bench) -> Verdict {
 fn errors_say_where(bench: &Bench) -> Verdict {
     for (place, record, reply) in wrong_types(bench)? {
         if let Reply::Refused { path, .. } = &reply
-            && !path.contains(&place.name)
+            && !place.is_named_by(path)
         {
-            let (name, record) = (place.name, shorten(&record));
-            return fail(format!("`{name}` is wrong in {record}; its path is not in {reply}"));
+            let (pointer, record) = (place.pointer, shorten(&record));
+            return fail(format!("`{pointer}` is wrong in {record}; its path is not in {reply}"));
         }
     }
     let (record, places) = bench.record()?;
@@ -327,7 +337,11 @@ mod tests {
         let found = places(&schema, &record);
         let told: Vec<_> =
             found.iter().map(|place| format!("{} {}", place.pointer, place.required)).collect();
-        assert_eq!(told, ["/a/t true", "/a false", "/b/0/t true", "/b/0/v false", "/b true"]);
+        assert_eq!(
+            told,
+            ["/a/t true", "/a false", "/b/0/t true", "/b/0/v false", "/b/0 false", "/b true"]
+        );
+        assert!(found[3].is_named_by("b[0]") && !found[3].is_named_by(""));
         let changed = found[3].with(&record, json!("v"));
         assert_eq!(changed["b"][0]["v"], "v");
         assert_eq!(found[3].without(&record)["b"][0], json!({"t": "x"}));
