@@ -21,6 +21,7 @@ mod fuzz;
 mod generate;
 mod generated;
 mod lifecycle;
+mod places;
 mod text;
 mod values;
 
