@@ -8,6 +8,7 @@ mod describe;
 mod exits;
 mod inspect;
 mod list;
+mod new;
 mod outputs;
 mod paths;
 mod progress;
@@ -44,6 +45,7 @@ struct Cli {
 enum Command {
     Inspect(inspect::InspectArgs),
     List(list::ListArgs),
+    New(new::NewArgs),
     #[command(name = crate::plugin::judge::COMMAND, hide = true)]
     Describe(describe::DescribeArgs),
 }
@@ -61,6 +63,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> u8 {
     let done = match (cli.command, cli.score) {
         (Some(Command::Inspect(args)), _) => inspect::inspect(&args),
         (Some(Command::List(args)), _) => list::list(&args),
+        (Some(Command::New(args)), _) => new::new(&args),
         (Some(Command::Describe(args)), _) => describe::describe(&args),
         (None, Some(args)) => score::score(&args),
         (None, None) => unreachable!("the flags that scoring needs are required"),

@@ -1,6 +1,7 @@
 //! What a user sees, tested as a user would: one test binary, one file a topic.
 #![allow(clippy::unwrap_used, reason = "tests; clippy's own exception misses their helpers")]
 
+mod authoring;
 mod compat;
 mod emit;
 mod folder;
@@ -10,6 +11,7 @@ mod million;
 mod misbehaving;
 mod panics;
 mod refusals;
+mod scaffold;
 mod sentinel;
 mod streams;
 mod tidy;
