@@ -14,6 +14,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+#[test]
+fn the_authors_guide_does_what_it_says() {
+    let guide = fs::read_to_string(root().join("docs/authoring.md")).unwrap();
+    follow(&guide, &empty_folder("authoring"));
+}
+
 /// An empty folder, at the same place in each run: cargo knows a crate by its path, and would keep
 /// what it built for every one of them.
 pub(crate) fn empty_folder(name: &str) -> PathBuf {
