@@ -6,7 +6,7 @@
 //! reach before it loads one, and says everything else on stderr, of which the end is kept.
 //!
 //! The traps: a child that hangs is killed *and waited for*. What it started in turn may hold its
-//! pipes open for ever, so their readers are not waited for beyond [`PIPES_PATIENCE`]. And should
+//! pipes open for ever, so their readers are not waited for beyond `PIPES_PATIENCE`. And should
 //! this process die, the child dies with it ([`enter`]): no orphan burns a core all night.
 
 use rustix::process::{
