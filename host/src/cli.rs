@@ -10,6 +10,7 @@ mod describe;
 mod exits;
 mod inspect;
 mod list;
+mod new;
 mod outputs;
 mod paths;
 mod progress;
@@ -48,6 +49,7 @@ enum Command {
     Inspect(inspect::InspectArgs),
     Check(check::CheckArgs),
     List(list::ListArgs),
+    New(new::NewArgs),
     #[command(name = crate::plugin::judge::COMMAND, hide = true)]
     Describe(describe::DescribeArgs),
     #[command(name = crate::check::COMMAND, hide = true)]
@@ -67,6 +69,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> u8 {
     let done = match (cli.command, cli.score) {
         (Some(Command::Inspect(args)), _) => inspect::inspect(&args),
         (Some(Command::List(args)), _) => list::list(&args),
+        (Some(Command::New(args)), _) => new::new(&args),
         (Some(Command::Describe(args)), _) => describe::describe(&args),
         (Some(Command::Check(args)), _) => check::check(&args),
         (Some(Command::CheckChild(args)), _) => check::child(&args),
@@ -127,4 +130,30 @@ fn shown(text: &str) -> String {
         }
         shown
     })
+}
+
+/// A word of a command, as a shell reads it back.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./=,+:@".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted_where_a_shell_would_read_them_otherwise() {
+        for (word, expected) in [
+            ("some/where-1", "some/where-1"),
+            ("it's here/rent", r"'it'\''s here/rent'"),
+            (r#"{"a": 1}"#, r#"'{"a": 1}'"#),
+            ("", "''"),
+        ] {
+            assert_eq!(quoted(word), expected);
+        }
+    }
 }

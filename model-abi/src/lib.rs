@@ -7,7 +7,8 @@
 //!
 //! # A plugin from nothing
 //!
-//! `cargo new --lib rent`, then `Cargo.toml`:
+//! `etl-host new rent` writes a crate that builds, with tests, weights in a file and a README; the
+//! guide `docs/authoring.md` goes on from there. The same by hand, as small as it gets: `Cargo.toml`:
 //!
 //! ```toml
 //! [package]
@@ -101,8 +102,8 @@
 //!
 //! model_abi::export_models![RentModel];
 //!
-//! // No host is needed to try a model. In the plugin, this is a #[test].
-//! fn main() {
+//! // No host is needed to try a model. In a crate, `#[test]` stands above this.
+//! fn its_examples_give_their_answers() {
 //!     use model_abi::serde_json::{from_value, to_value};
 //!     let model = RentModel::load(Config::default(), &LoadContext::new("/", 1)).unwrap();
 //!     for Example { input, output, .. } in RentModel::examples() {
@@ -110,14 +111,16 @@
 //!         assert_eq!(to_value(model.predict(&flat).unwrap()).unwrap(), output);
 //!     }
 //!     let nowhere = Flat { area_m2: 0.0, rooms: 1.0, centre_km: 1.0 };
-//!     assert_eq!(model.predict(&nowhere).unwrap_err().message(), "a flat has a floor");
+//!     assert_eq!(model.predict(&nowhere).unwrap_err().path(), "area_m2");
 //! }
+//! # fn main() { its_examples_give_their_answers() }
 //! ```
 //!
-//! Build it and give it records, one JSON object a line:
+//! Build it, let it be checked, and give it records, one JSON object a line:
 //!
 //! ```text
 //! cargo build --release
+//! etl-host check target/release/librent.so
 //! etl-host --plugin target/release/librent.so --input flats.ldjson
 //! ```
 //!
@@ -154,7 +157,7 @@
 //!
 //! **Weights** in the library (`include_str!`, `include_bytes!`) can't get lost. Those too large for
 //! that lie beside it, in [`LoadContext::plugin_dir`]; then identify them in
-//! [`fingerprint`](MLModel::fingerprint).
+//! [`fingerprint`](MLModel::fingerprint) (`fn fingerprint(&self) -> Option<String>`).
 //!
 //! **Batches.** A model that gains from many records at once (SIMD, matrices) answers
 //! [`predict_batch`](MLModel::predict_batch) (`fn predict_batch(&self, inputs: &[Self::Input]) ->
@@ -163,12 +166,13 @@
 //! notes are wanted.
 //!
 //! **Notes.** What a prediction was made of (votes, scores, the path taken) goes into the [`Trace`]
-//! of [`predict_traced`](MLModel::predict_traced), which a host calls where it keeps a prediction
-//! log; this one does not yet.
+//! of [`predict_traced`](MLModel::predict_traced) (`fn predict_traced(&self, input: &Self::Input,
+//! trace: &mut Trace) -> Result<Self::Output, PredictError>`), which a host calls where it keeps a
+//! prediction log; this one does not yet.
 //!
 //! **Examples** are part of the description that the plugin gives of itself. Run them in a test of
-//! yours, as above. `etl-host check target/release/librent.so` runs them too, and asks much else
-//! that a good model answers well.
+//! yours, as above; `etl-host check FILE` runs them too, and tries the plugin with whatever its
+//! schemas allow.
 //!
 //! **Several models** share a plugin: `export_models![Rent, Price]`, told apart by
 //! [`qualified_name`](ModelInfo::qualified_name) (`--model rent`). The macro stands once in all

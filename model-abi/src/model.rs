@@ -199,6 +199,11 @@ impl PredictError {
     pub fn message(&self) -> &str {
         &self.message
     }
+
+    /// Where in the record the fault lies; empty where nobody said.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
 }
 
 impl<E: Error> From<E> for PredictError {

@@ -1,6 +1,7 @@
 //! What a user sees, tested as a user would: one test binary, one file a topic.
 #![allow(clippy::unwrap_used, reason = "tests; clippy's own exception misses their helpers")]
 
+mod authoring;
 mod check;
 mod compat;
 mod emit;
@@ -11,6 +12,7 @@ mod million;
 mod misbehaving;
 mod panics;
 mod refusals;
+mod scaffold;
 mod sentinel;
 mod streams;
 mod tidy;

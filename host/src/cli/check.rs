@@ -2,7 +2,7 @@
 //! its checks.
 
 use super::outputs::Outputs;
-use super::{config, exits, print, shown};
+use super::{config, exits, print, quoted, shown};
 use crate::check::{self, Check, Checked, Finding, Plan};
 use crate::child;
 use crate::error::{Error, exit};
@@ -139,15 +139,6 @@ fn replay(args: &CheckArgs, file: &Path, done: &Checked) -> String {
     flag("--only", done.check.name);
     flag("--seed", &args.seed.to_string());
     words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
-}
-
-/// A word as a shell reads it.
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./=,+:@".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 fn text(args: &CheckArgs, file: &Path, done: &[Checked]) -> String {
