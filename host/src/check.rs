@@ -12,12 +12,15 @@
 //! To add a check: a row in its topic's file, and a fault of the same name in `plugins/faulty`,
 //! which it, and only it, catches (`tests/it/check.rs`).
 
+mod batches;
 mod bench;
+mod blocks;
 mod describing;
 mod examples;
 mod file;
 mod generate;
 mod lifecycle;
+mod repeating;
 
 use crate::child::{self, End, Ended, Job};
 use crate::plugin::look::{self, Refusal};
@@ -82,8 +85,14 @@ pub enum Finding {
 }
 
 /// All topics, in the order of a report.
-const TOPICS: &[&[Check]] =
-    &[file::CHECKS, describing::CHECKS, lifecycle::CHECKS, examples::CHECKS];
+const TOPICS: &[&[Check]] = &[
+    file::CHECKS,
+    describing::CHECKS,
+    lifecycle::CHECKS,
+    examples::CHECKS,
+    batches::CHECKS,
+    repeating::CHECKS,
+];
 
 /// All checks, in the order of a report.
 pub fn all() -> impl Iterator<Item = &'static Check> {
@@ -135,6 +144,7 @@ struct Task {
     model: Option<String>,
     config: String,
     seed: u64,
+    deadline_ms: u64,
 }
 
 /// A line of what a child writes: what it is about to ask, in case it does not survive that, and
@@ -215,6 +225,7 @@ fn run_one(plan: &Plan, row: &Row<'_>) -> Verdict {
         model: row.model.map(str::to_owned),
         config: plan.config.clone(),
         seed: plan.seed,
+        deadline_ms: plan.deadline.as_millis() as u64,
     };
     let task = serde_json::to_string(&task).expect("texts and numbers");
     let job = Job {

@@ -1,7 +1,11 @@
-//! The life of a model: loaded, unloaded, loaded again.
+//! The life of a model: loaded, loaded next to itself, unloaded, loaded again; and loads that fail.
 
-use super::bench::Bench;
-use super::{Check, Needs, Verdict, fail, shorten};
+use super::bench::{Bench, ask_model, texts};
+use super::blocks::Known;
+use super::{Check, Finding, Needs, Verdict, fail, not_run, shorten};
+use crate::plugin::probe::{ProbeLoad, ProbedModel};
+use model_abi::LoadReport;
+use serde_json::{Value, json};
 
 pub(super) const CHECKS: &[Check] = &[Check {
     name: "loads",
@@ -13,13 +17,274 @@ pub(super) const CHECKS: &[Check] = &[Check {
     run: loads,
 }];
 
+/// Those that need a model that loads.
+pub(super) const AGAIN: &[Check] = &[
+    Check {
+        name: "load-reports-are-json",
+        proves: "what a model reports of itself once it is loaded can be read",
+        fix: "`report` is a JSON object: `{}`, `{\"fingerprint\": \"…\"}`",
+        needs: Needs::Model,
+        of_plugin: false,
+        run: load_reports_are_json,
+    },
+    Check {
+        name: "fingerprint-stays",
+        proves: "two runs with the same weights can be told to be so",
+        fix: "make the fingerprint of the weights' bytes alone, not of times, paths or addresses",
+        needs: Needs::Model,
+        of_plugin: false,
+        run: fingerprint_stays,
+    },
+    Check {
+        name: "context-may-grow",
+        proves: "a newer host, which tells a model more of the place it is loaded in, can load it",
+        fix: "ignore keys of the load context that you don't know",
+        needs: Needs::Model,
+        of_plugin: false,
+        run: context_may_grow,
+    },
+    Check {
+        name: "loaded-at-once",
+        proves: "one model can be loaded several times at once, each with a handle of its own",
+        fix: "keep what a model needs in the model, not in statics of the plugin",
+        needs: Needs::Model,
+        of_plugin: false,
+        run: loaded_at_once,
+    },
+    Check {
+        name: "loaded-again",
+        proves: "a model that was unloaded can be loaded again",
+        fix: "what `load` sets up once (a library's runtime, a pool) must outlive the model, or be \
+              set up anew",
+        needs: Needs::Model,
+        of_plugin: false,
+        run: loaded_again,
+    },
+    Check {
+        name: "one-unloaded-other-lives",
+        proves: "the end of one model takes nothing from another",
+        fix: "do not shut down in `drop` what other models of the process use too",
+        needs: Needs::Model,
+        of_plugin: false,
+        run: one_unloaded_other_lives,
+    },
+    Check {
+        name: "unload-succeeds",
+        proves: "a model's end goes without an error",
+        fix: "look at what is dropped: a panic in `drop` is what fails here",
+        needs: Needs::Model,
+        of_plugin: false,
+        run: unload_succeeds,
+    },
+    Check {
+        name: "no-such-model-is-an-error",
+        proves: "a model is loaded by its own name and by no other",
+        fix: "compare the whole name; a name that is not there gives `NO_SUCH_MODEL`",
+        needs: Needs::Model,
+        of_plugin: false,
+        run: no_such_model_is_an_error,
+    },
+    Check {
+        name: "failed-load-gives-no-handle",
+        proves: "a load that fails leaves nothing that must be unloaded",
+        fix: "set `handle` to null where the status is not 0",
+        needs: Needs::Model,
+        of_plugin: false,
+        run: failed_load_gives_no_handle,
+    },
+    Check {
+        name: "failed-loads-say-why",
+        proves: "whoever can't load the model learns the reason",
+        fix: "where the status is not 0, `report` is `{\"message\": \"why\"}`",
+        needs: Needs::Model,
+        of_plugin: false,
+        run: failed_loads_say_why,
+    },
+    Check {
+        name: "unknown-extensions-are-null",
+        proves: "a newer host, which asks for what the plugin does not offer, goes without",
+        fix: "return null for every name that you don't know, the empty one included",
+        needs: Needs::Library,
+        of_plugin: true,
+        run: unknown_extensions_are_null,
+    },
+];
+
+/// Loading.
+impl Bench {
+    /// Another one of the model, which must load as the first did.
+    pub(super) fn load(&self, context: &[u8]) -> Result<ProbedModel, Finding> {
+        let loaded = self.load_with(&self.config, context)?;
+        match (loaded.status, loaded.model) {
+            (0, Some(model)) => Ok(model),
+            (status, _) => fail(format!(
+                "another load fails with status {status}: {}",
+                shorten(&String::from_utf8_lossy(&loaded.report))
+            )),
+        }
+    }
+
+    /// A load with any config.
+    pub(super) fn load_with(
+        &self,
+        config: impl AsRef<[u8]>,
+        context: &[u8],
+    ) -> Result<ProbeLoad, Finding> {
+        let config = config.as_ref();
+        self.about(format!("a load with the config {}", String::from_utf8_lossy(config)));
+        Ok(self.probe()?.load(self.model_name()?.as_bytes(), config, context))
+    }
+
+    /// Loads that ought to fail, with what is wrong with them.
+    fn failing_loads(&self) -> Result<[(&'static str, ProbeLoad); 2], Finding> {
+        let context = self.context(1);
+        Ok([
+            ("of a model that there is not", self.probe()?.load(NOBODY, b"{}", &context)),
+            ("with a config that is no JSON", self.load_with("{", &context)?),
+        ])
+    }
+}
+
+const NOBODY: &[u8] = b"no-model-has-this-name";
+
 fn loads(bench: &Bench) -> Verdict {
-    let (name, config) = (bench.model_name()?.as_bytes(), bench.config.as_bytes());
-    let loaded = bench.probe()?.load(name, config, &bench.context(1));
+    let loaded = bench.load_with(&bench.config, &bench.context(1))?;
     let report = shorten(&String::from_utf8_lossy(&loaded.report));
     match (loaded.status, loaded.model) {
         (0, Some(_)) => Ok(()),
         (0, None) => fail("it says that it is loaded, and gives no handle"),
         (status, _) => fail(format!("its load failed with status {status}: {report}")),
     }
+}
+
+fn load_reports_are_json(bench: &Bench) -> Verdict {
+    let report = bench.load_with(&bench.config, &bench.context(1))?.report;
+    match serde_json::from_slice::<LoadReport>(&report) {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            fail(format!("it reports {}: {error}", shorten(&String::from_utf8_lossy(&report))))
+        }
+    }
+}
+
+fn fingerprint_stays(bench: &Bench) -> Verdict {
+    let fingerprint = || {
+        let report = bench.load_with(&bench.config, &bench.context(1))?.report;
+        let report = serde_json::from_slice::<LoadReport>(&report);
+        let fingerprint = report.ok().and_then(|report| report.fingerprint);
+        fingerprint.map_or_else(|| not_run("it gives none"), Ok)
+    };
+    match (fingerprint()?, fingerprint()?) {
+        (first, second) if first == second => Ok(()),
+        (first, second) => fail(format!(
+            "loaded once it is {}, loaded again {}",
+            shorten(&first),
+            shorten(&second)
+        )),
+    }
+}
+
+fn context_may_grow(bench: &Bench) -> Verdict {
+    let Ok(mut context) = serde_json::from_slice::<Value>(&bench.context(1)) else {
+        return not_run("the folder of the plugin has a name that is not UTF-8");
+    };
+    context["a-key-of-tomorrow"] = json!({"a": [1, null, "x"]});
+    bench.load(context.to_string().as_bytes())?;
+    Ok(())
+}
+
+fn loaded_at_once(bench: &Bench) -> Verdict {
+    let (known, first) = (bench.known(8)?, bench.model()?);
+    let models = [bench.load(&bench.context(1))?, bench.load(&bench.context(1))?];
+    if models[0].is_same(&models[1]) || models.iter().any(|model| model.is_same(first)) {
+        return fail("two loads gave the same handle, so that it would be unloaded twice");
+    }
+    for model in &models {
+        known.same("loaded three times at once", &ask_model(model, &known.records)?)?;
+    }
+    Ok(())
+}
+
+/// A model of its own, and what it says to ordinary records. Not [`Bench::model`], which would live
+/// on beside it.
+fn alone(bench: &Bench) -> Result<(ProbedModel, Known), Finding> {
+    let records = texts(&bench.ordinary(8)?);
+    let model = bench.load(&bench.context(1))?;
+    let replies = ask_model(&model, &records)?;
+    Ok((model, Known { records, replies }))
+}
+
+fn loaded_again(bench: &Bench) -> Verdict {
+    let (model, known) = alone(bench)?;
+    bench.about("its end");
+    model.unload();
+    for _ in 0..3 {
+        let model = bench.load(&bench.context(1))?;
+        known.same("unloaded and loaded again", &ask_model(&model, &known.records)?)?;
+        model.unload();
+    }
+    Ok(())
+}
+
+fn one_unloaded_other_lives(bench: &Bench) -> Verdict {
+    let (model, known) = alone(bench)?;
+    let other = bench.load(&bench.context(1))?;
+    other.unload();
+    bench.about("ordinary records, once another model was unloaded");
+    known.same("once another model was unloaded", &ask_model(&model, &known.records)?)
+}
+
+fn unload_succeeds(bench: &Bench) -> Verdict {
+    let (model, _) = alone(bench)?;
+    bench.about("its end");
+    match model.unload() {
+        0 => Ok(()),
+        status => fail(format!("the end of the model has status {status}")),
+    }
+}
+
+fn no_such_model_is_an_error(bench: &Bench) -> Verdict {
+    let own = bench.model_name()?;
+    let longer = format!("{own}-");
+    for name in [&b""[..], NOBODY, longer.as_bytes(), b"\xff"] {
+        let shown = String::from_utf8_lossy(name);
+        bench.about(format!("a load of the model {shown:?}"));
+        if bench.probe()?.load(name, bench.config.as_bytes(), &bench.context(1)).status == 0 {
+            return fail(format!("the model {shown:?}, which there is not, is loaded"));
+        }
+    }
+    Ok(())
+}
+
+fn failed_load_gives_no_handle(bench: &Bench) -> Verdict {
+    for (what, load) in bench.failing_loads()? {
+        if load.status != 0 && load.model.is_some() {
+            let status = load.status;
+            return fail(format!("a load {what} has status {status}, and gives a handle"));
+        }
+    }
+    Ok(())
+}
+
+fn failed_loads_say_why(bench: &Bench) -> Verdict {
+    for (what, load) in bench.failing_loads()? {
+        let report = serde_json::from_slice::<LoadReport>(&load.report);
+        let says_why = report.is_ok_and(|report| !report.message.trim().is_empty());
+        if load.status != 0 && !says_why {
+            let report = shorten(&String::from_utf8_lossy(&load.report));
+            return fail(format!("a load {what} reports {report:?}, which holds no message"));
+        }
+    }
+    Ok(())
+}
+
+fn unknown_extensions_are_null(bench: &Bench) -> Verdict {
+    for name in [&b""[..], b"no-extension-has-this-name/1", b"/", b"\xff\0"] {
+        let shown = String::from_utf8_lossy(name);
+        bench.about(format!("the extension {shown:?}"));
+        if bench.probe()?.offers(name) {
+            return fail(format!("it offers the extension {shown:?}"));
+        }
+    }
+    Ok(())
 }

@@ -94,6 +94,11 @@ impl Probe {
 }
 
 impl ProbedModel {
+    /// Whether another load gave the same handle.
+    pub(crate) fn is_same(&self, other: &ProbedModel) -> bool {
+        ptr::eq(self.handle, other.handle)
+    }
+
     /// One call: its status. What `answer` holds before is the caller's, who may want to see
     /// whether the model is misled by it.
     #[expect(unsafe_code, reason = "the border")]
