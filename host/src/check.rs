@@ -15,6 +15,7 @@
 mod batches;
 mod bench;
 mod blocks;
+mod config;
 mod describing;
 mod examples;
 mod file;
@@ -92,6 +93,8 @@ const TOPICS: &[&[Check]] = &[
     examples::CHECKS,
     batches::CHECKS,
     repeating::CHECKS,
+    lifecycle::AGAIN,
+    config::CHECKS,
 ];
 
 /// All checks, in the order of a report.
