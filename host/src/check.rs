@@ -15,13 +15,16 @@
 mod batches;
 mod bench;
 mod blocks;
+mod conduct;
 mod config;
 mod describing;
 mod examples;
 mod file;
 mod generate;
 mod lifecycle;
+mod memory;
 mod repeating;
+mod trace;
 
 use crate::child::{self, End, Ended, Job};
 use crate::plugin::look::{self, Refusal};
@@ -95,6 +98,9 @@ const TOPICS: &[&[Check]] = &[
     repeating::CHECKS,
     lifecycle::AGAIN,
     config::CHECKS,
+    trace::CHECKS,
+    conduct::CHECKS,
+    memory::CHECKS,
 ];
 
 /// All checks, in the order of a report.
