@@ -1,7 +1,7 @@
 # Everything is a target here; `.ci/run` calls the same ones.
 CARGO ?= cargo
 
-.PHONY: help run build test check bench
+.PHONY: help run build test check bench archive
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,3 +22,6 @@ check: ## Check formatting, lints and docs; warnings are errors
 
 bench: build ## Measure against a hand-written program; writes the table in README.md (needs Python 3.10)
 	python3 benches/bench.py --write README.md
+
+archive: ## Build a plugin for the tests' archive: make archive RUSTC=/usr/bin/rustc PLUGIN=iris_model
+	tests/archive/build.sh "$(RUSTC)" $(PLUGIN)

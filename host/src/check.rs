@@ -3,11 +3,11 @@
 //! Each check of each model runs in a child process of its own, with a deadline, so a model that
 //! crashes, hangs or eats all memory fails that one check. A check is a row: its name, what it
 //! proves, how to fix what it found, and a function that asks the plugin through the border as it
-//! is ([`probe`](crate::plugin::probe)), where everything may be said that the border allows.
+//! is (`plugin/probe.rs`), where everything may be said that the border allows.
 //!
 //! Two habits keep a report short. A check blames what it is named for and passes over what another
 //! one blames. And where nothing can be asked any more (the file is no plugin, the model does not
-//! load), the one check that says so fails, and those behind it are not run: see [`Needs`].
+//! load), the one check that says so fails, and those behind it are not run: see `Needs`.
 //!
 //! To add a check: a row in its topic's file, and a fault of the same name in `plugins/faulty`,
 //! which it, and only it, catches (`tests/it/check.rs`).
@@ -19,12 +19,17 @@ mod conduct;
 mod config;
 mod describing;
 mod examples;
+mod fields;
 mod file;
+mod fuzz;
 mod generate;
+mod generated;
 mod lifecycle;
 mod memory;
 mod repeating;
+mod text;
 mod trace;
+mod values;
 
 use crate::child::{self, End, Ended, Job};
 use crate::plugin::look::{self, Refusal};
@@ -34,11 +39,9 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 use std::time::Duration;
 
-/// The hidden command of the child; its arguments are a [`Task`] as JSON, and the plugin's file.
+/// The hidden command of the child; its arguments are a task as JSON, and the plugin's file.
 pub const COMMAND: &str = "__check";
 
 /// One check.
@@ -94,6 +97,11 @@ const TOPICS: &[&[Check]] = &[
     describing::CHECKS,
     lifecycle::CHECKS,
     examples::CHECKS,
+    generated::CHECKS,
+    text::CHECKS,
+    fuzz::CHECKS,
+    fields::CHECKS,
+    values::CHECKS,
     batches::CHECKS,
     repeating::CHECKS,
     lifecycle::AGAIN,
@@ -126,7 +134,7 @@ pub struct Plan {
     /// No check may allocate more.
     pub memory_bytes_max: u64,
     /// So many run at once.
-    pub jobs: usize,
+    pub at_once: usize,
 }
 
 /// The models that a file's stamp names.
@@ -197,19 +205,9 @@ pub fn run(plan: &Plan) -> Vec<Checked> {
             None => run_one(plan, row),
         });
     };
-    rows.iter().filter(|row| is_gate(row.check)).for_each(judge);
-    let next = AtomicUsize::new(0);
-    thread::scope(|scope| {
-        for _ in 0..plan.jobs {
-            scope.spawn(|| {
-                while let Some(row) = rows.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if !is_gate(row.check) {
-                        judge(row);
-                    }
-                }
-            });
-        }
-    });
+    let (gates, others): (Vec<_>, Vec<_>) = rows.iter().partition(|row| is_gate(row.check));
+    gates.into_iter().for_each(judge);
+    child::side_by_side(&others, plan.at_once, |row| judge(row));
     let checked = rows.into_iter().filter_map(|Row { check, model, verdict }| {
         Some(Checked { check, model: model.map(str::to_owned), verdict: verdict.into_inner()? })
     });
@@ -243,13 +241,13 @@ fn run_one(plan: &Plan, row: &Row<'_>) -> Verdict {
         memory_bytes_max: plan.memory_bytes_max,
     };
     match child::run(&job) {
-        Ok(ended) => judge(&ended),
+        Ok(ended) => conclude(&ended),
         Err(error) => fail(format!("it could not be started: {error}")),
     }
 }
 
 /// What a child has said, where it lived to say it; else how it died, and of what.
-fn judge(Ended { end, result, last_words }: &Ended) -> Verdict {
+fn conclude(Ended { end, result, last_words }: &Ended) -> Verdict {
     let last = result.split(|&byte| byte == b'\n').rfind(|line| !line.is_empty());
     let last = last.and_then(|line| serde_json::from_slice(line).ok());
     let mut found = format!("it {end}");

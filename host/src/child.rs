@@ -6,7 +6,7 @@
 //! reach before it loads one, and says everything else on stderr, of which the end is kept.
 //!
 //! The traps: a child that hangs is killed *and waited for*. What it started in turn may hold its
-//! pipes open for ever, so their readers are not waited for beyond [`PIPES_PATIENCE`]. And should
+//! pipes open for ever, so their readers are not waited for beyond `PIPES_PATIENCE`. And should
 //! this process die, the child dies with it ([`enter`]): no orphan burns a core all night.
 
 use rustix::process::{
@@ -17,7 +17,9 @@ use std::io::{self, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -99,7 +101,6 @@ pub fn run(job: &Job) -> io::Result<Ended> {
     command.args(&job.args).env(MEMORY, job.memory_bytes_max.to_string());
     // A group of its own, so that what it starts can be killed with it.
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-    #[expect(clippy::disallowed_methods, reason = "the one file that starts processes")]
     let mut child = command.spawn()?;
     let result = child.stdout.take().map(|pipe| collect(pipe, Keep::First(RESULT_BYTES_MAX)));
     let words = child.stderr.take().map(|pipe| collect(pipe, Keep::Last(LAST_WORDS_BYTES_MAX)));
@@ -130,6 +131,35 @@ pub fn run(job: &Job) -> io::Result<Ended> {
     let result = take(result);
     let last_words = String::from_utf8_lossy(&take(words)).trim().to_owned();
     Ok(Ended { end, result, last_words })
+}
+
+/// How many children are worth running at once: one for each core.
+pub fn at_once() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Does `work` for each item, so many `at_once`, and gives the results in the items' order: for
+/// work that waits for children.
+pub fn side_by_side<T: Sync, R: Send>(
+    items: &[T],
+    at_once: usize,
+    work: impl Fn(&T) -> R + Sync,
+) -> Vec<R> {
+    let next = AtomicUsize::new(0);
+    let results: Vec<Mutex<Option<R>>> = items.iter().map(|_| Mutex::new(None)).collect();
+    // These threads live until their children have ended: a child dies with the thread that
+    // started it.
+    let worker = || {
+        while let Some(index) =
+            Some(next.fetch_add(1, Ordering::Relaxed)).filter(|&i| i < items.len())
+        {
+            let result = work(&items[index]);
+            *results[index].lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+        }
+    };
+    thread::scope(|scope| (0..at_once.min(items.len())).for_each(|_| drop(scope.spawn(worker))));
+    let taken = results.into_iter().map(|result| result.into_inner());
+    taken.map(|result| result.ok().flatten().expect("each item was worked on")).collect()
 }
 
 /// Whether the child has ended; it is left to be waited for.

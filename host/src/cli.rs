@@ -7,7 +7,9 @@ mod args;
 mod check;
 mod config;
 mod describe;
+mod exits;
 mod inspect;
+mod list;
 mod outputs;
 mod paths;
 mod progress;
@@ -44,6 +46,7 @@ struct Cli {
 enum Command {
     Inspect(inspect::InspectArgs),
     Check(check::CheckArgs),
+    List(list::ListArgs),
     #[command(name = crate::plugin::judge::COMMAND, hide = true)]
     Describe(describe::DescribeArgs),
     #[command(name = crate::check::COMMAND, hide = true)]
@@ -62,6 +65,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> u8 {
     let verbose = cli.score.as_ref().is_some_and(|score| score.verbose);
     let done = match (cli.command, cli.score) {
         (Some(Command::Inspect(args)), _) => inspect::inspect(&args),
+        (Some(Command::List(args)), _) => list::list(&args),
         (Some(Command::Describe(args)), _) => describe::describe(&args),
         (Some(Command::Check(args)), _) => check::check(&args),
         (Some(Command::CheckChild(args)), _) => check::child(&args),
@@ -107,7 +111,8 @@ fn print(text: &str) -> Result<(), Error> {
     }
 }
 
-/// Names and messages come from plugins and data: what would steer a terminal is written out.
+/// A text as people are to see it. Names and messages come from plugins and data: what would steer
+/// a terminal is written out.
 fn shown(text: &str) -> String {
     let steers = |c: char| c.is_control() && c != '\n' && c != '\t';
     text.chars().fold(String::with_capacity(text.len()), |mut shown, c| {

@@ -4,12 +4,13 @@
 
 use crate::pipeline::RunError;
 use crate::plugin::PluginError;
+use crate::plugin::folder::FindError;
 use crate::sink::publish::OpenError;
 use crate::step::StepError;
 use std::error::Error as _;
 use std::fmt::Write as _;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Exit codes: a promise to whoever writes a job's error handling.
 pub mod exit {
@@ -52,6 +53,14 @@ pub enum Error {
         /// Why.
         source: PluginError,
     },
+    /// The folder of plugins has no plugin to use.
+    #[error("no model can be chosen from the plugin folder `{}`", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: FindError,
+    },
     /// The input can't be opened.
     #[error("the input `{}` can't be opened", path.display())]
     Input {
@@ -59,6 +68,16 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// The plugin ended the process.
+    #[error("plugin `{}` ended the process", path.display())]
+    Exited {
+        /// The file.
+        path: PathBuf,
+        /// How.
+        source: PluginExited,
+        /// What is on disk now; `None` where no file would have been published.
+        state: Option<String>,
     },
     /// An output can't be opened.
     #[error("{what} `{}` can't be written", path.display())]
@@ -88,6 +107,14 @@ pub enum Error {
     },
 }
 
+/// A plugin called `exit`, which is not for it to call.
+#[derive(Debug, thiserror::Error)]
+#[error("the plugin called exit while {during}")]
+pub struct PluginExited {
+    /// What was being done.
+    pub during: &'static str,
+}
+
 /// An error and its causes, in one line.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -105,12 +132,12 @@ impl From<RunError> for Error {
     }
 }
 
+const MODELS_FAULT: &str = "this is the model's fault: send this message to the team that ships it";
+
 impl RunError {
     fn hint(&self) -> Option<&'static str> {
         match self {
-            RunError::Step { source: StepError::Model(_), .. } => {
-                Some("this is the model's fault: send this message to the team that ships it")
-            }
+            RunError::Step { source: StepError::Model(_), .. } => Some(MODELS_FAULT),
             RunError::Limit(_) => {
                 Some("run without the limit to see every reject in the rejects file")
             }
@@ -140,11 +167,18 @@ impl Error {
         Error::Usage { message: message.into(), hint: None }
     }
 
+    /// What there is of an output file where nothing was published.
+    pub fn unpublished(path: &Path) -> String {
+        let state = if path.exists() { "is as it was" } else { "is not there" };
+        format!("nothing was published; `{}` {state}", path.display())
+    }
+
     /// The exit code of a process that ends with this error.
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Usage { .. } => exit::USAGE,
-            Error::Plugin { .. } => exit::PLUGIN,
+            Error::Plugin { .. } | Error::Folder { .. } => exit::PLUGIN,
+            Error::Exited { .. } => exit::MODEL,
             Error::Input { .. } | Error::Output { .. } | Error::Summary { .. } => exit::IO,
             Error::Run { source, .. } => source.exit_code(),
         }
@@ -155,6 +189,7 @@ impl Error {
         match self {
             Error::Usage { hint, .. } => hint.clone(),
             Error::Plugin { source, .. } => source.hint(),
+            Error::Folder { source, .. } => source.hint().map(str::to_owned),
             Error::Output { source: OpenError::Busy(_), .. } => {
                 Some("wait for the other run to end, or give this one another output".to_owned())
             }
@@ -162,6 +197,7 @@ impl Error {
                 "the folder must be there, and this user must be allowed to write in it".into(),
             ),
             Error::Run { source, .. } => source.hint().map(str::to_owned),
+            Error::Exited { .. } => Some(MODELS_FAULT.to_owned()),
             _ => None,
         }
     }
@@ -185,10 +221,11 @@ impl Error {
                 let _ = writeln!(text, "  cause: {reject}");
             }
             if let Some(path) = unpublished {
-                let state = if path.exists() { "is as it was" } else { "is not there" };
-                let path = path.display();
-                let _ = writeln!(text, "  state: nothing was published; `{path}` {state}");
+                let _ = writeln!(text, "  state: {}", Error::unpublished(path));
             }
+        }
+        if let Error::Exited { state: Some(state), .. } = self {
+            let _ = writeln!(text, "  state: {state}");
         }
         if let Some(hint) = self.hint() {
             let _ = writeln!(text, "  hint: {hint}");

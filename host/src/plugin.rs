@@ -12,20 +12,24 @@
 //! Nothing outside of this module sees a type of the border except [`runner`]'s request and
 //! answer, and nothing in here knows sources or sinks.
 
+pub mod folder;
 pub mod judge;
 pub mod library;
 pub mod look;
 pub mod model;
 pub(crate) mod probe;
 pub mod runner;
+pub mod selector;
 
 pub use library::OpenError;
 pub use look::{Looked, Refusal};
 pub use model::{LoadedModel, ModelError};
+pub use selector::Selector;
 
 use model_abi::describe::{ModelDescription, PluginDescription};
-use model_abi_layout::PluginRef;
+use model_abi_layout::{ExtensionTable, PluginRef};
 use std::path::{Path, PathBuf};
+use std::ptr::NonNull;
 
 /// A plugin that has been loaded and described itself soundly.
 pub struct Plugin {
@@ -85,12 +89,28 @@ pub enum PluginError {
         /// The names that it has.
         available: Vec<String>,
     },
+    /// It has that model in another version.
+    #[error("expected its model `{asked}`, found version {found}")]
+    OtherVersion {
+        /// What was asked for.
+        asked: Selector,
+        /// The version that it has.
+        found: String,
+    },
     /// It holds several and none was asked for.
     #[error("it holds several models: `{}`", .0.join("`, `"))]
     WhichModel(Vec<String>),
     /// The folder's name can't be told to the model.
     #[error("its folder's name is not UTF-8")]
     PathNotUtf8,
+    /// A table that can't hold what every table begins with.
+    #[error("the table of its extension `{name}` says that it is {size} bytes long, too few")]
+    ExtensionTooShort {
+        /// The extension's name.
+        name: String,
+        /// What the table gives as its size.
+        size: u64,
+    },
     /// The model's own `load` failed.
     #[error(transparent)]
     Load(#[from] model::LoadFailure),
@@ -144,30 +164,50 @@ impl Plugin {
         &self.models
     }
 
-    /// The model of this name, or the only one.
-    pub fn model(&self, name: Option<&str>) -> Result<&ModelDescription, PluginError> {
+    /// The model that is meant, or the only one.
+    pub fn model(&self, asked: Option<&Selector>) -> Result<&ModelDescription, PluginError> {
         let names = || self.models.iter().map(|model| model.qualified_name.clone()).collect();
-        match (name, self.models.as_slice()) {
-            (None, [only]) => Ok(only),
-            (None, _) => Err(PluginError::WhichModel(names())),
-            (Some(name), models) => {
-                let found = models.iter().find(|model| model.qualified_name == name);
-                found.ok_or_else(|| PluginError::NoSuchModel {
-                    asked: name.to_owned(),
-                    available: names(),
-                })
+        let Some(asked) = asked else {
+            return match self.models.as_slice() {
+                [only] => Ok(only),
+                _ => Err(PluginError::WhichModel(names())),
+            };
+        };
+        let named = self.models.iter().find(|model| model.qualified_name == asked.name);
+        let model = named.ok_or_else(|| PluginError::NoSuchModel {
+            asked: asked.name.clone(),
+            available: names(),
+        })?;
+        let version = (model.major_version, model.minor_version);
+        if !asked.matches(&model.qualified_name, version) {
+            let (asked, found) = (asked.clone(), model.version());
+            return Err(PluginError::OtherVersion { asked, found });
+        }
+        Ok(model)
+    }
+
+    /// What the plugin offers beyond the border's five functions under a name and version such as
+    /// `columns/1`; `None` where it offers nothing of that name, which is no fault: go on without.
+    ///
+    /// The table lives as long as the process. Only whoever knows the extension knows its type; of
+    /// its size it is checked only that it holds the size itself, so compare the rest before use.
+    pub fn extension(&self, name: &str) -> Result<Option<NonNull<ExtensionTable>>, PluginError> {
+        match library::extension(self.root, name) {
+            Some((_, size)) if size < size_of::<ExtensionTable>() as u64 => {
+                Err(PluginError::ExtensionTooShort { name: name.to_owned(), size })
             }
+            found => Ok(found.map(|(table, _)| table)),
         }
     }
 
     /// Makes a model ready: step 6. `config` is a JSON text; `threads` will call it at once.
     pub fn load(
         &self,
-        name: Option<&str>,
+        asked: Option<&Selector>,
         config: &str,
         threads: usize,
     ) -> Result<LoadedModel, PluginError> {
-        let description = self.model(name)?.clone();
+        let description = self.model(asked)?.clone();
         let path = std::path::absolute(&self.path).map_err(OpenError::Path)?;
         let folder = path.parent().unwrap_or(Path::new("/"));
         if folder.to_str().is_none() {

@@ -139,7 +139,7 @@
 //! **So does a panic.** It becomes that record's error, with message and place, and prints nothing.
 //! (On a thread that you start it prints. And a `Mutex` that was locked is poisoned from then on.)
 //! What can't be caught ends the process, and the run with it: `abort`, a stack that overflows, a
-//! panic in a `drop` during another panic; worst of all `exit`, which looks like a good end.
+//! panic in a `drop` during another panic. So does `exit`, and the model is blamed for it.
 //!
 //! **Predictions** are anything that serde writes as JSON. NaN and the infinities are refused, with
 //! the path to them; JSON would have to write `null` for them.
@@ -176,7 +176,7 @@
 //! **Versions.** Yours are in [`ModelInfo`]: raise the major one when inputs or outputs change in
 //! a way that breaks users. The border between plugin and host has its own,
 //! [`layout::ABI_VERSION`]: any plugin of 1.x loads in any host of 1.x, older or newer, whatever
-//! compiler either was made with.
+//! compiler either was made with; yours must be Rust 1.85 or newer.
 //!
 //! **Other machines.** A library needs at least the glibc it was linked with: build on the oldest
 //! system you serve. Don't build with `-C target-cpu=native`: elsewhere it may die of an illegal

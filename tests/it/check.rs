@@ -100,34 +100,39 @@ fn each_check_catches_the_plugin_that_breaks_its_promise_and_no_other_does() {
 #[test]
 fn a_failure_says_what_to_do_and_how_to_see_it_again() {
     let (folder, file) = (Folder::new(), plugin("faulty"));
+    const CHECK: &str = "generated-outputs-fit-the-schema";
     let run = |args: &[&str]| {
-        let args = args.iter().map(OsStr::new).chain([file.as_os_str()]);
-        let ran = folder.host(args).env("FAULT", "examples-give-their-answers").run();
+        let args = ["check"].iter().chain(args).map(OsStr::new).chain([file.as_os_str()]);
+        let ran = folder.host(args).env("FAULT", CHECK).run();
         String::from_utf8(ran.exits(1).stdout).unwrap()
     };
-    let all = run(&["check", "--seed", "7"]);
+    let all = run(&["--seed", "7"]);
+    let mut lines = all.lines().skip_while(|line| !line.starts_with("FAIL"));
+    let failure = lines.next().unwrap();
     assert!(all.contains("\nok   opens\n"), "{all}");
-    let (_, failure) = all.split_once("FAIL examples-give-their-answers: for {").unwrap();
-    assert!(failure.contains("} it promises {"), "{all}");
-    assert!(failure.contains("\n       proves: the model that was shipped"), "{all}");
-    assert!(failure.contains("\n       fix: the weights or the code"), "{all}");
-    let again = format!(
-        "\n       again: etl-host check {} --model parcel_price \
-         --only examples-give-their-answers --seed 7\n",
-        file.display()
-    );
-    assert!(failure.contains(&again), "{all}");
-    let only = run(&[
-        "check",
-        "--model",
-        "parcel_price",
-        "--only",
-        "examples-give-their-answers",
-        "--seed",
-        "7",
-    ]);
-    let line = only.lines().find(|line| line.starts_with("FAIL")).unwrap();
-    assert!(all.contains(line) && only.contains("0 passed, 1 failed, 0 not run"), "{only}");
+    assert!(failure.starts_with(&format!("FAIL {CHECK}: to {{")), "{all}");
+    assert!(failure.contains(r#"} it gives the prediction {"euros":-1.0,"class""#), "{all}");
+    assert!(failure.ends_with("-1.0 is less than the minimum of 0.0"), "{all}");
+    assert!(lines.next().unwrap().starts_with("       proves: a prediction is always"), "{all}");
+    assert!(lines.next().unwrap().starts_with("       fix: change the type `Output`"), "{all}");
+    let again = format!("--model parcel_price --only {CHECK} --seed 7");
+    let command = format!("       again: etl-host check {} {again}", file.display());
+    assert_eq!(lines.next(), Some(command.as_str()));
+
+    // Told to do it again, it finds the same; with another seed, another record.
+    let only = run(&again.split(' ').collect::<Vec<_>>());
+    assert!(only.contains(failure) && only.contains("0 passed, 1 failed, 0 not run"), "{only}");
+    let other = run(&["--only", CHECK, "--seed", "8"]);
+    assert!(!other.contains(failure), "{other}");
+}
+
+#[test]
+fn a_model_that_dies_is_told_with_the_record_it_died_of() {
+    let (_, found) = checked(&plugin("faulty"), "deep-nesting", &["--only", "deep-nesting"]);
+    let failed = of_status(&found, "failed");
+    let (_, detail) = &failed[0];
+    assert!(detail.starts_with("it died of SIGABRT (abort) when asked about {"), "{detail}");
+    assert!(detail.contains("[[[[") && detail.contains(" bytes)"), "{detail}");
 }
 
 #[test]

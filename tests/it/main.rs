@@ -2,11 +2,15 @@
 #![allow(clippy::unwrap_used, reason = "tests; clippy's own exception misses their helpers")]
 
 mod check;
+mod compat;
 mod emit;
+mod folder;
 mod limits;
 mod main_job;
 mod million;
 mod misbehaving;
+mod panics;
 mod refusals;
+mod sentinel;
 mod streams;
 mod tidy;

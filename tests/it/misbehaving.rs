@@ -1,36 +1,53 @@
 //! Models that misbehave: what becomes of each record, and which of them end the run. The models
 //! are those of `plugins/misbehaving`, and of `plugins/lying` where no safe code can lie so.
+//!
+//! Nearly everything is held in the host's own process. What can't be held is in a table as well:
+//! how the process ends then, and that nothing is published.
 
-use etl_host_tests::{Folder, Ran, plugin};
+use crate::streams::{Live, SIGNALS, eventually};
+use etl_host_tests::{Folder, Ran, Run, plugin};
 use serde_json::Value;
+use std::fs;
+use std::time::{Duration, Instant};
 
 /// A model of a plugin, and how it is asked.
 #[derive(Clone, Copy)]
 struct Asked<'a> {
     plugin: &'static str,
-    lie: &'a str,
+    /// A variable in its environment.
+    env: (&'static str, &'a str),
     args: &'a [&'a str],
 }
 
 /// `args` begins with the model's name.
 fn misbehaving<'a>(args: &'a [&'a str]) -> Asked<'a> {
-    Asked { plugin: "misbehaving", lie: "", args }
+    describing("", args)
+}
+
+/// While it describes itself, it does this.
+fn describing<'a>(act: &'a str, args: &'a [&'a str]) -> Asked<'a> {
+    Asked { plugin: "misbehaving", env: ("DESCRIBING", act), args }
 }
 
 fn lying(lie: &str) -> Asked<'_> {
-    Asked { plugin: "lying", lie, args: &["lying"] }
+    Asked { plugin: "lying", env: ("LYING", lie), args: &["lying"] }
 }
 
 impl Asked<'_> {
     /// Asks about records, one a line. Rejects go beside the output.
     fn run(self, folder: &Folder, records: &str) -> Ran {
+        self.about(folder, records).run()
+    }
+
+    /// The same, not started yet.
+    fn about<'f>(self, folder: &'f Folder, records: &str) -> Run<'f> {
         folder.write("in.ldjson", records);
         let plugin = plugin(self.plugin);
         let plugin = plugin.to_str().expect("our path is UTF-8");
         let args =
             ["--quiet", "--plugin", plugin, "--input", "in.ldjson", "--output", "out.ldjson"];
         let args = args.iter().chain(&["--model"]).chain(self.args);
-        folder.host(args).env("LYING", self.lie).env("RUST_BACKTRACE", "full").run()
+        folder.host(args).env(self.env.0, self.env.1).env("RUST_BACKTRACE", "full")
     }
 }
 
@@ -70,7 +87,10 @@ fn check(asked: Asked<'_>, records: &[(&str, &str)]) {
 fn is_like(text: &str, expected: &str) -> bool {
     match expected.split_once('…') {
         None => text == expected,
-        Some((start, end)) => text.strip_prefix(start).is_some_and(|rest| rest.ends_with(end)),
+        Some((start, end)) => text.strip_prefix(start).is_some_and(|rest| {
+            let mut ends = (0..=rest.len()).filter(|&at| rest.is_char_boundary(at));
+            ends.any(|at| is_like(&rest[at..], end))
+        }),
     }
 }
 
@@ -147,6 +167,21 @@ fn a_model_that_panics_while_it_ends_changes_nothing() {
         check(misbehaving(&["acts", "--config", &config]), &[(r#"{"n": 1}"#, r#"{"y":1.0}"#)]);
     }
     check(lying("unload_status"), &[(r#"{"n":1}"#, r#"{"n":1}"#)]);
+}
+
+#[test]
+fn a_model_that_exits_while_it_ends_changes_nothing_either() {
+    for end in ["exit0", "exit3", "exit_elsewhere"] {
+        let config = format!(r#"{{"end": "{end}"}}"#);
+        let args = ["acts", "--config", &config];
+        let good = (r#"{"n": 1}"#, r#"{"y":1.0}"#);
+        let bad = (r#"{"n": 2, "act": "refuse", "text": "no"}"#, "value n: no");
+        check(misbehaving(&args), &[good]);
+        check(misbehaving(&args), &[good, bad, good]);
+        let broken = r#"{"n": 1, "act": "broken", "text": "no map"}"#;
+        let words = "it says that it is broken: no map (at line 1, byte 0)";
+        check_broken(misbehaving(&args), broken, words);
+    }
 }
 
 #[test]
@@ -290,12 +325,13 @@ fn the_first_broken_record_is_told_whatever_the_threads_do() {
 }
 
 #[test]
-fn a_batch_form_that_forgets_predictions_ends_the_run() {
-    check_broken(
-        misbehaving(&["batch", "--config", r#"{"forget": 1}"#]),
-        THREE,
-        "its answer can't be used: predict_batch returned 2 predictions for 3 inputs",
-    );
+fn a_batch_form_that_forgets_or_invents_predictions_ends_the_run() {
+    for (config, returned) in [(r#"{"forget": 1}"#, 2), (r#"{"invent": 1}"#, 4)] {
+        let words = format!(
+            "its answer can't be used: predict_batch returned {returned} predictions for 3 inputs"
+        );
+        check_broken(misbehaving(&["batch", "--config", config]), THREE, &words);
+    }
 }
 
 #[test]
@@ -303,6 +339,7 @@ fn an_answer_that_lies_ends_the_run() {
     for (lie, words) in [
         ("too_many_answers", "it answered 4 records, 3 were asked"),
         ("too_few_ends", "it gave 2 predictions for 3 records"),
+        ("too_many_ends", "it gave 4 predictions for 3 records"),
         ("ends_backwards", "the prediction of record 1 ends at 14, after 21, of 21 bytes"),
         ("ends_past", "the prediction of record 2 ends at 21, after 14, of 20 bytes"),
         ("error_of_no_record", "an error is of record 3, out of place"),
@@ -352,4 +389,178 @@ fn a_slow_model_is_asked_about_few_records_at_once() {
     // Ten milliseconds a record, and fifty a call.
     assert_eq!(asked[..8], [8; 8]);
     assert!(asked[8..].iter().all(|&records| records <= 5), "{asked:?}");
+}
+
+#[test]
+fn a_model_that_takes_its_time_is_waited_for() {
+    let records = [(r#"{"n": 1}"#, r#"{"y":1.0}"#); 50];
+    check(misbehaving(&["acts", "--config", r#"{"sleep_ms": 10}"#]), &records);
+    check(misbehaving(&["batch", "--config", r#"{"sleep_ms": 10}"#]), &records);
+}
+
+#[test]
+fn a_model_that_leaks_costs_its_leak_and_nothing_else() {
+    let records = [(r#"{"n": 1, "act": "leak"}"#, r#"{"y":1.0}"#); 300]; // 19 MiB
+    check(misbehaving(&["acts"]), &records);
+    check(misbehaving(&["batch"]), &records);
+}
+
+// ---- Models that end the process, or would never end
+
+/// How a process ends.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Code(i32),
+    Signal(i32),
+}
+use End::{Code, Signal};
+
+const ABORT: End = Signal(6);
+const SEGMENTATION_FAULT: End = Signal(11);
+const OF_STACK: &str = "…has overflowed its stack\nfatal runtime error: stack overflow, aborting\n";
+const OF_MEMORY: &str = "memory allocation of 16777216 bytes failed\n…";
+
+/// Three records, in the middle of which stands one with this act.
+fn acting(act: &str) -> String {
+    format!("{{\"n\": 1}}\n{{\"n\": 2, \"act\": \"{act}\", \"text\": \"begun\"}}\n{{\"n\": 3}}\n")
+}
+
+/// What one process is allowed: a model that takes all memory must not take the machine's. And no
+/// dumps of memory beside the outputs.
+const LIMITS: &str = "-v 4194304; ulimit -c 0";
+
+/// The process ends so, with these words; nothing is published, what an earlier run published
+/// stays, and the next run is none the worse for it.
+#[track_caller]
+fn check_end(asked: Asked<'_>, records: &str, end: End, words: &str) {
+    let folder = Folder::new();
+    folder.write("out.ldjson", "old");
+    let ran = asked.about(&folder, records).limits(LIMITS).run().writes("");
+    let stderr = String::from_utf8_lossy(&ran.stderr).into_owned();
+    match end {
+        Code(code) => ran.exits(code),
+        Signal(signal) => ran.dies_of(signal),
+    };
+    assert!(is_like(&stderr, words), "{stderr}\nis not\n{words}");
+    check_unpublished(&folder);
+}
+
+#[track_caller]
+fn check_unpublished(folder: &Folder) {
+    assert_eq!(folder.text("out.ldjson"), "old");
+    let mut names = folder.names();
+    names.retain(|name| !name.ends_with(".etl-host-part"));
+    assert_eq!(names, ["in.ldjson", "out.ldjson"]);
+    misbehaving(&["acts"]).run(folder, r#"{"n": 1}"#).exits(0).writes("");
+    assert_eq!(folder.text("out.ldjson"), "{\"y\":1.0}\n");
+    assert_eq!(folder.names(), ["in.ldjson", "out.ldjson"]);
+}
+
+#[test]
+fn a_model_that_ends_the_process_publishes_nothing() {
+    for (act, end, words) in
+        [("abort", ABORT, ""), ("overflow", ABORT, OF_STACK), ("hoard", ABORT, OF_MEMORY)]
+    {
+        let config = format!(r#"{{"load": "{act}"}}"#);
+        check_end(misbehaving(&["acts"]), &acting(act), end, words);
+        check_end(misbehaving(&["batch"]), &acting(act), end, words);
+        check_end(misbehaving(&["acts", "--config", &config]), THREE, end, words);
+        check_end(describing(act, &["acts"]), THREE, end, words);
+    }
+    check_end(lying("null"), THREE, SEGMENTATION_FAULT, "");
+}
+
+#[test]
+fn a_model_that_panics_while_it_is_described_is_refused() {
+    for (act, words) in [
+        ("panic", "while describing"),
+        ("panic_number", "no message: the payload is not a text"),
+        ("panic_bomb", "no message: the payload is not a text"),
+    ] {
+        let words = format!(
+            "error: plugin `…` is refused\n  cause: it can't describe itself: panicked at \
+             plugins/misbehaving/src/lib.rs:…: {words}\n"
+        );
+        check_end(describing(act, &["acts"]), THREE, Code(4), &words);
+    }
+}
+
+/// It says that the plugin called `exit`, and when.
+#[track_caller]
+fn check_exit(asked: Asked<'_>, records: &str, when: &str) {
+    let words = format!(
+        "error: plugin `…` ended the process\n  cause: the plugin called exit while {when}\n  \
+         state: nothing was published; `out.ldjson` is as it was\n  \
+         hint: this is the model's fault: send this message to the team that ships it\n"
+    );
+    check_end(asked, records, Code(5), &words);
+}
+
+#[test]
+fn a_model_that_exits_does_not_pass_for_a_good_end() {
+    for act in ["exit0", "exit3", "exit_elsewhere"] {
+        let config = format!(r#"{{"load": "{act}"}}"#);
+        check_exit(misbehaving(&["acts"]), &acting(act), "its model was predicting");
+        check_exit(misbehaving(&["batch"]), &acting(act), "its model was predicting");
+        let loading = ["acts", "--config", &config];
+        check_exit(misbehaving(&loading), THREE, "its model was being loaded");
+        check_exit(describing(act, &["acts"]), THREE, "it was being opened");
+    }
+    let opened = Asked { plugin: "sentinel", env: ("EXIT_WHEN_OPENED", "1"), args: &["sentinel"] };
+    check_exit(opened, THREE, "it was being opened");
+}
+
+/// Each call of `exit` runs one handler, and ends the process where it finds none.
+#[test]
+fn models_that_exit_on_many_threads_at_once_are_told_of_once() {
+    for _ in 0..10 {
+        check_exit(misbehaving(&["acts"]), &acting("exit_elsewhere"), "its model was predicting");
+    }
+}
+
+#[test]
+fn what_an_exit_cuts_off_on_stdout_are_whole_lines() {
+    let folder = Folder::new();
+    let plugin = plugin("misbehaving");
+    let args = ["--plugin", plugin.to_str().unwrap(), "--model", "acts", "-i", "-"];
+    let input = "{\"n\": 1}\n".repeat(100_000) + &acting("exit0");
+    let ran = folder.host(args).stdin(input).run().exits(5).says("called exit while its model was");
+    let stdout = String::from_utf8(ran.says_nothing_of("state:").stdout).unwrap();
+    assert!(stdout.split_inclusive('\n').all(|line| line == "{\"y\":1.0}\n"));
+}
+
+/// The model is in the middle of a call, has made this file to say so, and a signal comes.
+#[track_caller]
+fn check_hang(asked: Asked<'_>, records: &str, file: &str, codes: [Option<i32>; 2]) {
+    let mut quickest = Duration::MAX;
+    for ((signal, _), code) in SIGNALS.into_iter().zip(codes) {
+        let folder = Folder::new();
+        folder.write("out.ldjson", "old");
+        let live = Live::start(&asked.about(&folder, records));
+        eventually("the model has begun", || folder.read(file).is_some());
+        let since = Instant::now();
+        live.signal(signal);
+        let (ended, said) = live.end();
+        quickest = quickest.min(since.elapsed());
+        assert_eq!(ended, code, "{said}");
+        let is_told = said.starts_with(&format!("error: interrupted by SIG{signal}\n"));
+        assert_eq!(is_told, code.is_some(), "{said}");
+        fs::remove_file(folder.path().join(file)).unwrap();
+        check_unpublished(&folder);
+    }
+    // A second, as is promised; or two, where the machine is busy with other tests.
+    assert!(quickest < Duration::from_secs(2), "{quickest:?}");
+}
+
+#[test]
+fn a_signal_ends_a_model_that_never_returns() {
+    let told = SIGNALS.map(|(_, code)| Some(code));
+    check_hang(misbehaving(&["acts"]), &acting("hang"), "begun", told);
+    check_hang(misbehaving(&["batch"]), &acting("hang"), "begun", told);
+    // A second for each of these records, and nobody is asked whether to go on.
+    check_hang(lying("ignores_cancel"), &THREE.repeat(20), "begun", told);
+    // Nobody listens yet, so the signal itself ends the process.
+    let loading = ["acts", "--config", r#"{"load": "hang"}"#];
+    check_hang(misbehaving(&loading), THREE, "while loading", [None; 2]);
+    check_hang(describing("hang", &["acts"]), THREE, "while describing", [None; 2]);
 }

@@ -75,7 +75,7 @@ impl Live {
         lines.recv_timeout(DEADLINE).expect("an answer comes before the deadline")
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
         assert!(sent.expect("kill runs").success());
     }
@@ -199,7 +199,7 @@ fn a_reader_of_rejects_that_goes_away_does_not_pass_for_a_whole_output() {
     assert_eq!(folder.names(), ["fifo", "in.json", "out.json"]);
 }
 
-const SIGNALS: [(&str, i32); 2] = [("INT", 130), ("TERM", 143)];
+pub(crate) const SIGNALS: [(&str, i32); 2] = [("INT", 130), ("TERM", 143)];
 
 /// A run that is writing a file, and has written something of it.
 fn writing(folder: &Folder) -> Live {

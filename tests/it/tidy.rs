@@ -38,16 +38,46 @@ fn the_map_names_every_module_of_the_host() {
 }
 
 #[test]
+fn what_must_be_done_in_one_place_is_done_in_one_place() {
+    for (done, place) in [
+        ("process::Command", "child.rs"),
+        ("Library::open", "plugin/library.rs"),
+        ("fs::rename", "sink/publish.rs"),
+    ] {
+        let files = rust_files(&root().join("host/src"));
+        let does = |file: &&PathBuf| {
+            let text = fs::read_to_string(file).unwrap();
+            let (code, _) = text.split_once("#[cfg(test)]").unwrap_or((&text, ""));
+            let code: String = code.lines().filter(|line| !line.trim().starts_with("//")).collect();
+            code.contains(done) || code.contains(&done.replace("::", "::{"))
+        };
+        let doing: Vec<_> = files.iter().filter(does).collect();
+        assert!(matches!(doing[..], [one] if one.ends_with(place)), "{done}: {doing:?}");
+    }
+}
+
+#[test]
 fn the_readme_shows_only_flags_that_there_are() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     let (before, bench) = readme.split_once("<!-- bench:begin -->").unwrap();
     let (_, behind) = bench.split_once("<!-- bench:end -->").unwrap();
     let readme = [before, behind].concat(); // the benchmark has flags of its own
-    let help = etl_host_tests::Folder::new().host(["--help"]).run().exits(0);
-    let help = String::from_utf8(help.stdout).unwrap();
+    let help = |args: &[&str]| {
+        let ran = etl_host_tests::Folder::new().host(args).run().exits(0);
+        String::from_utf8(ran.stdout).unwrap()
+    };
+    let mut shown = help(&["--help"]);
+    let (_, commands) = shown.split_once("\nCommands:\n").unwrap();
+    let (commands, _) = commands.split_once("\n\n").unwrap();
+    let names: Vec<_> =
+        commands.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(names.contains(&"inspect"), "{names:?}");
+    let helps: Vec<_> =
+        names.iter().filter(|name| **name != "help").map(|name| help(&[name, "--help"])).collect();
+    shown += &helps.concat();
     for flag in readme.split(['`', ' ', '|', '\n']).filter(|word| word.starts_with("--")) {
         let flag = flag.trim_end_matches([',', ')', ';', '.', ':']);
         let is_flag = flag[2..].starts_with(|c: char| c.is_ascii_lowercase()) && flag != "--open";
-        assert!(!is_flag || help.contains(flag), "{flag} is not in --help");
+        assert!(!is_flag || shown.contains(flag), "{flag} is not in --help");
     }
 }

@@ -7,6 +7,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -114,7 +115,14 @@ impl Folder {
     /// A run of the binary in this folder, not started yet.
     pub fn host<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Run<'_> {
         let args = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
-        Run { folder: self, args, env: Vec::new(), stdin: Vec::new() }
+        Run {
+            folder: self,
+            args,
+            env: Vec::new(),
+            stdin: Vec::new(),
+            limits: String::new(),
+            user: None,
+        }
     }
 }
 
@@ -124,6 +132,8 @@ pub struct Run<'a> {
     args: Vec<OsString>,
     env: Vec<(String, String)>,
     stdin: Vec<u8>,
+    limits: String,
+    user: Option<u32>,
 }
 
 impl Run<'_> {
@@ -139,9 +149,29 @@ impl Run<'_> {
         self
     }
 
+    /// What it may have of the system, as words of the shell's `ulimit`: `-v 4194304` for 4 GiB of
+    /// addresses.
+    pub fn limits(mut self, words: &str) -> Self {
+        self.limits = words.to_owned();
+        self
+    }
+
+    /// Who runs it, by number; only root can say.
+    pub fn user(mut self, id: u32) -> Self {
+        self.user = Some(id);
+        self
+    }
+
     /// The command, for tests that need the process itself.
     pub fn command(&self) -> Command {
         let mut command = Command::new(host());
+        if !self.limits.is_empty() {
+            command = Command::new("sh");
+            command.args(["-c", &format!(r#"ulimit {}; exec "$0" "$@""#, self.limits)]).arg(host());
+        }
+        if let Some(user) = self.user {
+            command.uid(user);
+        }
         command.args(&self.args).envs(self.env.clone()).current_dir(self.folder.path());
         command
     }
@@ -162,7 +192,9 @@ impl Run<'_> {
             let cut: String = text.chars().take(4000).collect();
             let _ = writeln!(shown, "--- {name} ({} bytes)\n{cut}", bytes.len());
         }
-        Ran { code: output.status.code(), stdout: output.stdout, stderr: output.stderr, shown }
+        let (code, signal) = (output.status.code(), output.status.signal());
+        let _ = writeln!(shown, "--- {}", output.status);
+        Ran { code, signal, stdout: output.stdout, stderr: output.stderr, shown }
     }
 }
 
@@ -170,6 +202,8 @@ impl Run<'_> {
 pub struct Ran {
     /// The exit code; `None` where a signal ended it.
     pub code: Option<i32>,
+    /// The signal that ended it, if one did.
+    pub signal: Option<i32>,
     /// What it wrote.
     pub stdout: Vec<u8>,
     /// What it said.
@@ -182,6 +216,13 @@ impl Ran {
     #[track_caller]
     pub fn exits(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "exit code\n{}", self.shown);
+        self
+    }
+
+    /// This signal ended it.
+    #[track_caller]
+    pub fn dies_of(self, signal: i32) -> Self {
+        assert_eq!(self.signal, Some(signal), "signal\n{}", self.shown);
         self
     }
 

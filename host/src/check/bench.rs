@@ -4,7 +4,7 @@
 //! What can't be had is a [`Finding::NotRun`]: some other check is there to blame it.
 
 use super::generate::{Generator, Rng};
-use super::{Finding, Task, Told, fail, not_run, shorten};
+use super::{Finding, Task, Told, Verdict, fail, not_run, shorten};
 use crate::error::chain;
 use crate::plugin::look::{self, Looked};
 use crate::plugin::probe::{self, Probe, ProbedModel, Question};
@@ -64,6 +64,32 @@ impl Reply {
         match self {
             Reply::Prediction(text) => serde_json::from_str(text).ok(),
             _ => None,
+        }
+    }
+
+    /// A failure unless `again`, the reply to this record, is the same.
+    pub(super) fn is_given_again(&self, record: &str, again: &Reply) -> Verdict {
+        if self == again {
+            return Ok(());
+        }
+        fail(format!("to {} it gives {again}, where before it gave {self}", shorten(record)))
+    }
+
+    /// A failure where the model panicked on this record.
+    pub(super) fn is_no_panic(&self, record: &str) -> Verdict {
+        if !self.is_kind(kind::PANIC) {
+            return Ok(());
+        }
+        fail(format!("to {} it gives {self}", shorten(record)))
+    }
+
+    /// A failure unless the model refused this record, and without a panic.
+    pub(super) fn is_refused(&self, record: &str) -> Verdict {
+        match self {
+            Reply::Refused { kind, .. } if *kind != kind::PANIC && kind::RECORD.contains(kind) => {
+                Ok(())
+            }
+            _ => fail(format!("to {} it gives {self}, not an error", shorten(record))),
         }
     }
 }
@@ -315,20 +341,4 @@ impl Bench {
 /// Inputs as records.
 pub(super) fn texts(inputs: &[impl Borrow<Value>]) -> Vec<String> {
     inputs.iter().map(|input| input.borrow().to_string()).collect()
-}
-
-/// A failure unless the two replies are the same.
-pub(super) fn same(record: &str, before: &Reply, after: &Reply) -> super::Verdict {
-    if before == after {
-        return Ok(());
-    }
-    fail(format!("to {} it gives {after}, before it gave {before}", shorten(record)))
-}
-
-/// A failure where the reply says that the model panicked.
-pub(super) fn no_panic(record: &str, reply: &Reply) -> super::Verdict {
-    if reply.is_kind(kind::PANIC) {
-        return fail(format!("to {} it gives {reply}", shorten(record)));
-    }
-    Ok(())
 }

@@ -79,27 +79,25 @@ pub(super) const CHECKS: &[Check] = &[
 fn stamp_equals_description(bench: &Bench) -> Verdict {
     let stamp = &bench.looked()?.stamp;
     let description = bench.plugin_description()?;
-    let stamped = stamp.models.iter().cloned();
-    let described = description.models.into_iter().map(|model| StampedModel {
-        qualified_name: model.qualified_name,
-        display_name: model.display_name,
-        description: model.description,
-        major_version: model.major_version,
-        minor_version: model.minor_version,
-    });
-    let (stamped, described): (Vec<_>, Vec<_>) = (stamped.collect(), described.collect());
-    if stamped.len() != described.len() {
-        let (stamped, described) = (stamped.len(), described.len());
-        return fail(format!("the stamp names {stamped} models, the description {described}"));
+    let mut same = vec![
+        ("requires", stamp.requires.join(", "), description.requires.join(", ")),
+        ("models", stamp.models.len().to_string(), description.models.len().to_string()),
+    ];
+    for (stamped, described) in stamp.models.iter().zip(description.models) {
+        let version = format!("{}.{}", stamped.major_version, stamped.minor_version);
+        let (StampedModel { qualified_name, display_name, description, .. }, model) =
+            (stamped.clone(), described);
+        same.push(("version", version, model.version()));
+        same.push(("qualified_name", qualified_name, model.qualified_name));
+        same.push(("display_name", display_name, model.display_name));
+        same.push(("description", description, model.description));
     }
-    if let Some((stamped, described)) = stamped.iter().zip(&described).find(|(a, b)| a != b) {
-        return fail(format!("the stamp says {stamped:?}, the description {described:?}"));
+    match same.into_iter().find(|(_, stamped, described)| stamped != described) {
+        Some((what, stamped, described)) => {
+            fail(format!("{what}: the stamp says {stamped:?}, the description {described:?}"))
+        }
+        None => Ok(()),
     }
-    if stamp.requires != description.requires {
-        let (stamped, described) = (&stamp.requires, description.requires);
-        return fail(format!("the stamp requires {stamped:?}, the description {described:?}"));
-    }
-    Ok(())
 }
 
 fn describes_itself_the_same_twice(bench: &Bench) -> Verdict {

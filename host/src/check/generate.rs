@@ -127,7 +127,8 @@ impl<'a> Generator<'a> {
         match (low, high) {
             (Some(low), Some(high)) => (low, high.min(low + 100.0)),
             (Some(low), None) => (low, low + 100.0),
-            (None, Some(high)) => ((high - 100.0).max(0.0).min(high), high),
+            (None, Some(high)) if high > 0.0 => ((high - 100.0).max(0.0), high),
+            (None, Some(high)) => (high - 100.0, high),
             (None, None) => (0.0, 100.0),
         }
     }

@@ -1,6 +1,7 @@
 //! The flags of scoring, and what they mean together. Parsing does nothing but parse.
 
 use crate::pipeline::limits::MaxRejects;
+use crate::plugin::Selector;
 use crate::source::ldjson::LINE_BYTES_MAX;
 use clap::{Args, ValueEnum, value_parser};
 use std::path::PathBuf;
@@ -8,12 +9,24 @@ use std::path::PathBuf;
 #[derive(Args, Debug)]
 pub(super) struct ScoreArgs {
     /// Load this plugin: a shared library built with the crate model-abi
-    #[arg(long, value_name = "FILE")]
-    pub(super) plugin: PathBuf,
+    #[arg(
+        long,
+        value_name = "FILE",
+        required_unless_present_any = ["model", "plugin_dir"],
+        conflicts_with = "plugin_dir"
+    )]
+    pub(super) plugin: Option<PathBuf>,
 
-    /// Ask this model of the plugin [default: the only one in it]
-    #[arg(long, value_name = "NAME")]
-    pub(super) model: Option<String>,
+    /// Find the plugin in this folder [default: $ETL_HOST_PLUGIN_DIR, ./plugins]
+    ///
+    /// The file whose stamp offers the model that --model names, the newest version that matches.
+    #[arg(long, value_name = "DIR")]
+    pub(super) plugin_dir: Option<PathBuf>,
+
+    /// Ask this model, in this version if one is given: iris_model@0.1, iris_model@0 [default: the
+    /// only one there is]
+    #[arg(long, value_name = "NAME[@VERSION]")]
+    pub(super) model: Option<Selector>,
 
     /// Give the model this config: a JSON text, or @FILE [default: {}]
     #[arg(long, value_name = "JSON|@FILE")]

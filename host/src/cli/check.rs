@@ -2,7 +2,7 @@
 //! its checks.
 
 use super::outputs::{self, Outputs};
-use super::{config, print, shown};
+use super::{config, exits, print, shown};
 use crate::check::{self, Check, Checked, Finding, Plan};
 use crate::child;
 use crate::error::{Error, exit};
@@ -70,7 +70,6 @@ pub(super) fn check(args: &CheckArgs) -> Result<u8, Error> {
     };
     // A file that is no plugin is what a check finds; one that is not there is nobody's fault.
     file.metadata().map_err(|source| Error::Input { path: file.clone(), source })?;
-    let jobs = args.jobs.map(usize::from);
     let plan = Plan {
         file: file.clone(),
         models: models(file, args.model.as_deref())?,
@@ -79,7 +78,7 @@ pub(super) fn check(args: &CheckArgs) -> Result<u8, Error> {
         only: args.only.clone(),
         deadline: args.timeout,
         memory_bytes_max: u64::from(args.max_memory) << 20,
-        jobs: jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
+        at_once: args.jobs.map_or_else(child::at_once, usize::from),
     };
     let done = check::run(&plan);
     let text = if args.json { json(args, file, &done) } else { shown(&text(args, file, &done)) };
@@ -216,7 +215,7 @@ pub(super) fn child(args: &ChildArgs) -> Result<u8, Error> {
     let check = check::child(&args.task, &args.file, stdout)
         .map_err(|error| outputs::closed("stdout", error))?;
     if !check.ends_cleanly() {
-        signal_hook::low_level::exit(exit::OK.into());
+        exits::end_now("", exit::OK);
     }
     Ok(exit::OK)
 }

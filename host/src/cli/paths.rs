@@ -2,7 +2,23 @@
 
 use super::args::ScoreArgs;
 use crate::error::Error;
+use crate::plugin::folder;
 use std::path::{Path, PathBuf};
+
+/// The folder that plugins are found in.
+pub(super) fn plugin_folder(given: Option<&PathBuf>) -> PathBuf {
+    let told = || std::env::var_os("ETL_HOST_PLUGIN_DIR").filter(|told| !told.is_empty());
+    given.cloned().or_else(|| told().map(PathBuf::from)).unwrap_or_else(|| "./plugins".into())
+}
+
+/// The plugin's file, where it is named or where it is found.
+pub(super) fn plugin(args: &ScoreArgs) -> Result<PathBuf, Error> {
+    if let Some(file) = &args.plugin {
+        return Ok(file.clone());
+    }
+    let path = plugin_folder(args.plugin_dir.as_ref());
+    folder::find(&path, args.model.as_ref()).map_err(|source| Error::Folder { path, source })
+}
 
 /// Where predictions go; `None` is stdout.
 pub(super) fn output(args: &ScoreArgs) -> Option<&Path> {
@@ -33,7 +49,7 @@ pub(super) fn is_stderr(path: &Path) -> bool {
 }
 
 /// Refuses a command line in which an output is also something else.
-pub(super) fn refuse_to_overwrite(args: &ScoreArgs) -> Result<(), Error> {
+pub(super) fn refuse_to_overwrite(args: &ScoreArgs, plugin: &Path) -> Result<(), Error> {
     if args.rejects.as_deref().is_some_and(is_stdout) {
         return Err(Error::usage("rejects can't go to stdout, where predictions may go"));
     }
@@ -42,11 +58,8 @@ pub(super) fn refuse_to_overwrite(args: &ScoreArgs) -> Result<(), Error> {
     }
     let rejects = rejects(args);
     let config = args.config.as_deref().and_then(|config| config.strip_prefix('@')).map(Path::new);
-    let read = [
-        ("--plugin", Some(args.plugin.as_path())),
-        ("--input", args.input.as_deref()),
-        ("--config", config),
-    ];
+    let read =
+        [("--plugin", Some(plugin)), ("--input", args.input.as_deref()), ("--config", config)];
     let written = [
         ("the output", output(args)),
         ("the rejects file", rejects.as_deref()),

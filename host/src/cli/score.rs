@@ -6,7 +6,7 @@
 use super::args::{EmitMode, OnError, ScoreArgs};
 use super::outputs::Outputs;
 use super::progress::Progress;
-use super::{config, paths, say, signals};
+use super::{config, exits, paths, say, signals};
 use crate::error::{self, Error, exit};
 use crate::pipeline::limits::Limits;
 use crate::pipeline::{self, Pipeline, Rejects, RunError};
@@ -27,7 +27,8 @@ pub(super) fn score(args: &ScoreArgs) -> Result<u8, Error> {
     let started = (SystemTime::now(), Instant::now());
     let emit = emit(args)?;
     let config = config::read(args.config.as_deref())?;
-    paths::refuse_to_overwrite(args)?;
+    let plugin_path = paths::plugin(args)?;
+    paths::refuse_to_overwrite(args, &plugin_path)?;
     let rejects_path = paths::rejects(args);
     let threads = match args.threads {
         Some(threads) => threads.into(),
@@ -35,18 +36,22 @@ pub(super) fn score(args: &ScoreArgs) -> Result<u8, Error> {
     };
 
     let outputs = Outputs::take_stdout()?;
-    let refused = |source: PluginError| Error::Plugin { path: args.plugin.clone(), source };
-    let plugin = Plugin::open(&args.plugin).map_err(refused)?;
+    let stop = Stop::default();
+    let exits = exits::Watch::start(&plugin_path, paths::output(args), &stop);
+    let refused = |source: PluginError| Error::Plugin { path: plugin_path.clone(), source };
+    let plugin = Plugin::open(&plugin_path).map_err(refused)?;
     let sha256 = match args.summary {
-        Some(_) => summary::sha256(&args.plugin)
-            .map_err(|source| Error::Input { path: args.plugin.clone(), source })?,
+        Some(_) => summary::sha256(&plugin_path)
+            .map_err(|source| Error::Input { path: plugin_path.clone(), source })?,
         None => String::new(),
     };
-    let description = plugin.model(args.model.as_deref()).map_err(refused)?;
+    let description = plugin.model(args.model.as_ref()).map_err(refused)?;
     emit.check(&description.input_schema, &description.output_schema).map_err(cannot_emit)?;
     let input = input(args)?;
-    let model = plugin.load(args.model.as_deref(), &config, threads).map_err(refused)?;
+    exits.during("its model was being loaded");
+    let model = plugin.load(args.model.as_ref(), &config, threads).map_err(refused)?;
     let model = Arc::new(model);
+    exits.during("its model was predicting");
 
     let output = outputs.open("the output", paths::output(args))?;
     let rejects = match &rejects_path {
@@ -59,7 +64,6 @@ pub(super) fn score(args: &ScoreArgs) -> Result<u8, Error> {
         .map(|path| outputs.open("the summary", Some(path).filter(|path| !paths::is_stdout(path))));
     let summary_file = summary_file.transpose()?;
 
-    let stop = Stop::default();
     signals::listen(&stop).map_err(RunError::Thread)?;
     let progress = Progress::new(args.quiet, input.bytes_total());
     let source_path = args.input.as_deref().unwrap_or(Path::new("--record")).display().to_string();
@@ -99,7 +103,7 @@ pub(super) fn score(args: &ScoreArgs) -> Result<u8, Error> {
         let summary = Summary {
             host_version: env!("CARGO_PKG_VERSION"),
             abi_version: model_abi_layout::ABI_VERSION,
-            plugin: PluginSummary { path: args.plugin.display().to_string(), sha256 },
+            plugin: PluginSummary { path: plugin_path.display().to_string(), sha256 },
             model: ModelSummary {
                 name: description.qualified_name.clone(),
                 version: description.version(),
@@ -119,14 +123,16 @@ pub(super) fn score(args: &ScoreArgs) -> Result<u8, Error> {
         summary.publish(file)
     });
     // A run that failed has the more important thing to say.
-    match (outcome.error, summarised) {
+    let result = match (outcome.error, summarised) {
         (Some(source), _) => {
             let unpublished = paths::output(args).filter(|_| !outcome.published);
             Err(Error::Run { source, unpublished: unpublished.map(Path::to_owned) })
         }
         (None, Err((path, source))) => Err(Error::Summary { path, source }),
         (None, Ok(())) => Ok(exit_code),
-    }
+    };
+    exits.settle(&result);
+    result
 }
 
 /// What abi_stable has to say of a layout, for `--verbose`.

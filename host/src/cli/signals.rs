@@ -4,11 +4,11 @@
 //! does not answer. So where it has not ended [`PATIENCE`] after the first signal, the process
 //! does. What it leaves behind then is a part file, which the next run takes over.
 
-use super::say;
-use crate::error::{Error, exit};
+use super::exits::end_now;
+use super::shown;
+use crate::error::Error;
 use crate::pipeline::RunError;
 use crate::stop::Stop;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::io;
@@ -32,22 +32,10 @@ pub(super) fn listen(stop: &Stop) -> io::Result<()> {
             thread::sleep(LOOK_EVERY);
             let is_late = since.elapsed() > PATIENCE && !stop.is_ending();
             if let Some(signal) = signals.pending().next().or(is_late.then_some(first)) {
-                end_now(signal);
+                let error = Error::from(RunError::Interrupted(signal));
+                end_now(&shown(&error.report()), error.exit_code());
             }
         }
     })?;
     Ok(())
-}
-
-#[expect(unsafe_code, reason = "the one place where a run can't be waited for")]
-fn end_now(signal: i32) -> ! {
-    let stderr = io::stderr();
-    // Where stderr is a pipe that nobody empties, saying it would hang too.
-    let is_ready = poll(&mut [PollFd::new(&stderr, PollFlags::OUT)], Some(&Timespec::default()));
-    if is_ready.is_ok_and(|ready| ready > 0) {
-        say(&Error::from(RunError::Interrupted(signal)).report());
-    }
-    // SAFETY: it takes a number and does not return. Not `exit`: that runs destructors of plugins
-    // whose code may still be running, and one of them may be what hangs.
-    unsafe { libc::_exit(i32::from(exit::SIGNAL).saturating_add(signal)) }
 }

@@ -11,9 +11,12 @@
 
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use model_abi::stamp::Stamp;
-use model_abi_layout::{ABI_VERSION, AbiHeaderRef, HEADER_SYMBOL, LibraryError, PluginRef};
+use model_abi_layout::{
+    ABI_VERSION, AbiHeaderRef, ExtensionTable, HEADER_SYMBOL, LibraryError, PluginRef, RSlice,
+};
 use std::error::Error;
 use std::path::{Path, PathBuf};
+use std::ptr::{self, NonNull};
 
 /// Why a library that looked like a plugin could not be entered.
 #[derive(Debug, thiserror::Error)]
@@ -96,4 +99,15 @@ fn header(library: &Library) -> Option<AbiHeaderRef> {
     // and the stamp says that the file was made by it. The library is never unloaded, so 'static
     // holds.
     unsafe { library.get::<AbiHeaderRef>(HEADER_SYMBOL.as_bytes()).ok().map(|symbol| *symbol) }
+}
+
+/// Asks for a table beyond the root module, and for its size in bytes. `None`: not offered.
+#[expect(unsafe_code, reason = "the border")]
+pub(super) fn extension(root: PluginRef, name: &str) -> Option<(NonNull<ExtensionTable>, u64)> {
+    let name = RSlice::from_slice(name.as_bytes());
+    // SAFETY: null is one of the two things that may be given: this host offers no table yet.
+    let table = NonNull::new(unsafe { (root.extension())(name, ptr::null()) }.cast_mut())?;
+    // SAFETY: a table that is not null begins with its size, by the border; and it lives as long
+    // as the library, which is never unloaded.
+    Some((table, unsafe { (*table.as_ptr()).size }))
 }

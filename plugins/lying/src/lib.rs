@@ -4,13 +4,15 @@
 //!
 //! | lies about | in | told by |
 //! |---|---|---|
-//! | what the plugin is | `DESCRIPTIONS` | `describe` |
+//! | what the plugin is, and being well | `DESCRIPTIONS`, `describe` | `describe` |
 //! | being loaded | `load` | `load` |
 //! | one prediction: the second of a call is wrong | `PREDICTIONS` | `predict_batch` |
 //! | the answer as a whole, or one error in it | `Draft::lie` | `predict_batch` |
+//! | being well | `act` | `predict_batch` |
+//! | how long a table is: always, under the name `lying/2` | `EXTENSIONS` | `extension` |
 //!
 //! No lie breaks the language's own rules: each vector is one, each handle is an address. Against
-//! that a host in the same process can do nothing.
+//! that a host in the same process can do nothing, as `null` shows.
 #![expect(unsafe_code, reason = "the border, written by hand")]
 
 use model_abi_layout::stamp::MAGIC;
@@ -51,10 +53,24 @@ fn lie() -> String {
     std::env::var("LYING").unwrap_or_default()
 }
 
+#[expect(clippy::disallowed_methods, reason = "what no plugin should do")]
 extern "C" fn describe() -> RVec<u8> {
     let lie = lie();
+    match lie.as_str() {
+        "describe_hangs" => sleep(Duration::MAX),
+        "describe_aborts" => std::process::abort(),
+        "describe_exits" => std::process::exit(0),
+        "describe_prints" => print_to_stdout(br#"{"models":[]}"#),
+        _ => {}
+    }
     let told = DESCRIPTIONS.iter().find(|(name, _)| *name == lie);
     RVec::from(told.unwrap_or(&DESCRIPTIONS[0]).1.to_vec())
+}
+
+/// Past Rust's own buffer, as a library in C would.
+fn print_to_stdout(text: &[u8]) {
+    let stdout = std::fs::OpenOptions::new().append(true).open("/dev/stdout");
+    let _ = stdout.and_then(|mut stdout| std::io::Write::write_all(&mut stdout, text));
 }
 
 static MODEL: u8 = 0;
@@ -106,6 +122,7 @@ impl Draft {
         match lie {
             "too_many_answers" => self.answered += 1,
             "too_few_ends" => drop(self.ends.pop()),
+            "too_many_ends" => self.ends.push(self.output.len() as u32),
             "ends_backwards" => self.ends.reverse(),
             "ends_past" => drop(self.output.pop()),
             "error_of_no_record" => self.error(asked, kind::VALUE, b"who?"),
@@ -154,6 +171,21 @@ impl Draft {
     }
 }
 
+/// What is no lie, but no way to answer either.
+fn act(lie: &str, asked: usize) {
+    match lie {
+        // SAFETY: there is none: this is what a wild pointer of a model does.
+        "null" => _ = unsafe { std::hint::black_box(ptr::null::<u8>()).read_volatile() },
+        // It never looks at the control block, where a host says that it need not go on. The file
+        // says that it has begun.
+        "ignores_cancel" => {
+            let _ = std::fs::File::create("begun");
+            sleep(Duration::from_secs(1) * asked as u32);
+        }
+        _ => {}
+    }
+}
+
 unsafe extern "C" fn predict_batch(
     _: *const Model,
     request: &Request<'_>,
@@ -163,6 +195,7 @@ unsafe extern "C" fn predict_batch(
     if lie == "stale" && !answer.output.is_empty() {
         return 0; // the answer to the call before is left as it is
     }
+    act(&lie, request.records.len());
     let mut draft = Draft::of(request, &lie);
     draft.lie(&lie);
     answer.output = RVec::from(draft.output);
@@ -182,8 +215,26 @@ unsafe extern "C" fn unload(_: *const Model) -> u32 {
     if lie() == "unload_status" { 777 } else { 0 }
 }
 
-unsafe extern "C" fn extension(_: RSlice<'_, u8>, _: *const HostTable) -> *const ExtensionTable {
-    ptr::null()
+/// An extension's table, as its two sides would agree on it: the size, then functions.
+#[repr(C)]
+struct Table {
+    size: u64,
+    twice: extern "C" fn(u64) -> u64,
+}
+
+extern "C" fn twice(number: u64) -> u64 {
+    number * 2
+}
+
+/// Tables by the extension's name. No host knows them but that of the tests.
+static EXTENSIONS: [(&[u8], Table); 2] = [
+    (b"lying/1", Table { size: size_of::<Table>() as u64, twice }),
+    (b"lying/2", Table { size: 7, twice }),
+];
+
+unsafe extern "C" fn extension(name: RSlice<'_, u8>, _: *const HostTable) -> *const ExtensionTable {
+    let found = EXTENSIONS.iter().find(|(offered, _)| *offered == name.as_slice());
+    found.map_or(ptr::null(), |(_, table)| (&raw const *table).cast())
 }
 
 static ROOT: WithMetadata<Plugin> =

@@ -3,24 +3,31 @@
 //!
 //! | model | gives | and misbehaves |
 //! |---|---|---|
-//! | `acts` | `y`: the record's `n` | as the record's `Act` says; at load and at its end, as its config says |
-//! | `batch` | the same, a batch at a time | the same; leaves out `forget` predictions |
+//! | `acts` | `y`: the record's `n` | as the record's `Act` says; at load and at its end, as its config says; in `describe`, as the environment variable `DESCRIBING` says |
+//! | `batch` | the same, a batch at a time | the same; leaves out `forget` predictions, adds `invent` |
 //! | `over_ten` | `y` | its schema promises at most 10 |
 //! | `number` | a bare number | has no fields to merge, and its schema says so |
 //! | `clash` | `n` | takes and gives the same field, and its schemas say so |
 //! | `says` | whatever the record's `say` is | no schema can tell what comes |
 //! | `unwritable` | a map keyed by lists | JSON has no form for it |
 //!
-//! What would end or hang the process is not in here.
+//! What takes `unsafe` to do (reading from a null pointer, say) is in `plugins/lying`.
 #![forbid(unsafe_code)]
 
-use model_abi::{LoadContext, LoadError, MLModel, ModelInfo, NoConfig, PredictError, Value};
+use model_abi::{
+    Example, LoadContext, LoadError, MLModel, ModelInfo, NoConfig, PredictError, Value,
+};
 use schemars::JsonSchema;
+use serde::de::value::{Error as NoAct, StrDeserializer};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::hint::black_box;
 use std::panic::panic_any;
+use std::process;
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::thread::sleep;
+use std::thread::{self, JoinHandle, sleep};
 use std::time::Duration;
 
 model_abi::export_models![Acts, Batch, OverTen, Number, Clash, Says, Unwritable];
@@ -60,6 +67,36 @@ enum Act {
     Nan,
     /// Predicts how many records this library was asked to count.
     Count,
+    /// Keeps 64 KiB for ever.
+    Leak,
+    /// Ends the process and says that all is well.
+    Exit0,
+    /// Ends the process and says otherwise.
+    Exit3,
+    /// Ends the process on many threads of its own, all at once.
+    ExitElsewhere,
+    /// Ends the process without a word.
+    Abort,
+    /// Calls itself without end.
+    Overflow,
+    /// Allocates without end.
+    Hoard,
+    /// Never returns. Makes a file of the text's name first, so that one can know.
+    Hang,
+}
+
+/// Takes the stack of any thread, a little at a time.
+#[expect(unconditional_recursion, reason = "that is the misbehaviour")]
+fn overflow(depth: u64) -> u64 {
+    let frame = black_box([depth; 64]);
+    overflow(frame[0] + 1) + frame[1]
+}
+
+/// Memory that is never given back, and never touched: only its addresses are used up.
+fn hoard() -> ! {
+    loop {
+        black_box(Vec::<u8>::with_capacity(16 << 20)).leak();
+    }
 }
 
 struct Bomb;
@@ -72,9 +109,15 @@ impl Drop for Bomb {
 
 impl Act {
     /// Does it. `n` is what a model that behaves predicts.
-    #[expect(clippy::print_stdout, clippy::print_stderr, reason = "what no model should do")]
+    #[expect(
+        clippy::print_stdout,
+        clippy::print_stderr,
+        clippy::disallowed_methods,
+        reason = "what no model should do"
+    )]
     fn perform(self, n: f64, text: &str) -> Result<f64, PredictError> {
         static COUNTED: AtomicU32 = AtomicU32::new(0);
+        const THREADS: usize = 32;
         match self {
             Act::Behave => Ok(n),
             Act::Panic => panic!("{text}"),
@@ -90,6 +133,33 @@ impl Act {
             Act::Broken => Err(PredictError::model_broken(text)),
             Act::Nan => Ok(f64::NAN),
             Act::Count => Ok(f64::from(COUNTED.fetch_add(1, Ordering::Relaxed) + 1)),
+            Act::Leak => {
+                black_box(vec![1_u8; 64 << 10]).leak();
+                Ok(n)
+            }
+            Act::Exit0 => process::exit(0),
+            Act::Exit3 => process::exit(3),
+            Act::ExitElsewhere => {
+                static ALL: Barrier = Barrier::new(THREADS);
+                let exit = |_| {
+                    thread::spawn(|| {
+                        ALL.wait();
+                        process::exit(0)
+                    })
+                };
+                let all: Vec<JoinHandle<()>> = (0..THREADS).map(exit).collect();
+                all.into_iter().for_each(|thread| _ = thread.join());
+                Ok(n)
+            }
+            Act::Abort => process::abort(),
+            Act::Overflow => Ok(overflow(0) as f64),
+            Act::Hoard => hoard(),
+            Act::Hang => {
+                File::create(text)?;
+                loop {
+                    thread::park();
+                }
+            }
         }
     }
 }
@@ -121,6 +191,8 @@ struct Config {
     sleep_ms: u64,
     /// How many predictions the batch form leaves out.
     forget: usize,
+    /// How many it adds.
+    invent: usize,
 }
 
 struct Acts(Config);
@@ -141,6 +213,13 @@ impl MLModel for Acts {
     fn predict(&self, record: &Record) -> Result<Prediction, PredictError> {
         sleep(Duration::from_millis(self.0.sleep_ms));
         record.act.perform(record.n, &record.text).map(|y| Prediction { y })
+    }
+
+    fn examples() -> Vec<Example> {
+        let act = std::env::var("DESCRIBING").unwrap_or_default();
+        let act = Act::deserialize(StrDeserializer::<NoAct>::new(&act)).unwrap_or_default();
+        let _ = act.perform(0.0, "while describing");
+        Vec::new()
     }
 }
 
@@ -167,8 +246,9 @@ impl MLModel for Batch {
     }
 
     fn predict_batch(&self, records: &[Record]) -> Option<Vec<Result<Prediction, PredictError>>> {
-        let all = records.iter().map(|record| self.predict(record));
-        Some(all.skip(self.0.0.forget).collect())
+        let Config { forget, invent, .. } = self.0.0;
+        let all = records.iter().map(|record| self.predict(record)).skip(forget);
+        Some(all.chain((0..invent).map(|_| Ok(Prediction { y: 0.0 }))).collect())
     }
 }
 

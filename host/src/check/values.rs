@@ -1,0 +1,154 @@
+//! Values at the ends of what a schema allows, and beyond: the model answers or refuses, and lives.
+
+use super::bench::Bench;
+use super::{Check, Needs, Verdict, not_run};
+use serde_json::{Value, json};
+
+pub(super) const CHECKS: &[Check] = &[
+    Check {
+        name: "deep-nesting",
+        proves: "a record nested 100,000 deep does not overflow the stack",
+        fix: "read records with a parser that bounds its depth, as serde_json does",
+        needs: Needs::Model,
+        of_plugin: false,
+        run: deep_nesting,
+    },
+    Check {
+        name: "empty-strings",
+        proves: "an empty text does not make the model panic",
+        fix: "look for a first character or a last word that is taken for granted; or say \
+              `#[schemars(length(min = 1))]`",
+        needs: Needs::Model,
+        of_plugin: false,
+        run: |bench| survives(bench, Value::is_string, |_| vec![json!("")]),
+    },
+    Check {
+        name: "long-strings",
+        proves: "a text of a mebibyte does not make the model panic or crash",
+        fix: "look for buffers of a fixed size and for recursion; or say \
+              `#[schemars(length(max = …))]`",
+        needs: Needs::Model,
+        of_plugin: false,
+        run: |bench| {
+            survives(bench, Value::is_string, |_| {
+                vec![json!("x".repeat(1 << 20)), json!("é".repeat(1 << 19))]
+            })
+        },
+    },
+    Check {
+        name: "odd-strings",
+        proves: "texts of any script, emoji and NUL do not make the model panic",
+        fix: "cut texts at characters, not at bytes: `str::get`, `char_indices`",
+        needs: Needs::Model,
+        of_plugin: false,
+        run: |bench| survives(bench, Value::is_string, |_| ODD.iter().map(|s| json!(s)).collect()),
+    },
+    Check {
+        name: "extreme-numbers",
+        proves: "the largest and the smallest numbers that the schema allows do not make the model \
+                 panic",
+        fix: "look for sums and conversions that overflow, and for indices made of numbers; or \
+              say `#[schemars(range(…))]`",
+        needs: Needs::Model,
+        of_plugin: false,
+        run: |bench| survives(bench, Value::is_number, |_| extremes()),
+    },
+    Check {
+        name: "numbers-out-of-range",
+        proves: "a number that no double can hold is an error, never an infinity",
+        fix: "read numbers with a JSON parser that checks their range",
+        needs: Needs::Model,
+        of_plugin: false,
+        run: numbers_out_of_range,
+    },
+    Check {
+        name: "empty-arrays",
+        proves: "an empty list does not make the model panic",
+        fix: "look for a mean or a maximum of nothing; or say `#[schemars(length(min = 1))]`",
+        needs: Needs::Model,
+        of_plugin: false,
+        run: |bench| survives(bench, Value::is_array, |_| vec![json!([])]),
+    },
+    Check {
+        name: "long-arrays",
+        proves: "a list of 10,000 items does not make the model panic or crash",
+        fix: "look for arrays of a fixed size and for recursion; or say \
+              `#[schemars(length(max = …))]`",
+        needs: Needs::Model,
+        of_plugin: false,
+        run: |bench| survives(bench, Value::is_array, |list| vec![repeated(list, 10_000)]),
+    },
+];
+
+/// Emoji of one and of several characters, NUL, a letter of two characters, right to left, a mark
+/// that turns the direction, the last character there is, what must be escaped.
+const ODD: &[&str] =
+    &["😀", "👩‍🚀", "a\0b", "e\u{301}", "שלום", "\u{202e}abc", "\u{10ffff}", "\"\\/\u{8}\n", "ß"];
+
+fn extremes() -> Vec<Value> {
+    let mut numbers = vec![json!(0), json!(-1), json!(i64::MIN), json!(i64::MAX), json!(u64::MAX)];
+    let two_53 = 9_007_199_254_740_992.0;
+    numbers.extend([-0.0, 1.7e308, -1.7e308, 5e-324, two_53, -two_53].map(|number| json!(number)));
+    numbers
+}
+
+fn repeated(list: &Value, times: usize) -> Value {
+    let items = list.as_array().map(Vec::as_slice).unwrap_or_default();
+    items.iter().cycle().take(times).cloned().collect()
+}
+
+/// Puts values into every field that holds one of their sort; those that the schema allows there
+/// make neither panic nor crash. An error is fine: a schema can't say everything.
+fn survives(bench: &Bench, is: fn(&Value) -> bool, values: fn(&Value) -> Vec<Value>) -> Verdict {
+    let fits = bench.validator(&bench.description()?.input_schema)?;
+    let (record, mut places) = bench.record()?;
+    places.retain(|place| is(&place.value));
+    let mut is_tried = false;
+    for place in places {
+        let changed = values(&place.value).into_iter().map(|value| place.with(&record, value));
+        for one in changed.filter(|one| fits.is_valid(one)) {
+            let text = one.to_string();
+            bench.ask(&text)?.is_no_panic(&text)?;
+            is_tried = true;
+        }
+    }
+    if is_tried { Ok(()) } else { not_run("no field of its records takes such a value") }
+}
+
+fn deep_nesting(bench: &Bench) -> Verdict {
+    let (record, places) = bench.record()?;
+    let known = places.iter().map(|place| place.with(&record, json!(MARK)).to_string());
+    let mut unknown = record.clone();
+    unknown["a field that nobody knows"] = json!(MARK);
+    let texts: Vec<String> = known.chain([unknown.to_string()]).collect();
+    for depth in [10_000, 100_000] {
+        for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
+            let deep = format!("{}1{}", open.repeat(depth), close.repeat(depth));
+            for text in &texts {
+                let text = text.replace(&format!("\"{MARK}\""), &deep);
+                bench.ask(&text)?.is_no_panic(&text)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Where something is to stand that no `Value` can hold.
+const MARK: &str = "(here)";
+
+fn numbers_out_of_range(bench: &Bench) -> Verdict {
+    let (record, mut places) = bench.record()?;
+    places.retain(|place| place.value.is_number());
+    if places.is_empty() {
+        return not_run("no field of its records is a number");
+    }
+    let long = format!("1{}", "0".repeat(400));
+    for place in places {
+        let marked = place.with(&record, json!(MARK)).to_string();
+        for number in ["1e999", "-1e999", &long, &format!("-{long}")] {
+            let text = marked.replace(&format!("\"{MARK}\""), number);
+            bench.ask(&text)?.is_refused(&text)?;
+        }
+    }
+    Ok(())
+}

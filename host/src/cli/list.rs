@@ -1,0 +1,142 @@
+//! `etl-host list [DIR]`: the plugins in a folder, those that can't be used with the reason.
+
+use super::{paths, print, shown};
+use crate::child;
+use crate::error::{Error, chain, exit};
+use crate::plugin::folder::{self, Entry, FindError};
+use crate::plugin::judge::{Judged, judge};
+use clap::Args;
+use serde::Serialize;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// List the plugins in a folder, and why those that can't be used can't
+///
+/// Files that are named as shared libraries are looked at as data; those that pass are loaded and
+/// asked to describe themselves, each in a child process, several at once. Exit code 0, also where
+/// a file is refused: its state says so.
+#[derive(Args, Debug)]
+pub(super) struct ListArgs {
+    /// The folder [default: --plugin-dir, $ETL_HOST_PLUGIN_DIR, ./plugins]
+    #[arg(conflicts_with = "plugin_dir")]
+    dir: Option<PathBuf>,
+
+    /// The folder, spelled as scoring spells it
+    #[arg(long, value_name = "DIR")]
+    plugin_dir: Option<PathBuf>,
+
+    /// Write JSON, for programs
+    #[arg(long)]
+    json: bool,
+
+    /// Give each plugin this many seconds to load and describe itself
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = super::seconds)]
+    timeout: Duration,
+}
+
+/// A line of the table: a model, or a file that offers none.
+#[derive(Serialize)]
+struct Row {
+    file: String,
+    model: Option<String>,
+    version: Option<String>,
+    abi: Option<String>,
+    /// `ok`, `refused` or `ambiguous`.
+    state: &'static str,
+    /// Why it is not `ok`.
+    reason: Option<String>,
+}
+
+pub(super) fn list(args: &ListArgs) -> Result<u8, Error> {
+    let folder = paths::plugin_folder(args.dir.as_ref().or(args.plugin_dir.as_ref()));
+    let unreadable =
+        |error| Error::Folder { path: folder.clone(), source: FindError::Unreadable(error) };
+    let entries = folder::scan(&folder).map_err(unreadable)?;
+    let mut rows: Vec<Row> =
+        child::side_by_side(&entries, child::at_once(), |entry| rows(entry, args.timeout))
+            .into_iter()
+            .flatten()
+            .collect();
+    name_twins(&mut rows);
+    if args.json {
+        print(&(serde_json::to_string_pretty(&rows).expect("keys are texts") + "\n"))?;
+        return Ok(exit::OK);
+    }
+    if rows.is_empty() {
+        super::say(&format!("there are no plugins in `{}`\n", folder.display()));
+    }
+    print(&shown(&table(&rows)))?;
+    Ok(exit::OK)
+}
+
+fn rows(entry: &Entry, timeout: Duration) -> Vec<Row> {
+    let abi = entry.looked.as_ref().ok().map(|looked| looked.stamp.abi.clone());
+    let refused = |reason: String| {
+        let (file, abi) = (entry.file_name(), abi.clone());
+        vec![Row { file, model: None, version: None, abi, state: "refused", reason: Some(reason) }]
+    };
+    if let Err(refusal) = &entry.looked {
+        return refused(chain(refusal));
+    }
+    let models = match judge(&entry.path, timeout) {
+        Err(error) => return refused(format!("no child process could be started: {error}")),
+        Ok(Judged::Sound(models)) => models,
+        Ok(judged) => return refused(judged.reason().expect("it is not sound")),
+    };
+    let row = |model: model_abi::describe::ModelDescription| Row {
+        file: entry.file_name(),
+        version: Some(model.version()),
+        model: Some(model.qualified_name),
+        abi: abi.clone(),
+        state: "ok",
+        reason: None,
+    };
+    models.into_iter().map(row).collect()
+}
+
+/// Two files that offer the same model in the same version are both named: neither can be found by
+/// name.
+fn name_twins(rows: &mut [Row]) {
+    let offers = |row: &Row| row.model.clone().zip(row.version.clone());
+    let twins: Vec<Option<String>> = rows
+        .iter()
+        .map(|row| {
+            let same = |other: &&Row| {
+                offers(row).is_some() && offers(row) == offers(other) && row.file != other.file
+            };
+            let files: Vec<&str> = rows.iter().filter(same).map(|row| row.file.as_str()).collect();
+            (!files.is_empty()).then(|| format!("also in {}", files.join(", ")))
+        })
+        .collect();
+    for (row, twins) in rows.iter_mut().zip(twins) {
+        if twins.is_some() {
+            (row.state, row.reason) = ("ambiguous", twins);
+        }
+    }
+}
+
+fn table(rows: &[Row]) -> String {
+    let dash = |cell: &Option<String>| cell.clone().unwrap_or_else(|| "-".to_owned());
+    let mut cells = vec![["FILE", "MODEL", "VERSION", "ABI", "STATE"].map(str::to_owned)];
+    cells.extend(rows.iter().map(|row| {
+        let state = match &row.reason {
+            // A table's line is one line.
+            Some(reason) => format!("{}: {}", row.state, reason.replace('\n', " ")),
+            None => row.state.to_owned(),
+        };
+        [row.file.clone(), dash(&row.model), dash(&row.version), dash(&row.abi), state]
+    }));
+    let width = |column: usize| {
+        cells.iter().map(|row| row[column].chars().count()).max().unwrap_or_default()
+    };
+    let widths: [usize; 4] = std::array::from_fn(width);
+    let mut text = String::new();
+    for row in &cells {
+        for (cell, width) in row.iter().zip(widths) {
+            let _ = write!(text, "{cell:<width$}  ");
+        }
+        let _ = writeln!(text, "{}", row[4]);
+    }
+    text
+}
