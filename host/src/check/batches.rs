@@ -245,9 +245,10 @@ fn progress_is_sound(bench: &Bench) -> Verdict {
     let (block, control) = (known.block(), Control::default());
     let question = Question { control: Some(&control), ..block.question() };
     let (model, is_over) = (bench.model()?, AtomicBool::new(false));
+    let asked = block.spans.len() as u64;
     let unsound = || {
         let told = control.progress.load(Ordering::Relaxed);
-        (told != PROGRESS_NOT_TOLD && told >= 300).then_some(told)
+        (told != PROGRESS_NOT_TOLD && told >= asked).then_some(told)
     };
     let (during, replies) = thread::scope(|scope| {
         let watch = scope.spawn(|| {
@@ -265,7 +266,9 @@ fn progress_is_sound(bench: &Bench) -> Verdict {
     });
     replies?;
     match during.or_else(unsound) {
-        Some(told) => fail(format!("in a call about 300 records it said that it was at {told}")),
+        Some(told) => {
+            fail(format!("in a call about {asked} records it said that it was at {told}"))
+        }
         None => Ok(()),
     }
 }

@@ -6,6 +6,9 @@ use super::{Finding, Told, Verdict, fail, shorten};
 use crate::plugin::probe::{ProbedModel, Question};
 use model_abi_layout::{Answer, Span};
 
+/// A block stays below this, whatever the examples: offsets in it are 32 bits wide.
+const BLOCK_BYTES_MAX: usize = 64 << 20;
+
 /// Bytes, and where the records lie in them.
 #[derive(Default)]
 pub(super) struct Block {
@@ -45,10 +48,18 @@ pub(super) struct Known {
 }
 
 impl Known {
-    /// The first `wanted` of them, which begin again at their end.
+    /// The first `wanted` of them, which begin again at their end; fewer where they are very long.
     pub(super) fn repeated(&self, wanted: usize) -> Known {
-        let records = self.records.iter().cloned().cycle().take(wanted).collect();
-        Known { records, replies: self.replies.iter().cloned().cycle().take(wanted).collect() }
+        let mut bytes = 0;
+        let fits = |record: &&String| {
+            let fits = bytes <= BLOCK_BYTES_MAX;
+            bytes += record.len();
+            fits
+        };
+        let records = self.records.iter().cycle().take(wanted).take_while(fits).cloned();
+        let records: Vec<_> = records.collect();
+        let replies = self.replies.iter().cloned().cycle().take(records.len()).collect();
+        Known { records, replies }
     }
 
     pub(super) fn block(&self) -> Block {

@@ -134,13 +134,13 @@ fn quiet(printed: &str) -> Verdict {
 
 fn stdout_is_quiet(bench: &Bench) -> Verdict {
     let act = || use_it(bench);
-    quiet(&printed(|| stdio::stdout(), |file| stdio::dup2_stdout(file), act)?)
+    quiet(&printed(stdio::stdout, |file| stdio::dup2_stdout(file), act)?)
 }
 
 fn stderr_is_quiet(bench: &Bench) -> Verdict {
     bench.model()?;
     let act = || use_it(bench);
-    quiet(&printed(|| stdio::stderr(), |file| stdio::dup2_stderr(file), act)?)
+    quiet(&printed(stdio::stderr, |file| stdio::dup2_stderr(file), act)?)
 }
 
 /// A failure where something of the process is not the same once the model has been loaded and

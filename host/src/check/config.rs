@@ -81,9 +81,10 @@ fn config_must_be_an_object(bench: &Bench) -> Verdict {
 
 fn config_must_be_json(bench: &Bench) -> Verdict {
     let good = bench.config.trim_end();
-    let (twice, cut) = (format!("{good} {good}"), &good[..good.len() - 1]);
+    let twice = format!("{good} {good}");
+    let cut = &good.as_bytes()[..good.len().saturating_sub(1)];
     let texts = [&b""[..], b" ", b"{", b"{'a': 1}", b"{}}", b"config", b"{\"\xff\": 1}", b"\0"];
-    let own = [twice.as_bytes(), cut.as_bytes()];
+    let own = [twice.as_bytes(), cut];
     texts.iter().chain(&own).try_for_each(|config| refuses(bench, config))
 }
 

@@ -6,6 +6,7 @@ use super::{Check, Finding, Needs, Verdict, fail, not_run, shorten};
 use crate::plugin::probe::{ProbeLoad, ProbedModel};
 use model_abi::LoadReport;
 use serde_json::{Value, json};
+use std::thread;
 
 pub(super) const CHECKS: &[Check] = &[Check {
     name: "loads",
@@ -44,6 +45,14 @@ pub(super) const AGAIN: &[Check] = &[
         run: context_may_grow,
     },
     Check {
+        name: "loads-in-any-folder",
+        proves: "it does not matter in which folder a run is started",
+        fix: "look for weights below `LoadContext::plugin_dir`, not below the current folder",
+        needs: Needs::Model,
+        of_plugin: false,
+        run: loads_in_any_folder,
+    },
+    Check {
         name: "loaded-at-once",
         proves: "one model can be loaded several times at once, each with a handle of its own",
         fix: "keep what a model needs in the model, not in statics of the plugin",
@@ -75,6 +84,15 @@ pub(super) const AGAIN: &[Check] = &[
         needs: Needs::Model,
         of_plugin: false,
         run: unload_succeeds,
+    },
+    Check {
+        name: "unloaded-on-another-thread",
+        proves: "a model may end on a thread that it was not loaded on",
+        fix: "what belongs to one thread (a context of a library) must be made and ended on a thread \
+              of the model's own",
+        needs: Needs::Model,
+        of_plugin: false,
+        run: unloaded_on_another_thread,
     },
     Check {
         name: "no-such-model-is-an-error",
@@ -131,7 +149,7 @@ impl Bench {
         context: &[u8],
     ) -> Result<ProbeLoad, Finding> {
         let config = config.as_ref();
-        self.about(format!("a load with the config {}", String::from_utf8_lossy(config)));
+        self.about(format!("a load with the config {}", shorten(&String::from_utf8_lossy(config))));
         Ok(self.probe()?.load(self.model_name()?.as_bytes(), config, context))
     }
 
@@ -193,6 +211,15 @@ fn context_may_grow(bench: &Bench) -> Verdict {
     Ok(())
 }
 
+fn loads_in_any_folder(bench: &Bench) -> Verdict {
+    let (known, context) = (bench.known(8)?, bench.context(1)); // while the file can still be found
+    if std::env::set_current_dir("/").is_err() {
+        return not_run("the current folder can't be changed");
+    }
+    let model = bench.load(&context)?;
+    known.same("loaded in the folder `/`", &ask_model(&model, &known.records)?)
+}
+
 fn loaded_at_once(bench: &Bench) -> Verdict {
     let (known, first) = (bench.known(8)?, bench.model()?);
     let models = [bench.load(&bench.context(1))?, bench.load(&bench.context(1))?];
@@ -243,10 +270,27 @@ fn unload_succeeds(bench: &Bench) -> Verdict {
     }
 }
 
+fn unloaded_on_another_thread(bench: &Bench) -> Verdict {
+    if bench.load(&bench.context(1))?.unload() != 0 {
+        return not_run("it does not end well on its own thread either");
+    }
+    let (model, _) = alone(bench)?;
+    bench.about("its end, on another thread");
+    match thread::spawn(|| model.unload()).join() {
+        Ok(0) => Ok(()),
+        Ok(status) => fail(format!("its end on another thread has status {status}")),
+        Err(_) => fail("the thread that it ended on panicked"),
+    }
+}
+
 fn no_such_model_is_an_error(bench: &Bench) -> Verdict {
     let own = bench.model_name()?;
     let longer = format!("{own}-");
+    let models = &bench.looked()?.stamp.models;
     for name in [&b""[..], NOBODY, longer.as_bytes(), b"\xff"] {
+        if models.iter().any(|model| model.qualified_name.as_bytes() == name) {
+            continue;
+        }
         let shown = String::from_utf8_lossy(name);
         bench.about(format!("a load of the model {shown:?}"));
         if bench.probe()?.load(name, bench.config.as_bytes(), &bench.context(1)).status == 0 {

@@ -4,6 +4,7 @@ use crate::fault;
 use model_abi::export::{self, Entry};
 use model_abi_layout::{LoadAnswer, RSlice, RVec, kind};
 use serde_json::{Map, Value, json};
+use std::path::Path;
 use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -38,6 +39,9 @@ pub(crate) fn load(
     let context_keys =
         serde_json::from_slice::<Map<String, Value>>(&context).map_or(0, |c| c.len());
     if fault("context-may-grow") && context_keys > 2 {
+        return kind::LOAD_FAILED;
+    }
+    if fault("loads-in-any-folder") && std::env::current_dir().is_ok_and(|d| d == Path::new("/")) {
         return kind::LOAD_FAILED;
     }
     let is_known = models.iter().any(|model| model.name().as_bytes() == name.as_slice());
@@ -96,5 +100,6 @@ pub(crate) fn unloaded(status: u32) -> u32 {
     if ended < LOADS.load(Relaxed) {
         BEREFT.store(true, Relaxed);
     }
-    if fault("unload-succeeds") { kind::CALL_PANICKED } else { status }
+    let is_lost = fault("unloaded-on-another-thread") && is_other_thread();
+    if is_lost || fault("unload-succeeds") { kind::CALL_PANICKED } else { status }
 }
