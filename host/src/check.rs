@@ -26,13 +26,15 @@ mod generate;
 mod generated;
 mod lifecycle;
 mod memory;
+mod places;
 mod repeating;
 mod text;
 mod trace;
 mod values;
 
 use crate::child::{self, End, Ended, Job};
-use crate::plugin::look::{self, Refusal};
+use crate::plugin::judge::{self, Judged};
+use crate::plugin::look;
 use bench::Bench;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -137,10 +139,19 @@ pub struct Plan {
     pub at_once: usize,
 }
 
-/// The models that a file's stamp names.
-pub fn models(file: &Path) -> Result<Vec<String>, Refusal> {
-    let models = look::look(file)?.stamp.models;
-    Ok(models.into_iter().map(|model| model.qualified_name).collect())
+/// The models of a plugin: those that its stamp names, or, where that names none, its description,
+/// which a child asks for. None where it can't be asked.
+pub fn models(file: &Path, deadline: Duration) -> Vec<String> {
+    let Ok(looked) = look::look(file) else { return Vec::new() };
+    let stamped = looked.stamp.models.into_iter().map(|model| model.qualified_name);
+    let stamped: Vec<String> = stamped.collect();
+    if !stamped.is_empty() {
+        return stamped;
+    }
+    match judge::judge(file, deadline) {
+        Ok(Judged::Sound(models)) => models.into_iter().map(|model| model.qualified_name).collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// A check that is done.

@@ -24,7 +24,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// A result longer than this is cut: a child that lies must not fill our memory.
-const RESULT_BYTES_MAX: usize = 64 * 1024 * 1024;
+pub const RESULT_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How much of the end of stderr is kept.
 const LAST_WORDS_BYTES_MAX: usize = 2 * 1024;
 /// How long the pipes of a child that has ended may stay open.

@@ -17,6 +17,7 @@ mod score;
 mod signals;
 
 use crate::error::Error;
+use crate::pipeline::RunError;
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -104,11 +105,14 @@ fn print(text: &str) -> Result<(), Error> {
     let mut stdout = io::stdout();
     let printed = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
     match printed {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(outputs::closed("stdout", error))
-        }
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(unwritable(error)),
         _ => Ok(()),
     }
+}
+
+/// Stdout took no more of a command's result.
+fn unwritable(source: io::Error) -> Error {
+    RunError::Write { what: "stdout".to_owned(), source }.into()
 }
 
 /// A text as people are to see it. Names and messages come from plugins and data: what would steer

@@ -167,7 +167,8 @@
 //! log; this one does not yet.
 //!
 //! **Examples** are part of the description that the plugin gives of itself. Run them in a test of
-//! yours, as above.
+//! yours, as above. `etl-host check target/release/librent.so` runs them too, and asks much else
+//! that a good model answers well.
 //!
 //! **Several models** share a plugin: `export_models![Rent, Price]`, told apart by
 //! [`qualified_name`](ModelInfo::qualified_name) (`--model rent`). The macro stands once in all

@@ -149,6 +149,16 @@ fn a_closed_pipe_is_a_quiet_end_of_inspect() {
     assert_eq!((ended.status.code(), ended.stderr), (Some(0), Vec::new()));
 }
 
+#[test]
+fn a_full_disk_is_told_by_name() {
+    let folder = Folder::new();
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let ended = folder.host(["list", "."]).command().stdout(full).output().unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(3), "{said}");
+    assert!(said.contains("error: stdout can't be written\n  cause: No space left"), "{said}");
+}
+
 // ---- list
 
 /// Files in a folder `models`, by name.

@@ -49,7 +49,7 @@ fn predict(input: &Path, output: &Path) -> io::Result<()> {
     let mut output = File::create(output)?;
     let mut block = Vec::with_capacity(WRITE_BYTES + 256);
     for_each_flower(input, |flower| {
-        let decisions = svc.decisions(flower.features());
+        let decisions = svc.decisions_plainly(flower.features());
         let prediction = Prediction { species: Species::ALL[svc::vote(&decisions)] };
         serde_json::to_writer(&mut block, &prediction)?;
         block.push(b'\n');

@@ -169,7 +169,7 @@ impl Bench {
 
     /// The name of the model that is checked.
     pub(super) fn model_name(&self) -> Result<&str, Finding> {
-        self.model_name.as_deref().map_or_else(|| not_run("the stamp names no model"), Ok)
+        self.model_name.as_deref().map_or_else(|| not_run("its models are not known"), Ok)
     }
 
     /// What the model says of itself.

@@ -1,8 +1,8 @@
 //! Fields that are missing, doubled, unknown or of a wrong type: errors that say what and where.
 
 use super::bench::{Bench, Reply, texts};
+use super::places::Place;
 use super::{Check, Finding, Needs, Verdict, fail, not_run, shorten};
-use crate::schema;
 use model_abi_layout::kind;
 use serde_json::{Value, json};
 use std::mem::discriminant;
@@ -70,92 +70,6 @@ pub(super) const CHECKS: &[Check] = &[
     },
 ];
 
-/// A field of a record, at any depth.
-pub(super) struct Place {
-    /// As in `Value::pointer`.
-    pub(super) pointer: String,
-    /// Of the object that it is a field of.
-    parent: String,
-    pub(super) name: String,
-    required: bool,
-    /// What stands there.
-    pub(super) value: Value,
-}
-
-impl Place {
-    /// The record with something else in this place.
-    pub(super) fn with(&self, record: &Value, value: Value) -> Value {
-        let mut record = record.clone();
-        if let Some(place) = record.pointer_mut(&self.pointer) {
-            *place = value;
-        }
-        record
-    }
-
-    fn without(&self, record: &Value) -> Value {
-        let mut record = record.clone();
-        if let Some(Value::Object(fields)) = record.pointer_mut(&self.parent) {
-            fields.remove(&self.name);
-        }
-        record
-    }
-}
-
-/// The fields of `record` that its schema knows, those in objects and in first items of lists too.
-pub(super) fn places(root: &Value, record: &Value) -> Vec<Place> {
-    let mut found = Vec::new();
-    descend(root, root, record, "", &mut found);
-    found
-}
-
-fn descend(root: &Value, schema: &Value, value: &Value, at: &str, found: &mut Vec<Place>) {
-    if let Value::Array(items) = value {
-        let own = schema::alternatives(root, schema).into_iter().find_map(|one| one.get("items"));
-        if let (Some(first), Some(own)) = (items.first(), own) {
-            descend(root, own, first, &format!("{at}/0"), found);
-        }
-        return;
-    }
-    let Value::Object(members) = value else { return };
-    // Of several alternatives, and theirs in turn, the one that knows most of what is there.
-    let mut own = vec![schema::resolve(root, schema)];
-    for _ in 0..2 {
-        own = own
-            .iter()
-            .flat_map(|one| [vec![*one], schema::alternatives(root, one)])
-            .flatten()
-            .collect();
-    }
-    let known = |one: &&Value| {
-        schema::fields(root, one).filter(|field| members.contains_key(field.name)).count()
-    };
-    let Some(own) = own.into_iter().rev().max_by_key(known) else { return };
-    for field in schema::fields(root, own) {
-        let Some(value) = members.get(field.name) else { continue };
-        let pointer = format!("{at}/{}", field.name.replace('~', "~0").replace('/', "~1"));
-        descend(root, field.schema, value, &pointer, found);
-        found.push(Place {
-            pointer,
-            parent: at.to_owned(),
-            name: field.name.to_owned(),
-            required: field.required,
-            value: value.clone(),
-        });
-    }
-}
-
-impl Bench {
-    /// A record that gets a prediction, with its fields.
-    pub(super) fn record(&self) -> Result<(Value, Vec<Place>), Finding> {
-        let (record, _) = self.predicted(1)?.swap_remove(0);
-        let places = places(&self.description()?.input_schema, &record);
-        if places.is_empty() {
-            return not_run("the input schema names no field");
-        }
-        Ok((record, places))
-    }
-}
-
 /// A text with one more member at the end of the record.
 fn with_member(record: &Value, name: &str, value: &Value) -> String {
     let text = record.to_string();
@@ -192,7 +106,7 @@ fn missing_fields_are_errors(bench: &Bench) -> Verdict {
 fn missing_optionals_are_fine(bench: &Bench) -> Verdict {
     let fits = bench.validator(&bench.description()?.input_schema)?;
     let (record, mut places) = bench.record()?;
-    places.retain(|place| !place.required);
+    places.retain(|place| !place.required && !place.name.is_empty());
     if places.is_empty() {
         return not_run("the input schema requires every field");
     }
@@ -242,10 +156,10 @@ fn wrong_types_are_errors(bench: &Bench) -> Verdict {
 fn errors_say_where(bench: &Bench) -> Verdict {
     for (place, record, reply) in wrong_types(bench)? {
         if let Reply::Refused { path, .. } = &reply
-            && !path.contains(&place.name)
+            && !place.is_named_by(path)
         {
-            let (name, record) = (place.name, shorten(&record));
-            return fail(format!("`{name}` is wrong in {record}; its path is not in {reply}"));
+            let (pointer, record) = (place.pointer, shorten(&record));
+            return fail(format!("`{pointer}` is wrong in {record}; its path is not in {reply}"));
         }
     }
     let (record, places) = bench.record()?;
@@ -311,26 +225,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_are_found_at_any_depth() {
-        let schema = json!({
-            "properties": {
-                "a": {"anyOf": [{"$ref": "#/$defs/T"}, {"type": "null"}]},
-                "b": {"type": "array", "items": {"$ref": "#/$defs/T"}},
-            },
-            "required": ["b"],
-            "$defs": {"T": {"oneOf": [
-                {"properties": {"t": {"const": "x"}, "v": {"type": "number"}}, "required": ["t"]},
-                {"properties": {"t": {"const": "y"}}},
-            ]}},
-        });
-        let record = json!({"a": {"t": "y"}, "b": [{"t": "x", "v": 1}], "c": 1});
-        let found = places(&schema, &record);
-        let told: Vec<_> =
-            found.iter().map(|place| format!("{} {}", place.pointer, place.required)).collect();
-        assert_eq!(told, ["/a/t true", "/a false", "/b/0/t true", "/b/0/v false", "/b true"]);
-        let changed = found[3].with(&record, json!("v"));
-        assert_eq!(changed["b"][0]["v"], "v");
-        assert_eq!(found[3].without(&record)["b"][0], json!({"t": "x"}));
+    fn a_member_is_added_behind_the_others() {
         assert_eq!(with_member(&json!({"a": 1}), "a", &json!(2)), r#"{"a":1,"a":2}"#);
+        assert_eq!(with_member(&json!({}), "a\"", &json!(2)), r#"{"a\"":2}"#);
     }
 }

@@ -72,7 +72,7 @@ pub(super) fn check(args: &CheckArgs) -> Result<u8, Error> {
     file.metadata().map_err(|source| Error::Input { path: file.clone(), source })?;
     let plan = Plan {
         file: file.clone(),
-        models: models(file, args.model.as_deref())?,
+        models: models(args, file)?,
         config: config::read(args.config.as_deref())?,
         seed: args.seed,
         only: args.only.clone(),
@@ -87,16 +87,16 @@ pub(super) fn check(args: &CheckArgs) -> Result<u8, Error> {
     Ok(if failed { exit::REJECTS } else { exit::OK })
 }
 
-/// The models to check: the one asked for, or all that the file names.
-fn models(file: &Path, asked: Option<&str>) -> Result<Vec<Option<String>>, Error> {
-    let asked = asked.map(str::to_owned);
-    let Ok(models) = check::models(file) else { return Ok(vec![asked]) };
-    match asked {
-        Some(asked) if !models.contains(&asked) => {
+/// The models to check: the one asked for, or all that the plugin names.
+fn models(args: &CheckArgs, file: &Path) -> Result<Vec<Option<String>>, Error> {
+    let models = check::models(file, args.timeout);
+    match &args.model {
+        Some(asked) if !models.is_empty() && !models.contains(asked) => {
             let models = models.join("`, `");
             Err(Error::usage(format!("the plugin holds no model `{asked}`; it holds `{models}`")))
         }
-        Some(asked) => Ok(vec![Some(asked)]),
+        Some(asked) => Ok(vec![Some(asked.clone())]),
+        // Nobody's model, so that each check has a line that says why it is not run.
         None if models.is_empty() => Ok(vec![None]),
         None => Ok(models.into_iter().map(Some).collect()),
     }

@@ -16,6 +16,6 @@ pub(super) struct DescribeArgs {
 pub(super) fn describe(args: &DescribeArgs) -> Result<u8, Error> {
     child::enter();
     let stdout = Outputs::take_stdout()?.into_stdout();
-    judge::describe(&args.file, stdout).map_err(|error| super::outputs::closed("stdout", error))?;
+    judge::describe(&args.file, stdout).map_err(super::unwritable)?;
     Ok(exit::OK)
 }

@@ -52,8 +52,7 @@ impl Outputs {
     }
 }
 
-/// A stream of this process that can't be written to.
-pub(super) fn closed(name: &str, error: io::Error) -> Error {
+fn closed(name: &str, error: io::Error) -> Error {
     let source = OpenError::Stream(error);
     Error::Output { what: "the stream", path: name.into(), source }
 }

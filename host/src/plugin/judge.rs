@@ -2,7 +2,7 @@
 //! is must not die, hang or run out of memory with it.
 
 use super::{Plugin, PluginError};
-use crate::child::{self, End, Job};
+use crate::child::{self, End, Job, RESULT_BYTES_MAX};
 use crate::error::chain;
 use model_abi::describe::ModelDescription;
 use serde::{Deserialize, Serialize};
@@ -80,6 +80,10 @@ pub fn judge(path: &Path, deadline: Duration) -> io::Result<Judged> {
     Ok(match (ended.end, serde_json::from_slice(&ended.result)) {
         (End::Exited(0), Ok(Told::Models(models))) => Judged::Sound(models),
         (End::Exited(0), Ok(Told::Refused { reason, hint })) => Judged::Refused { reason, hint },
+        (End::Exited(0), Err(_)) if ended.result.len() >= RESULT_BYTES_MAX => Judged::Refused {
+            reason: format!("its description is over {RESULT_BYTES_MAX} bytes long"),
+            hint: None,
+        },
         (end, _) => Judged::Died { end, last_words: ended.last_words },
     })
 }

@@ -3,6 +3,8 @@
 //! The maths of LIBSVM's C-SVC as scikit-learn's `SVC` exposes it (Chang & Lin, "LIBSVM: A library
 //! for support vector machines", 2011, section 4.1 and 7.1). Knows nothing of plugins.
 
+use super::kernel::{AddKernels, LANES};
+use pulp::Arch;
 use serde::Deserialize;
 use serde::de::Error;
 
@@ -21,13 +23,15 @@ pub struct Svc {
     gamma: f64,
     vectors: Vec<SupportVector>,
     intercepts: [f64; PAIRS],
+    /// What the processor can do.
+    arch: Arch,
 }
 
 #[derive(Debug)]
-struct SupportVector {
-    features: [f64; FEATURES],
+pub(crate) struct SupportVector {
+    pub(crate) features: [f64; FEATURES],
     /// Weight in the decision of each pair; 0 in the pair that its class has no part in.
-    weights: [f64; PAIRS],
+    pub(crate) weights: [f64; PAIRS],
 }
 
 /// The file's form: scikit-learn's fitted attributes.
@@ -72,16 +76,41 @@ impl Svc {
             gamma: fitted.gamma,
             vectors: vectors.collect(),
             intercepts: fitted.intercept,
+            arch: Arch::new(),
         })
     }
 
-    /// The decision of each pair of classes: positive for the first class of the pair.
+    /// For each row the decision of each pair of classes: positive for the first class of the pair.
     ///
-    /// `features`: sepal length, sepal width, petal length, petal width, in cm.
-    pub fn decisions(&self, features: [f64; FEATURES]) -> [f64; PAIRS] {
+    /// `rows`: sepal length, sepal width, petal length, petal width, in cm. A row's decisions don't
+    /// depend on the rows beside it.
+    pub fn decisions(&self, rows: &[[f64; FEATURES]]) -> Vec<[f64; PAIRS]> {
+        let mut all = Vec::with_capacity(rows.len());
+        for rows in rows.chunks(LANES) {
+            let mut block = [[0.0; LANES]; FEATURES];
+            for (lane, row) in rows.iter().enumerate() {
+                for (column, feature) in block.iter_mut().zip(row) {
+                    column[lane] = *feature;
+                }
+            }
+            let mut decisions = self.intercepts.map(|intercept| [intercept; LANES]);
+            self.arch.dispatch(AddKernels {
+                vectors: &self.vectors,
+                gamma: self.gamma,
+                rows: &block,
+                decisions: &mut decisions,
+            });
+            all.extend((0..rows.len()).map(|lane| decisions.map(|pair| pair[lane])));
+        }
+        all
+    }
+
+    /// The same for one row, as plainly as it can be written: what [`Svc::decisions`] is held
+    /// against.
+    pub fn decisions_plainly(&self, row: [f64; FEATURES]) -> [f64; PAIRS] {
         let mut decisions = self.intercepts;
         for vector in &self.vectors {
-            let differences = features.iter().zip(vector.features);
+            let differences = row.iter().zip(vector.features);
             let square: f64 = differences.map(|(a, b)| (a - b) * (a - b)).sum();
             let kernel = (-self.gamma * square).exp();
             for (decision, weight) in decisions.iter_mut().zip(vector.weights) {
