@@ -1,7 +1,7 @@
 //! `etl-host check FILE`: the conformance kit for authors, and the hidden command that runs one of
 //! its checks.
 
-use super::outputs::{self, Outputs};
+use super::outputs::Outputs;
 use super::{config, exits, print, shown};
 use crate::check::{self, Check, Checked, Finding, Plan};
 use crate::child;
@@ -212,8 +212,7 @@ pub(super) struct ChildArgs {
 pub(super) fn child(args: &ChildArgs) -> Result<u8, Error> {
     child::enter();
     let stdout = Outputs::take_stdout()?.into_stdout();
-    let check = check::child(&args.task, &args.file, stdout)
-        .map_err(|error| outputs::closed("stdout", error))?;
+    let check = check::child(&args.task, &args.file, stdout).map_err(super::unwritable)?;
     if !check.ends_cleanly() {
         exits::end_now("", exit::OK);
     }
