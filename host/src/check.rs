@@ -73,11 +73,14 @@ enum Needs {
     Description,
     /// A model that has been loaded with the config.
     Model,
+    /// One that survives being asked about ordinary records.
+    Answers,
 }
 
 impl Needs {
     fn gates(self) -> &'static [&'static str] {
-        &["file-is-a-plugin", "opens", "describes-itself", "loads"][..self as usize]
+        &["file-is-a-plugin", "opens", "describes-itself", "loads", "ordinary-records-are-answered"]
+            [..self as usize]
     }
 }
 
@@ -196,7 +199,7 @@ struct Row<'a> {
 pub fn run(plan: &Plan) -> Vec<Checked> {
     let is_asked =
         |check: &Check| plan.only.is_empty() || plan.only.iter().any(|n| n == check.name);
-    let is_gate = |check: &Check| Needs::Model.gates().contains(&check.name);
+    let is_gate = |check: &Check| Needs::Answers.gates().contains(&check.name);
     let row = |check, model| Row { check, model, verdict: OnceLock::new() };
     let of_plugin = all().filter(|check| check.of_plugin).map(|check| row(check, None));
     let of_models = plan.models.iter().flat_map(|model| {

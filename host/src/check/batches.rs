@@ -23,7 +23,7 @@ pub(super) const CHECKS: &[Check] = &[
         proves: "a record gets the same prediction alone and among others",
         fix: "`predict_batch` must give what `predict` gives, to the last digit: share the code, \
               and add numbers up in the same order",
-        needs: Needs::Model,
+        needs: Needs::Answers,
         of_plugin: false,
         run: batch_equals_one_by_one,
     },
@@ -32,7 +32,7 @@ pub(super) const CHECKS: &[Check] = &[
         proves: "batches of any size are answered alike, also around those that vector units and \
                  buffers like (8, 32, 1024)",
         fix: "look at the rest that a loop over whole blocks leaves, and at buffers of fixed size",
-        needs: Needs::Model,
+        needs: Needs::Answers,
         of_plugin: false,
         run: batch_sizes,
     },
@@ -40,7 +40,7 @@ pub(super) const CHECKS: &[Check] = &[
         name: "equal-records-get-equal-answers",
         proves: "a prediction does not depend on the place of its record in a batch",
         fix: "nothing may be carried over from one record to the next (sums, caches, random state)",
-        needs: Needs::Model,
+        needs: Needs::Answers,
         of_plugin: false,
         run: equal_records_get_equal_answers,
     },
@@ -49,7 +49,7 @@ pub(super) const CHECKS: &[Check] = &[
         proves: "records are taken from where their spans say, whatever lies between them",
         fix: "read `bytes[start..start + len]` of each span; there may be gaps, any order, and \
               several spans of the same place",
-        needs: Needs::Model,
+        needs: Needs::Answers,
         of_plugin: false,
         run: records_lie_anywhere,
     },
@@ -57,7 +57,7 @@ pub(super) const CHECKS: &[Check] = &[
         name: "errors-keep-their-place",
         proves: "a wrong record gets its error itself, and its neighbours their predictions",
         fix: "`errors[..].record` is the index in the request; count the wrong records too",
-        needs: Needs::Model,
+        needs: Needs::Answers,
         of_plugin: false,
         run: errors_keep_their_place,
     },
@@ -66,7 +66,7 @@ pub(super) const CHECKS: &[Check] = &[
         proves: "a host that bounds the length of an answer gets all of it, call by call",
         fix: "stop once `output_bytes_max` is reached, but answer one record at least, and set \
               `answered` to how many are complete",
-        needs: Needs::Model,
+        needs: Needs::Answers,
         of_plugin: false,
         run: answers_in_parts,
     },
@@ -74,7 +74,7 @@ pub(super) const CHECKS: &[Check] = &[
         name: "cancel-is-heeded",
         proves: "a run that the user has stopped ends soon",
         fix: "look at `control.cancel` between records (or blocks of them), and return what there is",
-        needs: Needs::Model,
+        needs: Needs::Answers,
         of_plugin: false,
         run: cancel_is_heeded,
     },
@@ -83,7 +83,7 @@ pub(super) const CHECKS: &[Check] = &[
         proves: "a host that looks which record is being worked on sees one of this call's",
         fix: "`control.progress` is an index below the number of records, or `PROGRESS_NOT_TOLD`; \
               also once the call is over",
-        needs: Needs::Model,
+        needs: Needs::Answers,
         of_plugin: false,
         run: progress_is_sound,
     },
@@ -91,7 +91,7 @@ pub(super) const CHECKS: &[Check] = &[
         name: "unknown-flags-are-ignored",
         proves: "a newer host, with wishes that the plugin does not know, is served all the same",
         fix: "look at the bits of `flags` that you know, and at no other",
-        needs: Needs::Model,
+        needs: Needs::Answers,
         of_plugin: false,
         run: unknown_flags_are_ignored,
     },
@@ -99,7 +99,7 @@ pub(super) const CHECKS: &[Check] = &[
         name: "reserved-words-are-ignored",
         proves: "a newer host, which writes words that are reserved today, is served all the same",
         fix: "do not read `reserved`, neither of the request nor of its control block",
-        needs: Needs::Model,
+        needs: Needs::Answers,
         of_plugin: false,
         run: reserved_words_are_ignored,
     },
@@ -108,7 +108,7 @@ pub(super) const CHECKS: &[Check] = &[
         proves: "nothing of an earlier answer is left in the next one",
         fix: "clear all six vectors of the `Answer` first thing: a host hands in the same one again \
               and again",
-        needs: Needs::Model,
+        needs: Needs::Answers,
         of_plugin: false,
         run: old_answers_are_cleared,
     },
@@ -154,7 +154,7 @@ fn batch_sizes(bench: &Bench) -> Verdict {
             break;
         }
         let batch = known.repeated(size);
-        batch.same(&format!("in a batch of {size}"), &bench.ask_all(&batch.records)?)?;
+        batch.again(bench, bench.model()?, &format!("in a batch of {size}"))?;
     }
     Ok(())
 }

@@ -76,6 +76,12 @@ impl Known {
         self.begins(how, found)
     }
 
+    /// Asks a model about them, in one plain batch: a failure unless each gets its reply again.
+    pub(super) fn again(&self, bench: &Bench, model: &ProbedModel, how: &str) -> Verdict {
+        let block = self.block();
+        self.same(how, &bench.ask_as(model, how, block.question(), &mut Answer::default())?)
+    }
+
     /// As [`Known::same`], where the last records may be without an answer.
     pub(super) fn begins(&self, how: &str, found: &[Reply]) -> Verdict {
         let both = self.replies.iter().zip(found).enumerate();

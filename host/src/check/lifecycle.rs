@@ -1,22 +1,34 @@
 //! The life of a model: loaded, loaded next to itself, unloaded, loaded again; and loads that fail.
 
-use super::bench::{Bench, ask_model, texts};
-use super::blocks::Known;
+use super::bench::{Bench, texts};
+use super::blocks::{Block, Known};
 use super::{Check, Finding, Needs, Verdict, fail, not_run, shorten};
 use crate::plugin::probe::{ProbeLoad, ProbedModel};
 use model_abi::LoadReport;
+use model_abi_layout::Answer;
 use serde_json::{Value, json};
 use std::thread;
 
-pub(super) const CHECKS: &[Check] = &[Check {
-    name: "loads",
-    proves: "the model can be made ready with the config that the checks were given",
-    fix: "without `--config` a model is given `{}`, so every key should have a default; weights \
-          that lie beside the file must be there",
-    needs: Needs::Description,
-    of_plugin: false,
-    run: loads,
-}];
+pub(super) const CHECKS: &[Check] = &[
+    Check {
+        name: "loads",
+        proves: "the model can be made ready with the config that the checks were given",
+        fix: "without `--config` a model is given `{}`, so every key should have a default; weights \
+              that lie beside the file must be there",
+        needs: Needs::Description,
+        of_plugin: false,
+        run: loads,
+    },
+    Check {
+        name: "ordinary-records-are-answered",
+        proves: "the model survives a batch of ordinary records, and gives an answer that is one",
+        fix: "run it in a debugger on the records of the batch; for an answer that can't be used, \
+              look at its lengths and ends",
+        needs: Needs::Model,
+        of_plugin: false,
+        run: ordinary_records_are_answered,
+    },
+];
 
 /// Those that need a model that loads.
 pub(super) const AGAIN: &[Check] = &[
@@ -48,7 +60,7 @@ pub(super) const AGAIN: &[Check] = &[
         name: "loads-in-any-folder",
         proves: "it does not matter in which folder a run is started",
         fix: "look for weights below `LoadContext::plugin_dir`, not below the current folder",
-        needs: Needs::Model,
+        needs: Needs::Answers,
         of_plugin: false,
         run: loads_in_any_folder,
     },
@@ -56,7 +68,7 @@ pub(super) const AGAIN: &[Check] = &[
         name: "loaded-at-once",
         proves: "one model can be loaded several times at once, each with a handle of its own",
         fix: "keep what a model needs in the model, not in statics of the plugin",
-        needs: Needs::Model,
+        needs: Needs::Answers,
         of_plugin: false,
         run: loaded_at_once,
     },
@@ -65,7 +77,7 @@ pub(super) const AGAIN: &[Check] = &[
         proves: "a model that was unloaded can be loaded again",
         fix: "what `load` sets up once (a library's runtime, a pool) must outlive the model, or be \
               set up anew",
-        needs: Needs::Model,
+        needs: Needs::Answers,
         of_plugin: false,
         run: loaded_again,
     },
@@ -73,7 +85,7 @@ pub(super) const AGAIN: &[Check] = &[
         name: "one-unloaded-other-lives",
         proves: "the end of one model takes nothing from another",
         fix: "do not shut down in `drop` what other models of the process use too",
-        needs: Needs::Model,
+        needs: Needs::Answers,
         of_plugin: false,
         run: one_unloaded_other_lives,
     },
@@ -81,7 +93,7 @@ pub(super) const AGAIN: &[Check] = &[
         name: "unload-succeeds",
         proves: "a model's end goes without an error",
         fix: "look at what is dropped: a panic in `drop` is what fails here",
-        needs: Needs::Model,
+        needs: Needs::Answers,
         of_plugin: false,
         run: unload_succeeds,
     },
@@ -90,7 +102,7 @@ pub(super) const AGAIN: &[Check] = &[
         proves: "a model may end on a thread that it was not loaded on",
         fix: "what belongs to one thread (a context of a library) must be made and ended on a thread \
               of the model's own",
-        needs: Needs::Model,
+        needs: Needs::Answers,
         of_plugin: false,
         run: unloaded_on_another_thread,
     },
@@ -175,6 +187,11 @@ fn loads(bench: &Bench) -> Verdict {
     }
 }
 
+fn ordinary_records_are_answered(bench: &Bench) -> Verdict {
+    bench.ask_all(&texts(&bench.ordinary(20)?))?;
+    Ok(())
+}
+
 fn load_reports_are_json(bench: &Bench) -> Verdict {
     let report = bench.load_with(&bench.config, &bench.context(1))?.report;
     match serde_json::from_slice::<LoadReport>(&report) {
@@ -217,7 +234,7 @@ fn loads_in_any_folder(bench: &Bench) -> Verdict {
         return not_run("the current folder can't be changed");
     }
     let model = bench.load(&context)?;
-    known.same("loaded in the folder `/`", &ask_model(&model, &known.records)?)
+    known.again(bench, &model, "loaded in the folder `/`")
 }
 
 fn loaded_at_once(bench: &Bench) -> Verdict {
@@ -227,7 +244,7 @@ fn loaded_at_once(bench: &Bench) -> Verdict {
         return fail("two loads gave the same handle, so that it would be unloaded twice");
     }
     for model in &models {
-        known.same("loaded three times at once", &ask_model(model, &known.records)?)?;
+        known.again(bench, model, "loaded three times at once")?;
     }
     Ok(())
 }
@@ -237,7 +254,9 @@ fn loaded_at_once(bench: &Bench) -> Verdict {
 fn alone(bench: &Bench) -> Result<(ProbedModel, Known), Finding> {
     let records = texts(&bench.ordinary(8)?);
     let model = bench.load(&bench.context(1))?;
-    let replies = ask_model(&model, &records)?;
+    let block = Block::of(&records);
+    let replies =
+        bench.ask_as(&model, "ordinary ones", block.question(), &mut Answer::default())?;
     Ok((model, Known { records, replies }))
 }
 
@@ -247,7 +266,7 @@ fn loaded_again(bench: &Bench) -> Verdict {
     model.unload();
     for _ in 0..3 {
         let model = bench.load(&bench.context(1))?;
-        known.same("unloaded and loaded again", &ask_model(&model, &known.records)?)?;
+        known.again(bench, &model, "unloaded and loaded again")?;
         model.unload();
     }
     Ok(())
@@ -257,8 +276,7 @@ fn one_unloaded_other_lives(bench: &Bench) -> Verdict {
     let (model, known) = alone(bench)?;
     let other = bench.load(&bench.context(1))?;
     other.unload();
-    bench.about("ordinary records, once another model was unloaded");
-    known.same("once another model was unloaded", &ask_model(&model, &known.records)?)
+    known.again(bench, &model, "once another model was unloaded")
 }
 
 fn unload_succeeds(bench: &Bench) -> Verdict {

@@ -9,7 +9,7 @@ pub(super) const CHECKS: &[Check] = &[Check {
     name: "memory-stays",
     proves: "predicting takes no more memory the longer a run lasts",
     fix: "look for what grows with each record: a cache without a bound, a log, a `Box::leak`",
-    needs: Needs::Model,
+    needs: Needs::Answers,
     of_plugin: false,
     run: memory_stays,
 }];

@@ -12,7 +12,7 @@ pub(super) const CHECKS: &[Check] = &[
         proves: "a run can be repeated: the same record gets the same prediction each time",
         fix: "seed what is random, take clocks and hash maps' order out of predictions, and keep no \
               state between calls",
-        needs: Needs::Model,
+        needs: Needs::Answers,
         of_plugin: false,
         run: same_answer_twice,
     },
@@ -21,7 +21,7 @@ pub(super) const CHECKS: &[Check] = &[
         proves: "one loaded model serves several threads at once",
         fix: "`predict` takes `&self` for this reason: scratch memory that calls share needs a lock, \
               or belongs to each call; state of the loading thread is not there in others",
-        needs: Needs::Model,
+        needs: Needs::Answers,
         of_plugin: false,
         run: same_answer_from_many_threads,
     },
@@ -30,7 +30,7 @@ pub(super) const CHECKS: &[Check] = &[
         proves: "a run with more threads writes the same predictions",
         fix: "`LoadContext::threads` is for the sizes of pools and buffers; sums must not be split \
               by it",
-        needs: Needs::Model,
+        needs: Needs::Answers,
         of_plugin: false,
         run: thread_count_changes_nothing,
     },
@@ -82,5 +82,5 @@ fn same_answer_from_many_threads(bench: &Bench) -> Verdict {
 fn thread_count_changes_nothing(bench: &Bench) -> Verdict {
     let known = bench.known(20)?;
     let model = bench.load(&bench.context(8))?;
-    known.same("loaded for 8 threads", &ask_model(&model, &known.records)?)
+    known.again(bench, &model, "loaded for 8 threads")
 }

@@ -10,7 +10,8 @@ use std::sync::atomic::Ordering;
 
 /// The status of a call that is refused as a whole.
 pub(crate) fn refused(request: &Request<'_>) -> Option<u32> {
-    let is_refused = (fault("empty-batch") && request.records.is_empty())
+    let is_refused = (fault("ordinary-records-are-answered") && request.records.len() == 20)
+        || (fault("empty-batch") && request.records.is_empty())
         || (fault("unknown-flags-are-ignored") && request.flags & !FLAG_TRACE != 0)
         || (fault("reserved-words-are-ignored") && request.reserved != [0; 9]);
     is_refused.then_some(kind::WRONG_REQUEST)
