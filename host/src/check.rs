@@ -19,6 +19,7 @@ mod conduct;
 mod config;
 mod describing;
 mod examples;
+mod failed_loads;
 mod fields;
 mod file;
 mod fuzz;
@@ -110,6 +111,7 @@ const TOPICS: &[&[Check]] = &[
     batches::CHECKS,
     repeating::CHECKS,
     lifecycle::AGAIN,
+    failed_loads::CHECKS,
     config::CHECKS,
     trace::CHECKS,
     conduct::CHECKS,

@@ -2,7 +2,7 @@
 //! beforehand of the right answers.
 
 use super::bench::{Bench, Reply, replies, texts};
-use super::{Finding, Told, Verdict, fail, shorten};
+use super::{Finding, Told, Verdict, fail, not_run, shorten};
 use crate::plugin::probe::{ProbedModel, Question};
 use model_abi_layout::{Answer, Span};
 
@@ -100,11 +100,19 @@ impl Known {
 }
 
 impl Bench {
-    /// Ordinary records that get predictions; at least one, and as many as wanted where they can
-    /// be had.
+    /// Ordinary records that get predictions, the same ones when asked again (for others
+    /// `same-answer-twice` is there); at least one, and as many as wanted where they can be had.
     pub(super) fn known(&self, wanted: usize) -> Result<Known, Finding> {
-        let (inputs, replies): (Vec<_>, _) = self.predicted(wanted)?.into_iter().unzip();
-        Ok(Known { records: texts(&inputs), replies })
+        let (inputs, replies): (Vec<_>, Vec<_>) = self.predicted(wanted)?.into_iter().unzip();
+        let records = texts(&inputs);
+        let again = self.ask_all(&records)?;
+        let all = records.into_iter().zip(replies).zip(again);
+        let stable = all.filter(|((_, before), after)| before == after);
+        let (records, replies): (Vec<_>, _) = stable.map(|(first, _)| first).unzip();
+        if records.is_empty() {
+            return not_run("no ordinary input gets the same prediction twice");
+        }
+        Ok(Known { records, replies })
     }
 
     /// Notes what is asked, in case the model does not survive it.

@@ -1,4 +1,4 @@
-//! The life of a model: loaded, loaded next to itself, unloaded, loaded again; and loads that fail.
+//! The life of a model: loaded, loaded next to itself, unloaded, loaded again.
 
 use super::bench::{Bench, texts};
 use super::blocks::{Block, Known};
@@ -107,30 +107,6 @@ pub(super) const AGAIN: &[Check] = &[
         run: unloaded_on_another_thread,
     },
     Check {
-        name: "no-such-model-is-an-error",
-        proves: "a model is loaded by its own name and by no other",
-        fix: "compare the whole name; a name that is not there gives `NO_SUCH_MODEL`",
-        needs: Needs::Model,
-        of_plugin: false,
-        run: no_such_model_is_an_error,
-    },
-    Check {
-        name: "failed-load-gives-no-handle",
-        proves: "a load that fails leaves nothing that must be unloaded",
-        fix: "set `handle` to null where the status is not 0",
-        needs: Needs::Model,
-        of_plugin: false,
-        run: failed_load_gives_no_handle,
-    },
-    Check {
-        name: "failed-loads-say-why",
-        proves: "whoever can't load the model learns the reason",
-        fix: "where the status is not 0, `report` is `{\"message\": \"why\"}`",
-        needs: Needs::Model,
-        of_plugin: false,
-        run: failed_loads_say_why,
-    },
-    Check {
         name: "unknown-extensions-are-null",
         proves: "a newer host, which asks for what the plugin does not offer, goes without",
         fix: "return null for every name that you don't know, the empty one included",
@@ -164,18 +140,7 @@ impl Bench {
         self.about(format!("a load with the config {}", shorten(&String::from_utf8_lossy(config))));
         Ok(self.probe()?.load(self.model_name()?.as_bytes(), config, context))
     }
-
-    /// Loads that ought to fail, with what is wrong with them.
-    fn failing_loads(&self) -> Result<[(&'static str, ProbeLoad); 2], Finding> {
-        let context = self.context(1);
-        Ok([
-            ("of a model that there is not", self.probe()?.load(NOBODY, b"{}", &context)),
-            ("with a config that is no JSON", self.load_with("{", &context)?),
-        ])
-    }
 }
-
-const NOBODY: &[u8] = b"no-model-has-this-name";
 
 fn loads(bench: &Bench) -> Verdict {
     let loaded = bench.load_with(&bench.config, &bench.context(1))?;
@@ -299,45 +264,6 @@ fn unloaded_on_another_thread(bench: &Bench) -> Verdict {
         Ok(status) => fail(format!("its end on another thread has status {status}")),
         Err(_) => fail("the thread that it ended on panicked"),
     }
-}
-
-fn no_such_model_is_an_error(bench: &Bench) -> Verdict {
-    let own = bench.model_name()?;
-    let longer = format!("{own}-");
-    let models = &bench.looked()?.stamp.models;
-    for name in [&b""[..], NOBODY, longer.as_bytes(), b"\xff"] {
-        if models.iter().any(|model| model.qualified_name.as_bytes() == name) {
-            continue;
-        }
-        let shown = String::from_utf8_lossy(name);
-        bench.about(format!("a load of the model {shown:?}"));
-        if bench.probe()?.load(name, bench.config.as_bytes(), &bench.context(1)).status == 0 {
-            return fail(format!("the model {shown:?}, which there is not, is loaded"));
-        }
-    }
-    Ok(())
-}
-
-fn failed_load_gives_no_handle(bench: &Bench) -> Verdict {
-    for (what, load) in bench.failing_loads()? {
-        if load.status != 0 && load.model.is_some() {
-            let status = load.status;
-            return fail(format!("a load {what} has status {status}, and gives a handle"));
-        }
-    }
-    Ok(())
-}
-
-fn failed_loads_say_why(bench: &Bench) -> Verdict {
-    for (what, load) in bench.failing_loads()? {
-        let report = serde_json::from_slice::<LoadReport>(&load.report);
-        let says_why = report.is_ok_and(|report| !report.message.trim().is_empty());
-        if load.status != 0 && !says_why {
-            let report = shorten(&String::from_utf8_lossy(&load.report));
-            return fail(format!("a load {what} reports {report:?}, which holds no message"));
-        }
-    }
-    Ok(())
 }
 
 fn unknown_extensions_are_null(bench: &Bench) -> Verdict {
