@@ -12,17 +12,25 @@
 //! To add a check: a row in its topic's file, and a fault of the same name in `plugins/faulty`,
 //! which it, and only it, catches (`tests/it/check.rs`).
 
+mod batches;
 mod bench;
+mod blocks;
+mod conduct;
+mod config;
 mod describing;
 mod examples;
+mod failed_loads;
 mod fields;
 mod file;
 mod fuzz;
 mod generate;
 mod generated;
 mod lifecycle;
+mod memory;
 mod places;
+mod repeating;
 mod text;
+mod trace;
 mod values;
 
 use crate::child::{self, End, Ended, Job};
@@ -66,11 +74,14 @@ enum Needs {
     Description,
     /// A model that has been loaded with the config.
     Model,
+    /// One that survives being asked about ordinary records.
+    Answers,
 }
 
 impl Needs {
     fn gates(self) -> &'static [&'static str] {
-        &["file-is-a-plugin", "opens", "describes-itself", "loads"][..self as usize]
+        &["file-is-a-plugin", "opens", "describes-itself", "loads", "ordinary-records-are-answered"]
+            [..self as usize]
     }
 }
 
@@ -97,6 +108,14 @@ const TOPICS: &[&[Check]] = &[
     fuzz::CHECKS,
     fields::CHECKS,
     values::CHECKS,
+    batches::CHECKS,
+    repeating::CHECKS,
+    lifecycle::AGAIN,
+    failed_loads::CHECKS,
+    config::CHECKS,
+    trace::CHECKS,
+    conduct::CHECKS,
+    memory::CHECKS,
 ];
 
 /// All checks, in the order of a report.
@@ -158,6 +177,7 @@ struct Task {
     model: Option<String>,
     config: String,
     seed: u64,
+    deadline_ms: u64,
 }
 
 /// A line of what a child writes: what it is about to ask, in case it does not survive that, and
@@ -181,7 +201,7 @@ struct Row<'a> {
 pub fn run(plan: &Plan) -> Vec<Checked> {
     let is_asked =
         |check: &Check| plan.only.is_empty() || plan.only.iter().any(|n| n == check.name);
-    let is_gate = |check: &Check| Needs::Model.gates().contains(&check.name);
+    let is_gate = |check: &Check| Needs::Answers.gates().contains(&check.name);
     let row = |check, model| Row { check, model, verdict: OnceLock::new() };
     let of_plugin = all().filter(|check| check.of_plugin).map(|check| row(check, None));
     let of_models = plan.models.iter().flat_map(|model| {
@@ -228,6 +248,7 @@ fn run_one(plan: &Plan, row: &Row<'_>) -> Verdict {
         model: row.model.map(str::to_owned),
         config: plan.config.clone(),
         seed: plan.seed,
+        deadline_ms: plan.deadline.as_millis() as u64,
     };
     let task = serde_json::to_string(&task).expect("texts and numbers");
     let job = Job {

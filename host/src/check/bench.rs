@@ -20,6 +20,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 /// How many generated inputs are tried for each one that is wanted: some don't fit the schema.
 const TRIES: usize = 4;
@@ -31,6 +32,8 @@ pub(super) struct Bench {
     pub(super) config: String,
     /// Where all that is random begins.
     pub(super) seed: u64,
+    /// A check that could go on for long ends by then: at half its deadline.
+    half_time: Instant,
     model_name: Option<String>,
     result: File,
     looked: OnceLock<Looked>,
@@ -119,11 +122,12 @@ fn kept<T>(cell: &OnceLock<T>, make: impl FnOnce() -> Result<T, Finding>) -> Res
 /// Opening it.
 impl Bench {
     pub(super) fn new(file: &Path, task: Task, result: File) -> Self {
-        let Task { model, config, seed, check: _ } = task;
+        let Task { model, config, seed, deadline_ms, check: _ } = task;
         Bench {
             file: file.to_owned(),
             config,
             seed,
+            half_time: Instant::now() + Duration::from_millis(deadline_ms / 2),
             model_name: model,
             result,
             looked: OnceLock::new(),
@@ -137,6 +141,11 @@ impl Bench {
     pub(super) fn tell(&self, told: &Told) -> io::Result<()> {
         let line = serde_json::to_string(told)? + "\n";
         (&self.result).write_all(line.as_bytes())
+    }
+
+    /// Whether half of the time is over: a check that asks very much must then be content.
+    pub(super) fn is_half_time(&self) -> bool {
+        Instant::now() >= self.half_time
     }
 
     /// What the file says without being loaded.

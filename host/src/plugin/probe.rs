@@ -85,7 +85,6 @@ impl Probe {
     }
 
     /// Whether it offers the extension of this name.
-    #[allow(dead_code, reason = "for checks to come")]
     #[expect(unsafe_code, reason = "the border")]
     pub(crate) fn offers(&self, name: &[u8]) -> bool {
         // SAFETY: the host's table may be null.
@@ -95,6 +94,11 @@ impl Probe {
 }
 
 impl ProbedModel {
+    /// Whether another load gave the same handle.
+    pub(crate) fn is_same(&self, other: &ProbedModel) -> bool {
+        ptr::eq(self.handle, other.handle)
+    }
+
     /// One call: its status. What `answer` holds before is the caller's, who may want to see
     /// whether the model is misled by it.
     #[expect(unsafe_code, reason = "the border")]
@@ -113,7 +117,6 @@ impl ProbedModel {
     }
 
     /// Ends the model: the status.
-    #[allow(dead_code, reason = "for checks to come")]
     #[expect(unsafe_code, reason = "the border")]
     pub(crate) fn unload(self) -> u32 {
         // SAFETY: the handle came from `load` of this very root; `self` was its only owner.

@@ -157,7 +157,7 @@ pub(crate) fn spoil(request: &Request<'_>, answer: &mut Answer) {
     write(&replies, answer);
 }
 
-fn replies(answer: &Answer) -> Vec<Reply> {
+pub(crate) fn replies(answer: &Answer) -> Vec<Reply> {
     let (mut start, mut text_start) = (0, 0);
     let mut errors = answer.errors.iter().peekable();
     let mut replies = Vec::new();
@@ -177,7 +177,7 @@ fn replies(answer: &Answer) -> Vec<Reply> {
     replies
 }
 
-fn write(replies: &[Reply], answer: &mut Answer) {
+pub(crate) fn write(replies: &[Reply], answer: &mut Answer) {
     let (mut output, mut ends, mut errors, mut text) = (vec![], vec![], vec![], vec![]);
     for (record, reply) in replies.iter().enumerate() {
         match reply {

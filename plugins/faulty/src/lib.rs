@@ -5,6 +5,9 @@
 //! |---|---|
 //! | what it says of itself | `describe.rs` |
 //! | its answers, and what it is asked | `border.rs` |
+//! | whole calls, whatever the records | `calls.rs` |
+//! | loading, unloading, configs | `lives.rs` |
+//! | its conduct as a guest in the process | `conduct.rs` |
 //! | the model's own code | `model.rs` |
 //!
 //! Faults that lie in the file itself (its stamp) are made by the tests, which patch a copy of it. The
@@ -13,7 +16,10 @@
 #![expect(unsafe_code, reason = "the border, written by hand")]
 
 mod border;
+mod calls;
+mod conduct;
 mod describe;
+mod lives;
 mod model;
 
 use model::ParcelPrice;
@@ -47,8 +53,9 @@ extern "C" fn load(
     if fault("loads") {
         return kind::LOAD_FAILED;
     }
-    let name = if fault("names-can-be-typed") { RSlice::from_slice(b"parcel_price") } else { name };
-    export::load(MODELS, name, config, context, answer)
+    let is_spaced = fault("names-can-be-typed") && name.as_slice() == b"parcel price";
+    let name = if is_spaced { RSlice::from_slice(b"parcel_price") } else { name };
+    lives::load(MODELS, name, config, context, answer)
 }
 
 unsafe extern "C" fn predict_batch(
@@ -56,24 +63,34 @@ unsafe extern "C" fn predict_batch(
     request: &Request<'_>,
     answer: &mut Answer,
 ) -> u32 {
+    if let Some(status) = calls::refused(request) {
+        return status;
+    }
     border::crash(request);
+    let before = calls::Before::of(model, answer);
     // SAFETY: the host's promise, handed on.
-    let status = unsafe { export::predict_batch(model, request, answer) };
+    let status = unsafe { export::predict_batch(model, &calls::heard(request), answer) };
     if status == 0 {
         border::spoil(request, answer);
+        calls::spoil(request, &before, answer);
     }
     status
 }
 
 unsafe extern "C" fn unload(model: *const Model) -> u32 {
     // SAFETY: the host's promise, handed on.
-    unsafe { export::unload(model) }
+    let status = unsafe { export::unload(model) };
+    lives::unloaded(status)
 }
 
 unsafe extern "C" fn extension(
     name: RSlice<'_, u8>,
     host: *const HostTable,
 ) -> *const ExtensionTable {
+    if fault("unknown-extensions-are-null") {
+        static TABLE: ExtensionTable = ExtensionTable { size: size_of::<ExtensionTable>() as u64 };
+        return &raw const TABLE;
+    }
     // SAFETY: the host's promise, handed on.
     unsafe { export::extension(name, host) }
 }

@@ -4,7 +4,7 @@
 //! most checks begin there. Their parcels have three sides, so those of two sides are only made up
 //! from the schema.
 
-use crate::fault;
+use crate::{conduct, fault, lives};
 use model_abi::{Example, LoadContext, LoadError, MLModel, ModelInfo, PredictError, Trace, json};
 use schemars::JsonSchema;
 use serde::ser::Error;
@@ -103,14 +103,19 @@ impl MLModel for ParcelPrice {
     type Input = Parcel;
     type Output = Price;
 
-    fn load(config: Config, _: &LoadContext) -> Result<Self, LoadError> {
+    fn load(mut config: Config, context: &LoadContext) -> Result<Self, LoadError> {
         if !(0.0..=1000.0).contains(&config.base_euros) {
             return Err(LoadError::new("base_euros must be from 0 to 1000"));
+        }
+        conduct::load();
+        if fault("thread-count-changes-nothing") && context.threads == 8 {
+            config.base_euros += 1.0;
         }
         Ok(ParcelPrice { config })
     }
 
     fn predict(&self, parcel: &Parcel) -> Result<Price, PredictError> {
+        conduct::predict();
         panic_over(parcel);
         if let Some(price) = wrong_price(parcel) {
             return Ok(price);
@@ -141,7 +146,11 @@ impl MLModel for ParcelPrice {
     fn predict_traced(&self, parcel: &Parcel, trace: &mut Trace) -> Result<Price, PredictError> {
         trace.note("base_euros", self.config.base_euros);
         trace.note("sides", parcel.sides_cm.len());
-        self.predict(parcel)
+        let mut price = self.predict(parcel)?;
+        if fault("tracing-changes-nothing") {
+            price.euros += 1.0;
+        }
+        Ok(price)
     }
 
     fn examples() -> Vec<Example> {
@@ -165,7 +174,8 @@ impl MLModel for ParcelPrice {
     }
 
     fn fingerprint(&self) -> Option<String> {
-        Some(format!("tariff of 2024, base {}", self.config.base_euros))
+        let loads = if fault("fingerprint-stays") { lives::loads() } else { 0 };
+        Some(format!("tariff of {}, base {}", 2024 + loads, self.config.base_euros))
     }
 }
 
