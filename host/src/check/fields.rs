@@ -12,7 +12,7 @@ pub(super) const CHECKS: &[Check] = &[
         name: "doubled-fields-are-errors",
         proves: "a record that gives a field twice is never predicted from one of the two",
         fix: "derive `Deserialize` without `#[serde(flatten)]`: behind that, the last one wins",
-        needs: Needs::Model,
+        needs: Needs::Answers,
         of_plugin: false,
         run: doubled_fields_are_errors,
     },
@@ -21,7 +21,7 @@ pub(super) const CHECKS: &[Check] = &[
         proves: "a record without a field that the input schema requires is refused as such",
         fix: "a field with a default must not be `required` in the schema; any other must be an \
               error of kind `schema` when it is missing",
-        needs: Needs::Model,
+        needs: Needs::Answers,
         of_plugin: false,
         run: missing_fields_are_errors,
     },
@@ -31,7 +31,7 @@ pub(super) const CHECKS: &[Check] = &[
                  where the schema says so",
         fix: "let the field be an `Option`, or give it `#[serde(default)]`, and expect it to be \
               empty",
-        needs: Needs::Model,
+        needs: Needs::Answers,
         of_plugin: false,
         run: missing_optionals_are_fine,
     },
@@ -39,7 +39,7 @@ pub(super) const CHECKS: &[Check] = &[
         name: "wrong-types-are-errors",
         proves: "a text where a number should be (or the like) is refused, not guessed at",
         fix: "let the field's type refuse what its schema refuses",
-        needs: Needs::Model,
+        needs: Needs::Answers,
         of_plugin: false,
         run: wrong_types_are_errors,
     },
@@ -47,7 +47,7 @@ pub(super) const CHECKS: &[Check] = &[
         name: "errors-say-where",
         proves: "an error about one field names it, so that the data can be mended",
         fix: "`PredictError::at` says where; `#[serde(flatten)]` and untagged enums lose the place",
-        needs: Needs::Model,
+        needs: Needs::Answers,
         of_plugin: false,
         run: errors_say_where,
     },
@@ -55,7 +55,7 @@ pub(super) const CHECKS: &[Check] = &[
         name: "errors-say-why",
         proves: "every error has words that people can read",
         fix: "give `PredictError` a message of one line of plain text",
-        needs: Needs::Model,
+        needs: Needs::Answers,
         of_plugin: false,
         run: errors_say_why,
     },
@@ -64,7 +64,7 @@ pub(super) const CHECKS: &[Check] = &[
         proves: "records may hold fields that the model does not know, unless its schema says no",
         fix: "ignore what is unknown, or say `#[serde(deny_unknown_fields)]`, which the schema \
               then says too",
-        needs: Needs::Model,
+        needs: Needs::Answers,
         of_plugin: false,
         run: unknown_fields_change_nothing,
     },
@@ -108,7 +108,7 @@ fn missing_optionals_are_fine(bench: &Bench) -> Verdict {
     let (record, mut places) = bench.record()?;
     places.retain(|place| !place.required && !place.name.is_empty());
     if places.is_empty() {
-        return not_run("the input schema requires every field");
+        return not_run("no example and no generated record holds a field that it may lack");
     }
     let mut bare = record.clone();
     for place in &places {

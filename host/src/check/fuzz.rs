@@ -16,7 +16,7 @@ pub(super) const CHECKS: &[Check] = &[
         name: "any-text",
         proves: "no text in a file of records, however broken, makes the model panic or crash",
         fix: "return an error for what can't be read; the message holds the text",
-        needs: Needs::Model,
+        needs: Needs::Answers,
         of_plugin: false,
         run: any_text,
     },
@@ -25,7 +25,7 @@ pub(super) const CHECKS: &[Check] = &[
         proves: "bytes that are no text at all are an error like any other",
         fix: "check for UTF-8 before using bytes as a text: `from_utf8`, never \
               `from_utf8_unchecked`",
-        needs: Needs::Model,
+        needs: Needs::Answers,
         of_plugin: false,
         run: any_bytes,
     },

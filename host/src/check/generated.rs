@@ -16,7 +16,7 @@ pub(super) const CHECKS: &[Check] = &[
         proves: "a record that the input schema allows is one that the model can read",
         fix: "the type `Input` refuses what its schema allows: derive both from one struct, and \
               give bounds with `#[schemars(range(…))]`",
-        needs: Needs::Model,
+        needs: Needs::Answers,
         of_plugin: false,
         run: |bench| never(bench, &[kind::SCHEMA, kind::NOT_JSON]),
     },
@@ -25,7 +25,7 @@ pub(super) const CHECKS: &[Check] = &[
         proves: "no ordinary record makes the model panic or crash",
         fix: "return `PredictError::value` for what the model can't predict; the message says \
               where it panicked",
-        needs: Needs::Model,
+        needs: Needs::Answers,
         of_plugin: false,
         run: generated_inputs_never_panic,
     },
@@ -33,7 +33,7 @@ pub(super) const CHECKS: &[Check] = &[
         name: "generated-outputs-fit-the-schema",
         proves: "a prediction is always what the output schema promises",
         fix: "change the type `Output`, or the bounds that it gives",
-        needs: Needs::Model,
+        needs: Needs::Answers,
         of_plugin: false,
         run: generated_outputs_fit_the_schema,
     },
@@ -41,7 +41,7 @@ pub(super) const CHECKS: &[Check] = &[
         name: "predictions-are-finite",
         proves: "no ordinary record leads to a NaN or an infinity",
         fix: "look for divisions by zero, logarithms and square roots of what may be negative",
-        needs: Needs::Model,
+        needs: Needs::Answers,
         of_plugin: false,
         run: |bench| never(bench, &[kind::NOT_FINITE]),
     },
@@ -50,7 +50,7 @@ pub(super) const CHECKS: &[Check] = &[
         proves: "whatever the model predicts can be written as JSON",
         fix: "the type `Output` holds what JSON can't: a map whose keys are no texts, an integer \
               of 128 bits, or a `Serialize` of its own that fails",
-        needs: Needs::Model,
+        needs: Needs::Answers,
         of_plugin: false,
         run: |bench| never(bench, &[kind::NOT_WRITABLE]),
     },
@@ -60,7 +60,7 @@ pub(super) const CHECKS: &[Check] = &[
                  twice in an object, not nested too deep",
         fix: "look for `#[serde(flatten)]` and `#[serde(rename)]` that give two fields one name, \
               and for JSON that was written by hand",
-        needs: Needs::Model,
+        needs: Needs::Answers,
         of_plugin: false,
         run: predictions_are_sound_json,
     },

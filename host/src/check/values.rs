@@ -9,7 +9,7 @@ pub(super) const CHECKS: &[Check] = &[
         name: "deep-nesting",
         proves: "a record nested 100,000 deep does not overflow the stack",
         fix: "read records with a parser that bounds its depth, as serde_json does",
-        needs: Needs::Model,
+        needs: Needs::Answers,
         of_plugin: false,
         run: deep_nesting,
     },
@@ -18,7 +18,7 @@ pub(super) const CHECKS: &[Check] = &[
         proves: "an empty text does not make the model panic",
         fix: "look for a first character or a last word that is taken for granted; or say \
               `#[schemars(length(min = 1))]`",
-        needs: Needs::Model,
+        needs: Needs::Answers,
         of_plugin: false,
         run: |bench| survives(bench, Value::is_string, |_| vec![json!("")]),
     },
@@ -27,7 +27,7 @@ pub(super) const CHECKS: &[Check] = &[
         proves: "a text of a mebibyte does not make the model panic or crash",
         fix: "look for buffers of a fixed size and for recursion; or say \
               `#[schemars(length(max = …))]`",
-        needs: Needs::Model,
+        needs: Needs::Answers,
         of_plugin: false,
         run: |bench| {
             survives(bench, Value::is_string, |_| {
@@ -39,7 +39,7 @@ pub(super) const CHECKS: &[Check] = &[
         name: "odd-strings",
         proves: "texts of any script, emoji and NUL do not make the model panic",
         fix: "cut texts at characters, not at bytes: `str::get`, `char_indices`",
-        needs: Needs::Model,
+        needs: Needs::Answers,
         of_plugin: false,
         run: |bench| survives_all(bench, odd(bench)?),
     },
@@ -49,7 +49,7 @@ pub(super) const CHECKS: &[Check] = &[
                  panic",
         fix: "look for sums and conversions that overflow, and for indices made of numbers; or \
               say `#[schemars(range(…))]`",
-        needs: Needs::Model,
+        needs: Needs::Answers,
         of_plugin: false,
         run: |bench| survives(bench, Value::is_number, |_| extremes()),
     },
@@ -57,7 +57,7 @@ pub(super) const CHECKS: &[Check] = &[
         name: "numbers-out-of-range",
         proves: "a number that no double can hold is an error, never an infinity",
         fix: "read numbers with a JSON parser that checks their range",
-        needs: Needs::Model,
+        needs: Needs::Answers,
         of_plugin: false,
         run: numbers_out_of_range,
     },
@@ -65,7 +65,7 @@ pub(super) const CHECKS: &[Check] = &[
         name: "empty-arrays",
         proves: "an empty list does not make the model panic",
         fix: "look for a mean or a maximum of nothing; or say `#[schemars(length(min = 1))]`",
-        needs: Needs::Model,
+        needs: Needs::Answers,
         of_plugin: false,
         run: |bench| survives(bench, Value::is_array, |_| vec![json!([])]),
     },
@@ -74,7 +74,7 @@ pub(super) const CHECKS: &[Check] = &[
         proves: "a list of 10,000 items does not make the model panic or crash",
         fix: "look for arrays of a fixed size and for recursion; or say \
               `#[schemars(length(max = …))]`",
-        needs: Needs::Model,
+        needs: Needs::Answers,
         of_plugin: false,
         run: |bench| survives(bench, Value::is_array, |list| vec![repeated(list, 10_000)]),
     },

@@ -144,7 +144,8 @@ fn replay(args: &CheckArgs, file: &Path, done: &Checked) -> String {
 fn text(args: &CheckArgs, file: &Path, done: &[Checked]) -> String {
     let mut text = String::new();
     let mut model = &None;
-    for one in done {
+    for alike in done.chunk_by(is_skipped_alike) {
+        let (one, last) = (&alike[0], &alike[alike.len() - 1]);
         if one.model != *model {
             model = &one.model;
             let _ = writeln!(text, "\nmodel `{}`", model.as_deref().unwrap_or_default());
@@ -152,7 +153,14 @@ fn text(args: &CheckArgs, file: &Path, done: &[Checked]) -> String {
         let Check { name, proves, fix, .. } = one.check;
         let _ = match &one.verdict {
             Ok(()) => writeln!(text, "ok   {name}"),
-            Err(Finding::NotRun(why)) => writeln!(text, "--   {name}: not run, {why}"),
+            Err(Finding::NotRun(why)) => match alike.len() {
+                1 => writeln!(text, "--   {name}: not run, {why}"),
+                count => writeln!(
+                    text,
+                    "--   {count} checks, from {name} to {}: not run, {why}",
+                    last.check.name
+                ),
+            },
             Err(Finding::Failed(found)) => writeln!(
                 text,
                 "FAIL {name}: {found}\n       proves: {proves}\n       fix: {fix}\n       again: {}",
@@ -163,6 +171,12 @@ fn text(args: &CheckArgs, file: &Path, done: &[Checked]) -> String {
     let (passed, failed, not_run) = totals(done);
     let _ = writeln!(text, "\n{passed} passed, {failed} failed, {not_run} not run");
     text
+}
+
+/// Whether two checks of one model were not run for the same reason: one line says so for both.
+fn is_skipped_alike(one: &Checked, other: &Checked) -> bool {
+    matches!((&one.verdict, &other.verdict), (Err(Finding::NotRun(a)), Err(Finding::NotRun(b))) if a == b)
+        && one.model == other.model
 }
 
 fn json(args: &CheckArgs, file: &Path, done: &[Checked]) -> String {
