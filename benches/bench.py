@@ -154,9 +154,10 @@ def host_command(args, threads, *more):
 def timed_rows(args, data, clean, bad, bad_count, cores):
     """The first is what each is compared with."""
     one = {cores[0]}
-    static = data.output("static")
+    static, plain = data.output("static"), data.output("static-plain")
     rows = [
         Row("static baseline", [args.static, clean, static], one, static, args.records),
+        Row("static baseline, plain sum", [args.static, "--plain", clean, plain], one, plain, args.records),
         Row("static baseline, parse only", [args.static, "--parse-only", clean], one),
     ]
 
