@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -98,12 +98,16 @@ pub struct Ended {
 /// Does the job in a child and waits for its end.
 pub fn run(job: &Job) -> io::Result<Ended> {
     let mut command = Command::new(this_binary()?);
-    command.args(&job.args).env(MEMORY, job.memory_bytes_max.to_string());
+    command.arg0("etl-host").args(&job.args).env(MEMORY, job.memory_bytes_max.to_string());
+    // Of a panic's words the last ones are kept: those that say why, and not its backtrace.
+    command.env("RUST_BACKTRACE", "0");
     // A group of its own, so that what it starts can be killed with it.
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     let mut child = command.spawn()?;
-    let result = child.stdout.take().map(|pipe| collect(pipe, Keep::First(RESULT_BYTES_MAX)));
-    let words = child.stderr.take().map(|pipe| collect(pipe, Keep::Last(LAST_WORDS_BYTES_MAX)));
+    let result =
+        child.stdout.take().map(|pipe| Collected::from(pipe, Keep::First(RESULT_BYTES_MAX)));
+    let words =
+        child.stderr.take().map(|pipe| Collected::from(pipe, Keep::Last(LAST_WORDS_BYTES_MAX)));
 
     let group = Pid::from_child(&child);
     let since = Instant::now();
@@ -124,12 +128,11 @@ pub fn run(job: &Job) -> io::Result<Ended> {
     let status = child.wait()?;
     let end = if has_ended { ended(status) } else { End::TimedOut(job.deadline) };
     let patience = Instant::now() + PIPES_PATIENCE;
-    let take = |pipe: Option<Receiver<Vec<u8>>>| {
-        let left = patience.saturating_duration_since(Instant::now());
-        pipe.and_then(|pipe| pipe.recv_timeout(left).ok()).unwrap_or_default()
-    };
+    let take = |pipe: Option<Collected>| pipe.map(|pipe| pipe.by(patience)).unwrap_or_default();
     let result = take(result);
-    let last_words = String::from_utf8_lossy(&take(words)).trim().to_owned();
+    let mut words = take(words);
+    words.drain(..words.len().saturating_sub(LAST_WORDS_BYTES_MAX));
+    let last_words = String::from_utf8_lossy(&words).trim().to_owned();
     Ok(Ended { end, result, last_words })
 }
 
@@ -188,30 +191,46 @@ enum Keep {
     Last(usize),
 }
 
-/// Reads a pipe to its end on a thread, so that a child is never held up by a full one.
-fn collect(mut pipe: impl Read + Send + 'static, keep: Keep) -> Receiver<Vec<u8>> {
-    let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || {
-        let (mut kept, mut piece) = (Vec::new(), [0; 8192]);
-        loop {
-            match pipe.read(&mut piece) {
-                Ok(0) => break,
-                Ok(read) => kept.extend_from_slice(&piece[..read]),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => break,
+/// What a pipe has given so far. It is read on a thread, so that a child is never held up by a full
+/// one.
+struct Collected {
+    kept: Arc<Mutex<Vec<u8>>>,
+    ended: Receiver<()>,
+}
+
+impl Collected {
+    fn from(mut pipe: impl Read + Send + 'static, keep: Keep) -> Self {
+        let (sender, ended) = mpsc::channel();
+        let collected = Collected { kept: Arc::default(), ended };
+        let kept = collected.kept.clone();
+        thread::spawn(move || {
+            let mut piece = [0; 8192];
+            loop {
+                let read = match pipe.read(&mut piece) {
+                    Ok(0) => break,
+                    Ok(read) => read,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                    Err(_) => break,
+                };
+                let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+                kept.extend_from_slice(&piece[..read]);
+                let len = kept.len();
+                match keep {
+                    Keep::First(most) => kept.truncate(most),
+                    Keep::Last(most) if len > 2 * most => drop(kept.drain(..len - most)),
+                    Keep::Last(_) => {}
+                }
             }
-            match keep {
-                Keep::First(most) => kept.truncate(most),
-                Keep::Last(most) if kept.len() > 2 * most => drop(kept.drain(..kept.len() - most)),
-                Keep::Last(_) => {}
-            }
-        }
-        if let Keep::Last(most) = keep {
-            kept.drain(..kept.len().saturating_sub(most));
-        }
-        let _ = sender.send(kept);
-    });
-    receiver
+            let _ = sender.send(());
+        });
+        collected
+    }
+
+    /// What was read by then, at the pipe's end or before.
+    fn by(self, then: Instant) -> Vec<u8> {
+        let _ = self.ended.recv_timeout(then.saturating_duration_since(Instant::now()));
+        std::mem::take(&mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// Tells the child how much memory it may have.

@@ -121,7 +121,8 @@ fn unwritable(source: io::Error) -> Error {
 /// A text as people are to see it. Names and messages come from plugins and data: what would steer
 /// a terminal is written out.
 fn shown(text: &str) -> String {
-    let steers = |c: char| c.is_control() && c != '\n' && c != '\t';
+    let turns = |c: char| matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let steers = |c: char| (c.is_control() && c != '\n' && c != '\t') || turns(c);
     text.chars().fold(String::with_capacity(text.len()), |mut shown, c| {
         if steers(c) {
             shown.extend(c.escape_default())
@@ -132,11 +133,25 @@ fn shown(text: &str) -> String {
     })
 }
 
+/// A text that stays on its line: a name or a description must not look like lines of ours.
+fn on_a_line(text: &str) -> String {
+    shown(&text.replace('\n', "\\n").replace('\t', "\\t"))
+}
+
 /// A word of a command, as a shell reads it back.
 fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./=,+:@".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
         return word.to_owned();
+    }
+    if word.contains(char::is_control) {
+        // `$'…'` of bash, zsh and POSIX 2024.
+        let escape = |c: char| match c {
+            '\'' | '\\' => format!("\\{c}"),
+            c if c.is_control() => format!("\\x{:02x}", u32::from(c)),
+            c => c.to_string(),
+        };
+        return format!("$'{}'", word.chars().map(escape).collect::<String>());
     }
     format!("'{}'", word.replace('\'', r"'\''"))
 }
@@ -152,6 +167,7 @@ mod tests {
             ("it's here/rent", r"'it'\''s here/rent'"),
             (r#"{"a": 1}"#, r#"'{"a": 1}'"#),
             ("", "''"),
+            ("a\u{1b}[31m's", r"$'a\x1b[31m\'s'"),
         ] {
             assert_eq!(quoted(word), expected);
         }

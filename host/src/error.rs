@@ -54,7 +54,7 @@ pub enum Error {
         source: PluginError,
     },
     /// The folder of plugins has no plugin to use.
-    #[error("no model can be chosen from the plugin folder `{}`", path.display())]
+    #[error("{} `{}`", folder_trouble(source), path.display())]
     Folder {
         /// The folder.
         path: PathBuf,
@@ -113,6 +113,13 @@ pub enum Error {
 pub struct PluginExited {
     /// What was being done.
     pub during: &'static str,
+}
+
+fn folder_trouble(source: &FindError) -> &'static str {
+    match source {
+        FindError::Unreadable(_) => "can't read the plugin folder",
+        _ => "no model can be chosen from the plugin folder",
+    }
 }
 
 /// An error and its causes, in one line.

@@ -104,11 +104,26 @@ pub fn words(root: &Value, schema: &Value) -> String {
                         format!("array of {inner}")
                     });
                 }
+                None if matches!(name, "number" | "integer") => {
+                    add(format!("{name}{}", bounds(one)))
+                }
                 None => add(name.to_owned()),
             }
         }
     }
     if words.is_empty() { "anything".to_owned() } else { words.join(" | ") }
+}
+
+/// `, 0 to 1000`, `, at least 0`: what a number may be.
+fn bounds(schema: &Value) -> String {
+    let bound = |key| schema.get(key).filter(|bound| bound.is_number());
+    let (least, most) = (bound("minimum"), bound("maximum"));
+    match (least, most) {
+        (Some(least), Some(most)) => format!(", {least} to {most}"),
+        (Some(least), None) => format!(", at least {least}"),
+        (None, Some(most)) => format!(", at most {most}"),
+        (None, None) => String::new(),
+    }
 }
 
 #[cfg(test)]
@@ -137,6 +152,8 @@ mod tests {
         );
         check_words(json!({"type": "array", "items": {"type": "string"}}), "array of string");
         check_words(json!({"type": "array"}), "array");
+        check_words(json!({"type": "number", "minimum": 0, "maximum": 1.5}), "number, 0 to 1.5");
+        check_words(json!({"type": "integer", "minimum": 1}), "integer, at least 1");
     }
 
     #[test]

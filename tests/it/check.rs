@@ -142,7 +142,7 @@ fn the_command_line_is_checked_before_the_plugin_is() {
     }
     folder.host(["check", file, "--only", "opns"]).run().exits(2).says("'opens'");
     folder.host(["check", file, "--model", "rose"]).run().exits(2).says("it holds `iris_model`");
-    folder.host(["check", "nowhere.so"]).run().exits(3).says("the input `nowhere.so`");
+    folder.host(["check", "nowhere.so"]).run().exits(4).says("plugin `nowhere.so` is refused");
     folder.host(["check"]).run().exits(2);
 }
 

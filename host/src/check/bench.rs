@@ -9,6 +9,7 @@ use crate::error::chain;
 use crate::plugin::look::{self, Looked};
 use crate::plugin::probe::{self, Probe, ProbedModel, Question};
 use crate::plugin::runner::Answered;
+use crate::record::RejectKind;
 use jsonschema::Validator;
 use model_abi::describe::{ModelDescription, PluginDescription};
 use model_abi::{Example, LoadContext};
@@ -94,20 +95,28 @@ impl Reply {
     }
 }
 
-/// As a message says it: `{"y":1}`, `an error of kind 2 at `a.b`: missing field`.
+/// As a message says it: `{"y":1}`, `an error, schema, at `a.b`: missing field`.
 impl fmt::Display for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Reply::Prediction(text) => write!(f, "the prediction {}", shorten(text)),
             Reply::Refused { kind, path, message } => {
-                write!(f, "an error of kind {kind}")?;
+                write!(f, "an error, {}", name(*kind))?;
                 if !path.is_empty() {
-                    write!(f, " at `{}`", shorten(path))?;
+                    write!(f, ", at `{}`", shorten(path))?;
                 }
                 write!(f, ": {}", shorten(message))
             }
             Reply::NotText => write!(f, "a prediction that is not UTF-8"),
         }
+    }
+}
+
+/// The name of a border's kind, as rejects have it.
+fn name(kind: u32) -> String {
+    match RejectKind::from_border(kind) {
+        RejectKind::Record => format!("kind {kind}"), // no name says more than its number
+        known => known.name().to_owned(),
     }
 }
 

@@ -17,7 +17,7 @@ use std::process;
 pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "stdout-is-quiet",
-        proves: "nothing that the model prints gets between the lines of an output",
+        proves: "nothing that the model prints lands among what people read, or in a result",
         fix: "take `println!` and `dbg!` out, and turn off the progress bars of libraries: stdout is \
               the host's, for predictions",
         needs: Needs::Answers,

@@ -33,8 +33,9 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "examples-give-their-answers",
         proves: "the model that was shipped predicts what its author saw it predict",
-        fix: "the weights or the code have changed since the example was written (or the config \
-              changes the answer: check with the one the examples are for)",
+        fix: "a panic or a NaN must be mended first; else the weights or the code have changed since \
+              the example was written, or `predict_batch` gives something else than `predict`, or \
+              the config changes the answer (check with the one the examples are for)",
         needs: Needs::Model,
         of_plugin: false,
         run: examples_give_their_answers,

@@ -13,8 +13,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "loads",
         proves: "the model can be made ready with the config that the checks were given",
-        fix: "without `--config` a model is given `{}`, so every key should have a default; weights \
-              that lie beside the file must be there",
+        fix: "mend the config given with `--config`; without it a model is given `{}`, so every key \
+              should have a default. Weights that lie beside the file must be there",
         needs: Needs::Description,
         of_plugin: false,
         run: loads,
@@ -123,10 +123,7 @@ impl Bench {
         let loaded = self.load_with(&self.config, context)?;
         match (loaded.status, loaded.model) {
             (0, Some(model)) => Ok(model),
-            (status, _) => fail(format!(
-                "another load fails with status {status}: {}",
-                shorten(&String::from_utf8_lossy(&loaded.report))
-            )),
+            (status, _) => fail(format!("another load {}", failure(status, &loaded.report))),
         }
     }
 
@@ -144,12 +141,19 @@ impl Bench {
 
 fn loads(bench: &Bench) -> Verdict {
     let loaded = bench.load_with(&bench.config, &bench.context(1))?;
-    let report = shorten(&String::from_utf8_lossy(&loaded.report));
     match (loaded.status, loaded.model) {
         (0, Some(_)) => Ok(()),
         (0, None) => fail("it says that it is loaded, and gives no handle"),
-        (status, _) => fail(format!("its load failed with status {status}: {report}")),
+        (status, _) => fail(format!("its load {}", failure(status, &loaded.report))),
     }
+}
+
+/// Why a load failed, in the model's words where it has some.
+fn failure(status: u32, report: &[u8]) -> String {
+    let LoadReport { path, message, .. } = serde_json::from_slice(report).unwrap_or_default();
+    let place = if path.is_empty() { path } else { format!(", config key `{path}`") };
+    let why = if message.is_empty() { format!("status {status}") } else { shorten(&message) };
+    format!("fails{place}: {why}")
 }
 
 fn ordinary_records_are_answered(bench: &Bench) -> Verdict {

@@ -20,7 +20,9 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "tracing-changes-nothing",
         proves: "what the notes explain is the prediction that everyone gets",
-        fix: "`predict_traced` must give what `predict` gives: let one call the other",
+        fix: "`predict`, `predict_traced` and `predict_batch` must give the same: let one call the \
+              other (where notes are wanted `predict_traced` is asked, or `predict` where there is \
+              none; else `predict_batch`, where there is one)",
         needs: Needs::Answers,
         of_plugin: false,
         run: tracing_changes_nothing,

@@ -6,6 +6,7 @@ use super::{config, exits, print, quoted, shown};
 use crate::check::{self, Check, Checked, Finding, Plan};
 use crate::child;
 use crate::error::{Error, exit};
+use crate::plugin::look::{self, Refusal};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use serde_json::{Value, json};
@@ -13,13 +14,16 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+const MEMORY_MIB: u32 = 4096;
+const TIMEOUT_S: &str = "20";
+
 /// Check a plugin: does it keep all that a model promises?
 ///
 /// Runs a list of checks, each in a process of its own, so that a crash or a hang costs one of
 /// them. Every failure says what was found, how to fix it, and the command that shows it again.
 ///
 /// Exit codes: 0 all passed, but for those that make no sense for this plugin; 1 one failed; 2
-/// wrong command line; 3 the file is not there.
+/// wrong command line; 3 stdout can't be written; 4 the file can't be read.
 #[derive(Args, Debug)]
 pub(super) struct CheckArgs {
     /// The plugin's file
@@ -52,11 +56,14 @@ pub(super) struct CheckArgs {
     json: bool,
 
     /// Give each check this many seconds
-    #[arg(long, value_name = "SECONDS", default_value = "20", value_parser = super::seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = TIMEOUT_S, value_parser = super::seconds)]
     timeout: Duration,
 
     /// Give each check this much memory, in MiB
-    #[arg(long, value_name = "MIB", default_value_t = 4096)]
+    ///
+    /// What it writes to counts, and not what it maps from files.
+    #[arg(long, value_name = "MIB", default_value_t = MEMORY_MIB,
+        value_parser = clap::value_parser!(u32).range(64..))]
     max_memory: u32,
 
     /// Run this many checks at once [default: one for each core]
@@ -68,8 +75,12 @@ pub(super) fn check(args: &CheckArgs) -> Result<u8, Error> {
     let Some(file) = args.file.as_ref().filter(|_| !args.list) else {
         return print(&list(args)).map(|()| exit::OK);
     };
-    // A file that is no plugin is what a check finds; one that is not there is nobody's fault.
-    file.metadata().map_err(|source| Error::Input { path: file.clone(), source })?;
+    // A file that is no plugin is what a check finds; one that can't be read is nobody's fault.
+    if let Err(refusal @ (Refusal::NoSuchFile | Refusal::NotPermitted | Refusal::Unreadable(_))) =
+        look::read(file)
+    {
+        return Err(Error::Plugin { path: file.clone(), source: refusal.into() });
+    }
     let plan = Plan {
         file: file.clone(),
         models: models(args, file)?,
@@ -128,13 +139,23 @@ fn totals(done: &[Checked]) -> (usize, usize, usize) {
 
 /// The command that runs a check again.
 fn replay(args: &CheckArgs, file: &Path, done: &Checked) -> String {
-    let mut words = vec!["etl-host".to_owned(), "check".to_owned(), file.display().to_string()];
+    // A path that begins with a dash would be taken for a flag.
+    let dash = if file.as_os_str().as_encoded_bytes().starts_with(b"-") { "./" } else { "" };
+    let file = format!("{dash}{}", file.display());
+    let mut words = vec!["etl-host".to_owned(), "check".to_owned(), file];
     let mut flag = |name: &str, value: &str| words.extend([name.to_owned(), value.to_owned()]);
     if let Some(model) = &done.model {
         flag("--model", model);
     }
     if let Some(config) = &args.config {
         flag("--config", config);
+    }
+    let seconds = args.timeout.as_secs_f64().to_string();
+    if seconds != TIMEOUT_S {
+        flag("--timeout", &seconds);
+    }
+    if args.max_memory != MEMORY_MIB {
+        flag("--max-memory", &args.max_memory.to_string());
     }
     flag("--only", done.check.name);
     flag("--seed", &args.seed.to_string());

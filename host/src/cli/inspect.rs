@@ -1,7 +1,7 @@
 //! `etl-host inspect FILE`: what a plugin is, first without running any of it, then in its own
 //! words, which a child process asks for.
 
-use super::{print, shown};
+use super::{on_a_line, print, shown};
 use crate::error::{Error, chain, exit};
 use crate::plugin::PluginError;
 use crate::plugin::judge::{Judged, judge};
@@ -20,7 +20,9 @@ use std::time::Duration;
 /// The file is first read as data. Then, unless `--no-load`, a child process loads it and asks it
 /// to describe its models; a plugin that crashes or hangs there costs a line of text.
 ///
-/// Exit codes: 0 this host can use it; 4 it is refused, and the reason stands in the output.
+/// Exit codes: 0 this host can use it, or, with `--no-load`, nothing is seen against it; 2 wrong
+/// command line; 3 stdout can't be written; 4 it is refused: the reason stands in the output, or on
+/// stderr where nothing can be read of the file.
 #[derive(Args, Debug)]
 pub(super) struct InspectArgs {
     /// The plugin's file
@@ -51,7 +53,18 @@ struct Inspected {
 }
 
 pub(super) fn inspect(args: &InspectArgs) -> Result<u8, Error> {
-    let inspected = look_and_ask(args)?;
+    let inspected = match look_and_ask(args) {
+        // Programs are told in their language, whatever was found.
+        Err(error @ Error::Plugin { .. }) if args.json => {
+            let Error::Plugin { source, .. } = &error else { unreachable!("as matched") };
+            let (reason, hint) = (chain(source), source.hint());
+            let file = args.file.display().to_string();
+            let told = json!({"file": file, "usable": false, "reason": reason, "hint": hint});
+            print(&format!("{told:#}\n"))?;
+            return Ok(exit::PLUGIN);
+        }
+        inspected => inspected?,
+    };
     let text = if args.json {
         serde_json::to_string_pretty(&inspected.json(&args.file)).expect("keys are texts") + "\n"
     } else {
@@ -104,7 +117,8 @@ impl Inspected {
             "needed": needed,
             "glibc_newest": glibc_newest.map(|(major, minor)| format!("{major}.{minor}")),
             "stamp": stamp,
-            "usable": reason.is_none(),
+            // `null`: as far as is seen without loading it.
+            "usable": if reason.is_some() || self.models.is_some() { Some(reason.is_none()) } else { None },
             "reason": reason,
             "hint": hint.flatten(),
             // `null`: it was not asked, or did not answer.
@@ -116,7 +130,7 @@ impl Inspected {
         let Looked { stamp, format, system, machine, needed, glibc_newest } = &self.looked;
         let mut text = String::new();
         let mut line = |name: &str, value: &str| {
-            let _ = writeln!(text, "{name:<12}{value}");
+            let _ = writeln!(text, "{name:<12}{}", on_a_line(value));
         };
         line("file", &format!("{} ({} bytes)", path.display(), self.bytes));
         line("sha256", &self.sha256);
@@ -132,7 +146,8 @@ impl Inspected {
         line("crate", &format!("{} {}", stamp.package, stamp.version));
         line("compiler", &format!("{} for {}", stamp.compiler, stamp.target));
         match &self.refused {
-            None => line("state", "this host can use it"),
+            None if self.models.is_some() => line("state", "this host can use it"),
+            None => line("state", "nothing is against it, as far as is seen without loading it"),
             Some((reason, _)) => line("state", &format!("refused: {reason}")),
         }
         if let Some((_, Some(hint))) = &self.refused {
@@ -142,15 +157,9 @@ impl Inspected {
             Some(models) => models.iter().for_each(|model| describe(model, &mut text)),
             None => {
                 for model in &stamp.models {
-                    let _ = writeln!(
-                        text,
-                        "\nmodel `{}` {}.{}: {}\n  {}",
-                        model.qualified_name,
-                        model.major_version,
-                        model.minor_version,
-                        model.display_name,
-                        model.description
-                    );
+                    let version = format!("{}.{}", model.major_version, model.minor_version);
+                    let names = [&model.qualified_name, &model.display_name, &model.description];
+                    head(names, &version, &mut text);
                 }
             }
         }
@@ -158,10 +167,17 @@ impl Inspected {
     }
 }
 
+fn head([name, display_name, description]: [&String; 3], version: &str, text: &mut String) {
+    let [name, display_name] = [name, display_name].map(|name| on_a_line(name));
+    let _ = writeln!(text, "\nmodel `{name}` {version}: {display_name}");
+    for line in description.lines() {
+        let _ = writeln!(text, "  {line}");
+    }
+}
+
 fn describe(model: &ModelDescription, text: &mut String) {
-    let ModelDescription { qualified_name, display_name, description, .. } = model;
-    let version = model.version();
-    let _ = writeln!(text, "\nmodel `{qualified_name}` {version}: {display_name}\n  {description}");
+    let names = [&model.qualified_name, &model.display_name, &model.description];
+    head(names, &model.version(), text);
     for (name, schema) in [
         ("input", &model.input_schema),
         ("output", &model.output_schema),
@@ -177,12 +193,16 @@ fn describe(model: &ModelDescription, text: &mut String) {
             .iter()
             .map(|field| {
                 let optional = if field.required { "" } else { ", optional" };
-                format!("{}: {}{optional}", field.name, schema::words(schema, field.schema))
+                format!(
+                    "{}: {}{optional}",
+                    on_a_line(field.name),
+                    schema::words(schema, field.schema)
+                )
             })
             .collect();
         let width = heads.iter().map(|head| head.chars().count()).max().unwrap_or_default();
         for (head, field) in heads.iter().zip(fields) {
-            let about = field.description.replace('\n', " ");
+            let about = on_a_line(&field.description.replace('\n', " "));
             let _ = writeln!(text, "{}", format!("    {head:<width$}  {about}").trim_end());
         }
     }

@@ -1,6 +1,6 @@
 //! `etl-host list [DIR]`: the plugins in a folder, those that can't be used with the reason.
 
-use super::{paths, print, shown};
+use super::{on_a_line, paths, print};
 use crate::child;
 use crate::error::{Error, chain, exit};
 use crate::plugin::folder::{self, Entry, FindError};
@@ -14,8 +14,10 @@ use std::time::Duration;
 /// List the plugins in a folder, and why those that can't be used can't
 ///
 /// Files that are named as shared libraries are looked at as data; those that pass are loaded and
-/// asked to describe themselves, each in a child process, several at once. Exit code 0, also where
-/// a file is refused: its state says so.
+/// asked to describe themselves, each in a child process, several at once.
+///
+/// Exit codes: 0, also where a file is refused: its state says so; 2 wrong command line; 3 stdout
+/// can't be written; 4 the folder can't be read.
 #[derive(Args, Debug)]
 pub(super) struct ListArgs {
     /// The folder [default: --plugin-dir, $ETL_HOST_PLUGIN_DIR, ./plugins]
@@ -34,6 +36,9 @@ pub(super) struct ListArgs {
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = super::seconds)]
     timeout: Duration,
 }
+
+/// Children at once, on however few cores: the slow ones wait for something else than a core.
+const AT_ONCE: usize = 8;
 
 /// A line of the table: a model, or a file that offers none.
 #[derive(Serialize)]
@@ -54,10 +59,12 @@ pub(super) fn list(args: &ListArgs) -> Result<u8, Error> {
         |error| Error::Folder { path: folder.clone(), source: FindError::Unreadable(error) };
     let entries = folder::scan(&folder).map_err(unreadable)?;
     let mut rows: Vec<Row> =
-        child::side_by_side(&entries, child::at_once(), |entry| rows(entry, args.timeout))
-            .into_iter()
-            .flatten()
-            .collect();
+        child::side_by_side(&entries, child::at_once().max(AT_ONCE), |entry| {
+            rows(entry, args.timeout)
+        })
+        .into_iter()
+        .flatten()
+        .collect();
     name_twins(&mut rows);
     if args.json {
         print(&(serde_json::to_string_pretty(&rows).expect("keys are texts") + "\n"))?;
@@ -66,7 +73,7 @@ pub(super) fn list(args: &ListArgs) -> Result<u8, Error> {
     if rows.is_empty() {
         super::say(&format!("there are no plugins in `{}`\n", folder.display()));
     }
-    print(&shown(&table(&rows)))?;
+    print(&table(&rows))?;
     Ok(exit::OK)
 }
 
@@ -106,7 +113,7 @@ fn name_twins(rows: &mut [Row]) {
                 offers(row).is_some() && offers(row) == offers(other) && row.file != other.file
             };
             let files: Vec<&str> = rows.iter().filter(same).map(|row| row.file.as_str()).collect();
-            (!files.is_empty()).then(|| format!("also in {}", files.join(", ")))
+            (!files.is_empty()).then(|| format!("also in {}", folder::few(&files, ", ")))
         })
         .collect();
     for (row, twins) in rows.iter_mut().zip(twins) {
@@ -117,15 +124,14 @@ fn name_twins(rows: &mut [Row]) {
 }
 
 fn table(rows: &[Row]) -> String {
-    let dash = |cell: &Option<String>| cell.clone().unwrap_or_else(|| "-".to_owned());
+    let dash = |cell: &Option<String>| cell.as_deref().map_or("-".to_owned(), on_a_line);
     let mut cells = vec![["FILE", "MODEL", "VERSION", "ABI", "STATE"].map(str::to_owned)];
     cells.extend(rows.iter().map(|row| {
         let state = match &row.reason {
-            // A table's line is one line.
-            Some(reason) => format!("{}: {}", row.state, reason.replace('\n', " ")),
+            Some(reason) => format!("{}: {}", row.state, on_a_line(reason)),
             None => row.state.to_owned(),
         };
-        [row.file.clone(), dash(&row.model), dash(&row.version), dash(&row.abi), state]
+        [on_a_line(&row.file), dash(&row.model), dash(&row.version), dash(&row.abi), state]
     }));
     let width = |column: usize| {
         cells.iter().map(|row| row[column].chars().count()).max().unwrap_or_default()

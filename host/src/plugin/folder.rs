@@ -7,6 +7,7 @@
 use super::look::{Looked, Refusal, look};
 use super::selector::Selector;
 use crate::error::chain;
+use std::borrow::Borrow;
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
@@ -41,8 +42,8 @@ struct Offer {
 #[derive(Debug, thiserror::Error)]
 pub enum FindError {
     /// The folder can't be read.
-    #[error("it can't be read")]
-    Unreadable(#[source] io::Error),
+    #[error("{0}")]
+    Unreadable(io::Error),
     /// No file of it offers the model.
     #[error("expected {}, found {}", wanted(asked), found(offers, refused))]
     NoModel {
@@ -73,7 +74,7 @@ fn found(offers: &[String], refused: &[String]) -> String {
 }
 
 /// A list that stays readable in a folder of hundreds.
-fn few(items: &[String], separator: &str) -> String {
+pub fn few(items: &[impl Borrow<str>], separator: &str) -> String {
     const SHOWN_MAX: usize = 8;
     let more = items.len().saturating_sub(SHOWN_MAX);
     let shown = items[..items.len() - more].join(separator);

@@ -50,7 +50,10 @@ impl Judged {
     pub fn hint(&self) -> Option<String> {
         match self {
             Judged::Refused { hint, .. } => hint.clone(),
-            Judged::Sound(_) | Judged::Died { .. } => None,
+            Judged::Died { .. } => Some(
+                "this is the plugin's fault: send this message to the team that ships it".into(),
+            ),
+            Judged::Sound(_) => None,
         }
     }
 

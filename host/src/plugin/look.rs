@@ -139,6 +139,7 @@ impl Refusal {
     /// What the user may do about it, where that can be said.
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {
+            Refusal::Folder => "`etl-host list DIR` shows the plugins in a folder",
             Refusal::NotALibrary { .. } | Refusal::NotShared { .. } => {
                 "a crate with `crate-type = [\"cdylib\"]` builds one, as `.so` (Linux) or `.dylib` (macOS)"
             }
