@@ -214,10 +214,17 @@ pub fn run(plan: &Plan) -> Vec<Checked> {
         let mut before = rows.iter().filter(|row| row.model.is_none() || row.model == model);
         before.any(|row| row.check.name == gate && !matches!(row.verdict.get(), Some(Ok(()))))
     };
+    let why_shut = |gate: &str, model: Option<&str>| {
+        let shut = rows.iter().find(|row| row.check.name == gate && row.model == model);
+        match shut.and_then(|row| row.verdict.get()) {
+            Some(Err(Finding::NotRun(why))) => format!("`{gate}` could not be tried: {why}"),
+            _ => format!("`{gate}` must pass first"),
+        }
+    };
     let judge = |row: &Row<'_>| {
         let shut = row.check.needs.gates().iter().find(|gate| is_shut(gate, row.model));
         let _ = row.verdict.set(match shut {
-            Some(gate) => not_run(format!("`{gate}` must pass first")),
+            Some(gate) => not_run(why_shut(gate, row.model)),
             None => run_one(plan, row),
         });
     };
@@ -273,6 +280,9 @@ fn conclude(Ended { end, result, last_words }: &Ended) -> Verdict {
         Some(Told::Asking(asked)) => found += &format!(" when asked about {asked}"),
         None => {}
     }
+    if matches!(end, End::TimedOut(_)) {
+        found += " (a model that needs so long is given it by --timeout SECONDS)";
+    }
     if !last_words.is_empty() {
         let words: Vec<_> = last_words.lines().rev().take(3).collect();
         let words: Vec<_> = words.into_iter().rev().collect();
@@ -313,9 +323,10 @@ fn not_run<T>(why: impl Into<String>) -> Result<T, Finding> {
 fn shorten(text: &str) -> String {
     const HEAD_CHARS: usize = 160;
     const TAIL_CHARS: usize = 40;
+    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let chars = text.chars().count();
     if chars <= HEAD_CHARS + TAIL_CHARS {
-        return text.to_owned();
+        return text;
     }
     let head: String = text.chars().take(HEAD_CHARS).collect();
     let tail: String = text.chars().skip(chars - TAIL_CHARS).collect();

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -28,7 +28,7 @@ pub const RESULT_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How much of the end of stderr is kept.
 const LAST_WORDS_BYTES_MAX: usize = 2 * 1024;
 /// How long the pipes of a child that has ended may stay open.
-const PIPES_PATIENCE: Duration = Duration::from_millis(200);
+const PIPES_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A job for a child.
 pub struct Job {
@@ -97,8 +97,10 @@ pub struct Ended {
 
 /// Does the job in a child and waits for its end.
 pub fn run(job: &Job) -> io::Result<Ended> {
+    wait_for_children()?;
     let mut command = Command::new(this_binary()?);
     command.arg0("etl-host").args(&job.args).env(MEMORY, job.memory_bytes_max.to_string());
+    command.env(PARENT, std::process::id().to_string());
     // Of a panic's words the last ones are kept: those that say why, and not its backtrace.
     command.env("RUST_BACKTRACE", "0");
     // A group of its own, so that what it starts can be killed with it.
@@ -139,6 +141,18 @@ pub fn run(job: &Job) -> io::Result<Ended> {
 /// How many children are worth running at once: one for each core.
 pub fn at_once() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Where whoever started us ignores the end of children, which we inherit, the system reaps them and
+/// nobody learns how they ended.
+fn wait_for_children() -> io::Result<()> {
+    static LISTENS: OnceLock<()> = OnceLock::new();
+    if LISTENS.get().is_none() {
+        // A handler, whatever it does, is what ends the ignoring.
+        signal_hook::flag::register(signal_hook::consts::SIGCHLD, Arc::default())?;
+        let _ = LISTENS.set(());
+    }
+    Ok(())
 }
 
 /// Does `work` for each item, so many `at_once`, and gives the results in the items' order: for
@@ -235,6 +249,8 @@ impl Collected {
 
 /// Tells the child how much memory it may have.
 const MEMORY: &str = "ETL_HOST_CHILD_MEMORY";
+/// Tells the child whose it is.
+const PARENT: &str = "ETL_HOST_CHILD_PARENT";
 
 /// To be called first thing in the child: it ends with its parent, leaves no core file, and its
 /// allocations fail beyond the job's bound.
@@ -242,12 +258,17 @@ pub fn enter() {
     #[cfg(target_os = "linux")]
     {
         let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
+        // It may have died before we asked to be told.
+        let parent = std::env::var(PARENT).ok().and_then(|parent| parent.parse().ok());
+        if parent.is_some_and(|parent: u32| parent != std::os::unix::process::parent_id()) {
+            let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::KILL);
+        }
     }
     let at_most = |most| Rlimit { current: Some(most), maximum: Some(most) };
     let _ = setrlimit(Resource::Core, at_most(0));
     let bytes = std::env::var(MEMORY).ok().and_then(|bytes| bytes.parse().ok());
     if let Some(bytes) = bytes {
-        // Memory that is written to, rather than addresses: a model may map a file of any size.
+        // Private memory that may be written to, touched or not: a model may map a file of any size.
         let _ = setrlimit(Resource::Data, at_most(bytes));
     }
 }

@@ -128,7 +128,8 @@
 //!
 //! **Records.** An input is always a JSON object, parsed straight into your type. Fields that your
 //! type does not have are ignored (unless it says `#[serde(deny_unknown_fields)]`); an integer is
-//! fine for a float. A field that is missing, doubled or of the wrong type is an error of that
+//! fine for a float, but `3.0` is none for a `u32`, and some tools write integers so: take an `f64`
+//! where your users may. A field that is missing, doubled or of the wrong type is an error of that
 //! record, which your code never sees; the error says what and where (`measures[3].width`). The doc
 //! comments of your types become descriptions in the JSON Schemas that people see.
 //!

@@ -51,8 +51,11 @@ pub(crate) fn json<T: DeserializeOwned>(text: &[u8]) -> Result<T, Failure> {
 
 #[cold]
 fn explain<T: DeserializeOwned>(text: &[u8], error: serde_json::Error) -> Failure {
+    let is_json = || serde_json::from_slice::<serde_json::Value>(text).is_ok();
     let kind = match error.classify() {
         Category::Data => kind::SCHEMA,
+        // serde_json also calls it a fault of syntax where an enum finds `{}`.
+        Category::Syntax if is_json() => kind::SCHEMA,
         Category::Io | Category::Syntax | Category::Eof => kind::NOT_JSON,
     };
     let mut again = serde_json::Deserializer::from_slice(text);
@@ -76,6 +79,28 @@ mod tests {
         petal_length: f64,
         #[serde(default)]
         measures: Vec<Measure>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[expect(dead_code, reason = "only whether it parses is of interest")]
+    enum Shape {
+        Disc { radius: f64 },
+        Point,
+    }
+
+    #[test]
+    fn an_enum_that_is_not_said_is_a_fault_of_the_record_and_not_of_its_json() {
+        #[derive(Debug, Deserialize)]
+        #[expect(dead_code, reason = "only whether it parses is of interest")]
+        struct Drawing {
+            shape: Shape,
+        }
+        for text in [r#"{"shape": {}}"#, r#"{"shape": {"Disc": {}, "Point": null}}"#] {
+            let failure = record::<Drawing>(text.as_bytes()).unwrap_err();
+            assert_eq!((failure.kind, failure.path.starts_with("shape")), (kind::SCHEMA, true));
+        }
+        let failure = record::<Drawing>(br#"{"shape": {}"#).unwrap_err();
+        assert_eq!(failure.kind, kind::NOT_JSON);
     }
 
     #[derive(Debug, Deserialize)]

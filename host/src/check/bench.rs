@@ -35,6 +35,8 @@ pub(super) struct Bench {
     pub(super) seed: u64,
     /// A check that could go on for long ends by then: at half its deadline.
     half_time: Instant,
+    /// How long one record takes.
+    cost: OnceLock<Duration>,
     model_name: Option<String>,
     result: File,
     looked: OnceLock<Looked>,
@@ -137,6 +139,7 @@ impl Bench {
             config,
             seed,
             half_time: Instant::now() + Duration::from_millis(deadline_ms / 2),
+            cost: OnceLock::new(),
             model_name: model,
             result,
             looked: OnceLock::new(),
@@ -155,6 +158,21 @@ impl Bench {
     /// Whether half of the time is over: a check that asks very much must then be content.
     pub(super) fn is_half_time(&self) -> bool {
         Instant::now() >= self.half_time
+    }
+
+    /// How many records a check may ask about, at most `wanted`, with a model that is slow.
+    pub(super) fn within(&self, wanted: usize) -> Result<usize, Finding> {
+        let cost = *kept(&self.cost, || {
+            let record = texts(&self.ordinary(1)?);
+            let began = Instant::now();
+            for _ in 0..3 {
+                self.ask_all(&record)?;
+            }
+            Ok(began.elapsed() / 3)
+        })?;
+        let left = self.half_time.saturating_duration_since(Instant::now());
+        let affordable = left.as_secs_f64() / 2.0 / cost.as_secs_f64().max(1e-9);
+        Ok(wanted.min(affordable as usize).max(1))
     }
 
     /// What the file says without being loaded.

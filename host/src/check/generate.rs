@@ -9,6 +9,10 @@ use serde_json::{Map, Value, json};
 
 /// Deeper than this a value is made as small as it can be: a type may hold itself.
 const DEPTH_MAX: usize = 6;
+/// A value of more parts than this is given up: what is left of it is `null`, which hardly fits.
+const PARTS_MAX: usize = 10_000;
+/// The same for what lies deeper, lest we overflow our own stack and blame the model.
+const DEPTH_END: usize = 64;
 
 /// SplitMix64: Steele, Lea & Flood, "Fast splittable pseudorandom number generators" (OOPSLA
 /// 2014). Not for secrets.
@@ -42,15 +46,21 @@ pub(super) struct Generator<'a> {
     root: &'a Value,
     rng: Rng,
     depth: usize,
+    /// Parts of the value under construction so far.
+    parts: usize,
 }
 
 impl<'a> Generator<'a> {
     pub(super) fn new(root: &'a Value, rng: Rng) -> Self {
-        Generator { root, rng, depth: 0 }
+        Generator { root, rng, depth: 0, parts: 0 }
     }
 
     /// A value that should fit `schema`, a part of the document.
     pub(super) fn value(&mut self, schema: &'a Value) -> Value {
+        self.parts = if self.depth == 0 { 0 } else { self.parts + 1 };
+        if self.parts > PARTS_MAX || self.depth > DEPTH_END {
+            return Value::Null;
+        }
         self.depth += 1;
         let value = self.inner(resolve(self.root, schema));
         self.depth -= 1;
@@ -88,7 +98,8 @@ impl<'a> Generator<'a> {
         }
     }
 
-    /// One of several alternatives, and not `null` unless it is too deep for anything else.
+    /// One of several alternatives, and not `null` unless it is too deep for anything else. Too
+    /// deep, one that ends here and refers to no other part.
     fn one(&mut self, parts: &'a [Value]) -> Vec<&'a Value> {
         let is_null = |part: &&Value| types(resolve(self.root, part)) == ["null"];
         let (null, other): (Vec<_>, Vec<_>) = parts.iter().partition(is_null);
@@ -96,6 +107,13 @@ impl<'a> Generator<'a> {
             null
         } else {
             other
+        };
+        let ends = |part: &&&Value| !resolve(self.root, part).to_string().contains("\"$ref\"");
+        let (ending, going_on): (Vec<&Value>, Vec<_>) =
+            from.into_iter().partition(|part| ends(&part));
+        let from = match self.depth > DEPTH_MAX && !ending.is_empty() {
+            true => ending,
+            false => ending.into_iter().chain(going_on).collect(),
         };
         self.rng.pick(&from).copied().into_iter().collect()
     }
@@ -161,7 +179,13 @@ impl<'a> Generator<'a> {
             Some("uuid") => return json!(format!("67e55044-10b1-426f-9247-bb680e5f{number:04}")),
             Some("ip" | "ipv4") => return json!(format!("192.0.2.{day}")),
             Some("ipv6") => return json!(format!("2001:db8::{day}")),
-            _ => {}
+            Some("partial-date-time") => return json!(format!("2024-05-{day:02}T12:30:00")),
+            Some("partial-time") => return json!(format!("12:30:{day:02}")),
+            Some("duration") => return json!(format!("PT{day}M")),
+            Some("hostname") => return json!(format!("host{number}.example.com")),
+            // A form that we don't know: a word would be blamed on the model.
+            Some(_) => return Value::Null,
+            None => {}
         }
         let len = |key, otherwise| schema.get(key).and_then(Value::as_u64).unwrap_or(otherwise);
         let least = len("minLength", 1).clamp(1, 10_000);
@@ -247,5 +271,30 @@ mod tests {
             },
             "required": ["name"],
         }));
+        // No alternative is `null`, and one needs two of its kind.
+        check(json!({
+            "type": "object",
+            "properties": {"sum": {"$ref": "#/$defs/sum"}},
+            "required": ["sum"],
+            "$defs": {"sum": {"oneOf": [
+                {"type": "object", "properties": {"n": {"type": "number"}}, "required": ["n"]},
+                {
+                    "type": "object",
+                    "properties": {"a": {"$ref": "#/$defs/sum"}, "b": {"$ref": "#/$defs/sum"}},
+                    "required": ["a", "b"],
+                },
+            ]}},
+        }));
+    }
+
+    #[test]
+    fn a_type_that_has_no_end_is_given_up() {
+        let schema = json!({
+            "type": "object",
+            "properties": {"a": {"$ref": "#"}, "b": {"$ref": "#"}},
+            "required": ["a", "b"],
+        });
+        let made = Generator::new(&schema, Rng::new(1)).value(&schema);
+        assert!(made.is_object());
     }
 }

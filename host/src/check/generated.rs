@@ -68,7 +68,7 @@ pub(super) const CHECKS: &[Check] = &[
 
 /// The model's replies to inputs that are made up.
 fn asked(bench: &Bench) -> Result<Vec<(Value, Reply)>, Finding> {
-    let inputs = bench.generated(INPUTS)?;
+    let inputs = bench.generated(bench.within(INPUTS)?)?;
     let replies = bench.ask_all(&texts(&inputs))?;
     Ok(inputs.into_iter().zip(replies).collect())
 }
@@ -86,7 +86,7 @@ fn never(bench: &Bench, kinds: &[u32]) -> Verdict {
 
 fn generated_inputs_never_panic(bench: &Bench) -> Verdict {
     // One by one, so that a crash can be told with its record.
-    for record in texts(&bench.generated(INPUTS)?) {
+    for record in texts(&bench.generated(bench.within(INPUTS)?)?) {
         let reply = bench.ask(&record)?;
         reply.is_no_panic(&record)?;
     }
@@ -106,7 +106,7 @@ fn generated_outputs_fit_the_schema(bench: &Bench) -> Verdict {
 }
 
 fn predictions_are_sound_json(bench: &Bench) -> Verdict {
-    let mut inputs = bench.generated(INPUTS)?;
+    let mut inputs = bench.generated(bench.within(INPUTS)?)?;
     // What a model repeats of a text that it did not write itself is where JSON breaks.
     inputs.extend(values::odd(bench).unwrap_or_default());
     let mut scanner = Scanner::default();

@@ -16,6 +16,11 @@ pub(super) struct Place {
     pub(super) required: bool,
     /// What stands there.
     pub(super) value: Value,
+    /// What may stand there.
+    pub(super) schema: Value,
+    /// Whether it is reached through one of several forms of an object, such as an enum's. Serde
+    /// then reads the object twice and forgets where it was.
+    pub(super) in_a_form: bool,
 }
 
 impl Place {
@@ -47,22 +52,34 @@ impl Place {
 /// The fields of `record` that its schema knows, at any depth, and the first items of its lists.
 fn places(root: &Value, record: &Value) -> Vec<Place> {
     let mut found = Vec::new();
-    descend(root, root, record, "", &mut found);
+    descend(root, root, record, "", false, &mut found);
     found
 }
 
-fn descend(root: &Value, schema: &Value, value: &Value, at: &str, found: &mut Vec<Place>) {
+fn descend(
+    root: &Value,
+    schema: &Value,
+    value: &Value,
+    at: &str,
+    in_a_form: bool,
+    found: &mut Vec<Place>,
+) {
     if let Value::Array(items) = value {
         let own = schema::alternatives(root, schema).into_iter().find_map(|one| one.get("items"));
         if let (Some(first), Some(own)) = (items.first(), own) {
             let (pointer, parent) = (format!("{at}/0"), at.to_owned());
-            descend(root, own, first, &pointer, found);
+            descend(root, own, first, &pointer, in_a_form, found);
             let (name, value) = (String::new(), first.clone());
-            found.push(Place { pointer, parent, name, required: false, value });
+            let schema = schema::resolve(root, own).clone();
+            let required = false;
+            found.push(Place { pointer, parent, name, required, value, schema, in_a_form });
         }
         return;
     }
     let Value::Object(members) = value else { return };
+    let forms = schema::alternatives(root, schema);
+    let forms = forms.iter().filter(|form| form.get("properties").is_some());
+    let in_a_form = in_a_form || forms.count() > 1;
     // Of several alternatives, and theirs in turn, the one that knows most of what is there.
     let mut own = vec![schema::resolve(root, schema)];
     for _ in 0..2 {
@@ -79,13 +96,15 @@ fn descend(root: &Value, schema: &Value, value: &Value, at: &str, found: &mut Ve
     for field in schema::fields(root, own) {
         let Some(value) = members.get(field.name) else { continue };
         let pointer = format!("{at}/{}", field.name.replace('~', "~0").replace('/', "~1"));
-        descend(root, field.schema, value, &pointer, found);
+        descend(root, field.schema, value, &pointer, in_a_form, found);
         found.push(Place {
             pointer,
             parent: at.to_owned(),
             name: field.name.to_owned(),
             required: field.required,
             value: value.clone(),
+            schema: field.schema.clone(),
+            in_a_form,
         });
     }
 }

@@ -1,6 +1,7 @@
 //! Values at the ends of what a schema allows, and beyond: the model answers or refuses, and lives.
 
 use super::bench::{Bench, texts};
+use super::places::Place;
 use super::{Check, Finding, Needs, Verdict, not_run};
 use serde_json::{Value, json};
 
@@ -24,16 +25,13 @@ pub(super) const CHECKS: &[Check] = &[
     },
     Check {
         name: "long-strings",
-        proves: "a text of a mebibyte does not make the model panic or crash",
+        proves: "a text of a mebibyte, or the longest that the schema allows, does not make the \
+                 model panic or crash",
         fix: "look for buffers of a fixed size and for recursion; or say \
               `#[schemars(length(max = …))]`",
         needs: Needs::Answers,
         of_plugin: false,
-        run: |bench| {
-            survives(bench, Value::is_string, |_| {
-                vec![json!("x".repeat(1 << 20)), json!("é".repeat(1 << 19))]
-            })
-        },
+        run: |bench| survives(bench, Value::is_string, long_texts),
     },
     Check {
         name: "odd-strings",
@@ -51,7 +49,7 @@ pub(super) const CHECKS: &[Check] = &[
               say `#[schemars(range(…))]`",
         needs: Needs::Answers,
         of_plugin: false,
-        run: |bench| survives(bench, Value::is_number, |_| extremes()),
+        run: |bench| survives(bench, Value::is_number, extremes),
     },
     Check {
         name: "numbers-out-of-range",
@@ -76,7 +74,7 @@ pub(super) const CHECKS: &[Check] = &[
               `#[schemars(length(max = …))]`",
         needs: Needs::Answers,
         of_plugin: false,
-        run: |bench| survives(bench, Value::is_array, |list| vec![repeated(list, 10_000)]),
+        run: |bench| survives(bench, Value::is_array, |place| vec![repeated(&place.value, 10_000)]),
     },
 ];
 
@@ -85,7 +83,39 @@ pub(super) const CHECKS: &[Check] = &[
 const ODD: &[&str] =
     &["😀", "👩‍🚀", "a\0b", "e\u{301}", "שלום", "\u{202e}abc", "\u{10ffff}", "\"\\/\u{8}\n", "ß"];
 
-fn extremes() -> Vec<Value> {
+fn long_texts(place: &Place) -> Vec<Value> {
+    let most = place.schema.get("maxLength").and_then(Value::as_u64);
+    let most = most.map_or(1 << 20, |most| most.min(1 << 20) as usize);
+    ["x", "é"].map(|letter| json!(letter.repeat(most))).to_vec()
+}
+
+/// What a double and 64 bits can hold, and what the schema says is the least and the most.
+fn extremes(place: &Place) -> Vec<Value> {
+    let said = |key: &str| place.schema.get(key).cloned();
+    let beside = |key: &str, step: i64| Some(json!(said(key)?.as_i64()? + step));
+    let (least, most) = match place.schema.get("format").and_then(Value::as_str) {
+        Some("int8") => (json!(i8::MIN), json!(i8::MAX)),
+        Some("int16") => (json!(i16::MIN), json!(i16::MAX)),
+        Some("int32") => (json!(i32::MIN), json!(i32::MAX)),
+        Some("uint8") => (json!(0), json!(u8::MAX)),
+        Some("uint16") => (json!(0), json!(u16::MAX)),
+        Some("uint32") => (json!(0), json!(u32::MAX)),
+        _ => (json!(0), json!(1)),
+    };
+    let ends = [
+        said("minimum"),
+        said("maximum"),
+        beside("exclusiveMinimum", 1),
+        beside("exclusiveMaximum", -1),
+        Some(least),
+        Some(most),
+    ];
+    let mut numbers: Vec<Value> = ends.into_iter().flatten().collect();
+    numbers.extend(fixed_extremes());
+    numbers
+}
+
+fn fixed_extremes() -> Vec<Value> {
     let mut numbers = vec![json!(0), json!(-1), json!(i64::MIN), json!(i64::MAX), json!(u64::MAX)];
     let two_53 = 9_007_199_254_740_992.0;
     numbers.extend([-0.0, 1.7e308, -1.7e308, 5e-324, two_53, -two_53].map(|number| json!(number)));
@@ -98,7 +128,7 @@ fn repeated(list: &Value, times: usize) -> Value {
 }
 
 type Is = fn(&Value) -> bool;
-type Make = fn(&Value) -> Vec<Value>;
+type Make = fn(&Place) -> Vec<Value>;
 
 /// Records that hold other values wherever an ordinary one holds one of this sort, as far as the
 /// input schema allows them.
@@ -108,7 +138,7 @@ fn changed(bench: &Bench, is: Is, make: Make) -> Result<Vec<Value>, Finding> {
     places.retain(|place| is(&place.value));
     let changed = places
         .iter()
-        .flat_map(|place| make(&place.value).into_iter().map(|value| place.with(&record, value)));
+        .flat_map(|place| make(place).into_iter().map(|value| place.with(&record, value)));
     Ok(changed.filter(|record| fits.is_valid(record)).collect())
 }
 

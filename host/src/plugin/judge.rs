@@ -13,8 +13,8 @@ use std::time::Duration;
 /// The hidden command of the child; its argument is the plugin's file.
 pub const COMMAND: &str = "__describe";
 
-/// A description needs little; a library's constructors might want some.
-const MEMORY_BYTES_MAX: u64 = 2 << 30;
+/// A description needs little; the runtime that a library starts may want a lot for each core.
+const MEMORY_BYTES_MAX: u64 = 8 << 30;
 
 /// What came of loading a plugin and asking it to describe itself.
 #[derive(Clone, Debug)]

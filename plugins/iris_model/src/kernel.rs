@@ -66,8 +66,8 @@ fn multiply_add<const FUSED: bool>(a: f64, b: f64, c: f64) -> f64 {
     if FUSED { a.mul_add(b, c) } else { a * b + c }
 }
 
-/// e to the power of `x`, which is 0 or less. Within 4e-14 of it, relatively, down to -708; what is
-/// less gives what -708 gives, 3e-308. NaN gives NaN.
+/// e to the power of `x`, which is 0 or less. Within 4e-14 of it, relatively, down to -708, and
+/// within 4e-13 where nothing is fused; what is less gives what -708 gives, 3e-308. NaN gives NaN.
 ///
 /// With `x = n ln 2 + r`, n whole and `|r| <= ln 2 / 2`: the Taylor polynomial of degree 11 in `r`,
 /// then n added to the exponent's bits (W. J. Cody and W. Waite, "Software manual for the
