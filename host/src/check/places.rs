@@ -4,6 +4,8 @@ use super::bench::Bench;
 use super::{Finding, not_run};
 use crate::schema;
 use serde_json::Value;
+use std::collections::BTreeSet;
+use std::ptr;
 
 /// A field of a record, at any depth, or the first item of a list.
 pub(super) struct Place {
@@ -77,9 +79,6 @@ fn descend(
         return;
     }
     let Value::Object(members) = value else { return };
-    let forms = schema::alternatives(root, schema);
-    let forms = forms.iter().filter(|form| form.get("properties").is_some());
-    let in_a_form = in_a_form || forms.count() > 1;
     // Of several alternatives, and theirs in turn, the one that knows most of what is there.
     let mut own = vec![schema::resolve(root, schema)];
     for _ in 0..2 {
@@ -89,6 +88,9 @@ fn descend(
             .flatten()
             .collect();
     }
+    let forms = own.iter().filter(|one| one.get("properties").is_some());
+    let forms: BTreeSet<*const Value> = forms.map(|one| ptr::from_ref(*one)).collect();
+    let in_a_form = in_a_form || forms.len() > 1;
     let known = |one: &&Value| {
         schema::fields(root, one).filter(|field| members.contains_key(field.name)).count()
     };
