@@ -122,17 +122,6 @@ fn folder_trouble(source: &FindError) -> &'static str {
     }
 }
 
-/// An error and its causes, in one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let _ = write!(text, ": {error}");
-        cause = error.source();
-    }
-    text
-}
-
 impl From<RunError> for Error {
     fn from(source: RunError) -> Self {
         Error::Run { source, unpublished: None }

@@ -18,6 +18,7 @@
 //! ```
 
 pub mod batch;
+pub mod causes;
 pub mod check;
 pub mod child;
 pub mod cli;

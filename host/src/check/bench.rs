@@ -5,7 +5,7 @@
 
 use super::generate::{Generator, Rng};
 use super::{Finding, Task, Told, Verdict, fail, not_run, shorten};
-use crate::error::chain;
+use crate::causes::chain;
 use crate::plugin::look::{self, Looked};
 use crate::plugin::probe::{self, Probe, ProbedModel, Question};
 use crate::plugin::runner::Answered;

@@ -2,7 +2,7 @@
 
 use super::bench::Bench;
 use super::{Check, Needs, Verdict, fail};
-use crate::error::chain;
+use crate::causes::chain;
 use crate::plugin::{look, probe::Probe};
 use model_abi::describe::PluginDescription;
 

@@ -2,7 +2,8 @@
 //! words, which a child process asks for.
 
 use super::{on_a_line, print, shown};
-use crate::error::{Error, chain, exit};
+use crate::causes::chain;
+use crate::error::{Error, exit};
 use crate::plugin::PluginError;
 use crate::plugin::judge::{Judged, judge};
 use crate::plugin::look::{self, Looked, Refusal};

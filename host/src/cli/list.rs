@@ -1,8 +1,9 @@
 //! `etl-host list [DIR]`: the plugins in a folder, those that can't be used with the reason.
 
 use super::{on_a_line, paths, print};
+use crate::causes::chain;
 use crate::child;
-use crate::error::{Error, chain, exit};
+use crate::error::{Error, exit};
 use crate::plugin::folder::{self, Entry, FindError};
 use crate::plugin::judge::{Judged, judge};
 use clap::Args;

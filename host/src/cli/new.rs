@@ -7,7 +7,7 @@
 
 mod name;
 
-use super::{print, quoted, shown};
+use super::{print, quoted, say, shown};
 use crate::error::{Error, exit};
 use crate::sink::publish::OpenError;
 use clap::Args;
@@ -68,7 +68,9 @@ pub(super) fn new(args: &NewArgs) -> Result<u8, Error> {
     });
     let folder = args.path.join(&args.name);
     write(&folder, &files)?;
-    print(&shown(&what_is_next(&folder, &library)))?;
+    // The crate is there, whoever may read what to do with it.
+    let told = print(&shown(&what_is_next(&folder, &library)));
+    told.inspect_err(|_| say(&format!("made {}, but can't say what is next\n", folder.display())))?;
     Ok(exit::OK)
 }
 

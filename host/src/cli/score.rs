@@ -7,7 +7,8 @@ use super::args::{EmitMode, OnError, ScoreArgs};
 use super::outputs::Outputs;
 use super::progress::Progress;
 use super::{config, exits, paths, say, signals};
-use crate::error::{self, Error, exit};
+use crate::causes::chain;
+use crate::error::{Error, exit};
 use crate::pipeline::limits::Limits;
 use crate::pipeline::{self, Pipeline, Rejects, RunError};
 use crate::plugin::{LoadedModel, Plugin, PluginError};
@@ -118,7 +119,7 @@ pub(super) fn score(args: &ScoreArgs) -> Result<u8, Error> {
             started: humantime::format_rfc3339_millis(started.0).to_string(),
             seconds: took.as_secs_f64(),
             exit_code,
-            error: outcome.error.as_ref().map(|error| error::chain(error)),
+            error: outcome.error.as_ref().map(|error| chain(error)),
         };
         summary.publish(file)
     });

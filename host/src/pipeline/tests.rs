@@ -121,7 +121,7 @@ impl Ran {
     fn summary(&self) -> String {
         let Counts { read, written, rejected, abandoned, .. } = self.outcome.counts;
         let error = self.outcome.error.as_ref();
-        let error = error.map_or("ok".to_owned(), |error| crate::error::chain(error));
+        let error = error.map_or("ok".to_owned(), |error| crate::causes::chain(error));
         format!("{read} = {written} + {rejected} + {abandoned}, {error}")
     }
 

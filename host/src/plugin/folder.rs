@@ -6,7 +6,7 @@
 
 use super::look::{Looked, Refusal, look};
 use super::selector::Selector;
-use crate::error::chain;
+use crate::causes::chain;
 use std::borrow::Borrow;
 use std::ffi::OsStr;
 use std::fs;

@@ -2,8 +2,8 @@
 //! is must not die, hang or run out of memory with it.
 
 use super::{Plugin, PluginError};
+use crate::causes::chain;
 use crate::child::{self, End, Job, RESULT_BYTES_MAX};
-use crate::error::chain;
 use model_abi::describe::ModelDescription;
 use serde::{Deserialize, Serialize};
 use std::io::{self, Write};
