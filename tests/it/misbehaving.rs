@@ -518,15 +518,16 @@ fn models_that_exit_on_many_threads_at_once_are_told_of_once() {
     }
 }
 
+/// A pipe takes what it has room for, so the last line may be cut, as when the process is killed.
 #[test]
-fn what_an_exit_cuts_off_on_stdout_are_whole_lines() {
+fn what_an_exit_leaves_on_stdout_is_the_beginning_of_the_predictions() {
     let folder = Folder::new();
     let plugin = plugin("misbehaving");
     let args = ["--plugin", plugin.to_str().unwrap(), "--model", "acts", "-i", "-"];
     let input = "{\"n\": 1}\n".repeat(100_000) + &acting("exit0");
     let ran = folder.host(args).stdin(input).run().exits(5).says("called exit while its model was");
     let stdout = String::from_utf8(ran.says_nothing_of("state:").stdout).unwrap();
-    assert!(stdout.split_inclusive('\n').all(|line| line == "{\"y\":1.0}\n"));
+    assert!("{\"y\":1.0}\n".repeat(100_000).starts_with(&stdout));
 }
 
 /// The model is in the middle of a call, has made this file to say so, and a signal comes.
