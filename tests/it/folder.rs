@@ -1,7 +1,7 @@
 //! What is said of plugins without scoring anything: `inspect`, `list`, and how a model is found in
 //! a folder by name and version.
 
-use etl_host_tests::{Folder, Ran, plugin};
+use etl_host_tests::{Folder, Ran, instead, plugin};
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -10,26 +10,10 @@ use std::time::{Duration, Instant};
 const FLOWER: &str =
     r#"{"sepal_length": 4.4, "sepal_width": 2.9, "petal_length": 1.4, "petal_width": 0.2}"#;
 
-/// The bytes of a plugin whose text `from` is `to` wherever it stands; both are equally long.
-fn patched(name: &str, from: &str, to: &str) -> Vec<u8> {
-    assert_eq!(from.len(), to.len(), "what follows must not move");
-    let mut bytes = fs::read(plugin(name)).unwrap();
-    let places: Vec<usize> = bytes
-        .windows(from.len())
-        .enumerate()
-        .filter_map(|(at, window)| (window == from.as_bytes()).then_some(at))
-        .collect();
-    assert!(!places.is_empty(), "{name} holds no {from:?}");
-    for at in places {
-        bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
-    }
-    bytes
-}
-
 /// The iris plugin whose stamp, and nothing else, gives another version.
 fn iris_of_version(major: u32, minor: u32) -> Vec<u8> {
     let to = format!(r#""major_version":{major},"minor_version":{minor}"#);
-    patched("iris_model", r#""major_version":0,"minor_version":1"#, &to)
+    instead(iris(), r#""major_version":0,"minor_version":1"#, &to)
 }
 
 fn stdout(ran: &Ran) -> String {
@@ -52,7 +36,7 @@ fn inspect(lie: &str, args: &[&str]) -> Ran {
 #[test]
 fn inspect_shows_what_the_file_and_the_models_say() {
     let folder = Folder::new();
-    folder.write("iris.so", fs::read(plugin("iris_model")).unwrap());
+    folder.write("iris.so", iris());
     let shown = stdout(&folder.host(["inspect", "iris.so"]).run().exits(0));
     for line in [
         "file        iris.so (",
@@ -76,7 +60,7 @@ fn inspect_shows_what_the_file_and_the_models_say() {
 #[test]
 fn inspect_writes_json_for_programs() {
     let folder = Folder::new();
-    let bytes = fs::read(plugin("iris_model")).unwrap();
+    let bytes = iris();
     folder.write("iris.so", &bytes);
     let told = json_of(&folder.host(["inspect", "--json", "iris.so"]).run().exits(0));
     assert_eq!(told["usable"], true);
@@ -95,7 +79,7 @@ fn inspect_writes_json_for_programs() {
 #[test]
 fn a_file_that_this_host_cannot_use_is_shown_with_the_reason() {
     let folder = Folder::new();
-    folder.write("new.so", patched("iris_model", r#""abi":"1.0.0""#, r#""abi":"7.0.0""#));
+    folder.write("new.so", instead(iris(), r#""abi":"1.0.0""#, r#""abi":"7.0.0""#));
     let ran = folder.host(["inspect", "new.so"]).run().exits(4);
     let shown = stdout(&ran);
     assert!(shown.contains("abi         7.0.0\n"), "{shown}");
@@ -182,7 +166,7 @@ fn list_shows_each_file_with_its_models_or_the_reason() {
     let folder = models(&[
         ("iris.so", iris()),
         ("lying.so", fs::read(plugin("lying")).unwrap()),
-        ("new.so", patched("iris_model", r#""abi":"1.0.0""#, r#""abi":"7.0.0""#)),
+        ("new.so", instead(iris(), r#""abi":"1.0.0""#, r#""abi":"7.0.0""#)),
         ("other.so", fs::read(plugin("other_layout")).unwrap()),
         ("text.so", b"hello".to_vec()),
         ("weights.bin", b"not a plugin, and not listed".to_vec()),
