@@ -10,12 +10,15 @@ use crate::output;
 use crate::panics::catch;
 use crate::parse::{self, Failure};
 use model_abi_layout::{Control, FLAG_TRACE, PROGRESS_NOT_TOLD, Request, Span, kind};
+use serde::de::DeserializeOwned;
+use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 
 /// How many parsed records a model's batch form is given at once: enough to fill any SIMD width
-/// and to make a matrix of, few enough that they stay in the cache.
-const CHUNK_RECORDS: usize = 1024;
+/// and to make a matrix of, few enough that they stay in the cache, and that an allocator which
+/// gives large pieces back to the system (as glibc's does) keeps what they and their answers take.
+const CHUNK_RECORDS: usize = 256;
 
 /// A call stops here whatever bound the host gave. Half of what 32-bit offsets reach: the text of
 /// one more error always fits.
@@ -40,25 +43,15 @@ impl<M: MLModel> Served<M> {
     }
 
     fn one_by_one(&self, call: &Call<'_>, draft: &mut Draft) {
-        // One catch for many records: it is left only when one panics.
-        while call.goes_on(draft) {
-            let caught = catch(|| {
-                while call.goes_on(draft) {
-                    call.tell(draft.answered());
-                    let done = parse::record(call.text(draft.answered()))
-                        .and_then(|input| self.predict_into(call, &input, draft));
-                    if !settle(done, draft) {
-                        return false;
-                    }
-                }
-                true
-            });
-            match caught {
-                Ok(true) => {}
-                Ok(false) => return,
-                Err(message) => draft.fail(&Failure::new(kind::PANIC, message)),
-            }
-        }
+        settle_each(
+            draft,
+            |draft| call.goes_on(draft),
+            |record, draft| {
+                call.tell(record);
+                let input = parse::record(call.text(record))?;
+                self.predict_into(call, &input, draft)
+            },
+        );
     }
 
     fn predict_into(
@@ -80,44 +73,35 @@ impl<M: MLModel> Served<M> {
 
     fn in_chunks(&self, call: &Call<'_>, draft: &mut Draft) -> Result<(), Failure> {
         let mut inputs = Vec::with_capacity(CHUNK_RECORDS.min(call.records.len()));
-        let mut failures = Vec::with_capacity(inputs.capacity()); // one entry a record
+        let mut failures = Vec::new();
         while call.goes_on(draft) {
             let first = draft.answered();
             let end = call.records.len().min(first + CHUNK_RECORDS);
             inputs.clear();
-            failures.clear();
-            for record in first..end {
-                call.tell(record);
-                match caught(|| parse::record::<M::Input>(call.text(record))) {
-                    Ok(input) => {
-                        inputs.push(input);
-                        failures.push(None);
-                    }
-                    Err(failure) => failures.push(Some(failure)),
-                }
-            }
+            call.parse(first..end, &mut inputs, &mut failures);
             call.tell_nothing();
             let mut answers = self.predict_chunk(&inputs)?.map(Vec::into_iter);
+            // What a batch form has answered is written to its end, whatever the bounds: it would
+            // have to be computed again.
+            let may_stop = answers.is_none();
+            let goes_on =
+                |draft: &Draft| draft.answered() < end && (!may_stop || call.goes_on(draft));
             let mut inputs = inputs.iter();
-            for (record, failure) in (first..end).zip(failures.drain(..)) {
-                let done = match failure {
-                    Some(failure) => Err(failure),
-                    None => caught(|| {
-                        let input = inputs.next().expect("a record that did not fail has an input");
-                        let Some(answers) = &mut answers else {
-                            call.tell(record);
-                            return self.predict_into(call, input, draft);
-                        };
-                        let answer = answers.next().expect("predict_chunk counted the answers");
-                        output::write(&answer?, &mut draft.output)
-                    }),
-                };
-                // What a batch form has answered is written to its end, whatever the bounds: it
-                // would have to be computed again.
-                let may_stop = answers.is_none();
-                if !settle(done, draft) || (may_stop && !call.goes_on(draft)) {
-                    return Ok(());
+            let mut failures = failures.drain(..).peekable();
+            let all_fit = settle_each(draft, goes_on, |record, draft| {
+                if let Some((_, failure)) = failures.next_if(|(failed, _)| *failed == record) {
+                    return Err(failure);
                 }
+                let input = inputs.next().expect("a record that did not fail has an input");
+                let Some(answers) = &mut answers else {
+                    call.tell(record);
+                    return self.predict_into(call, input, draft);
+                };
+                let answer = answers.next().expect("predict_chunk counted the answers");
+                output::write(&answer?, &mut draft.output)
+            });
+            if !all_fit {
+                return Ok(());
             }
         }
         Ok(())
@@ -162,9 +146,31 @@ impl<M: MLModel> Loaded for Served<M> {
     }
 }
 
-/// A panic in `f` as a failure of the record it works on.
-fn caught<T>(f: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
-    catch(f).unwrap_or_else(|message| Err(Failure::new(kind::PANIC, message)))
+/// Answers one record after the other while it goes on; a panic is its record's failure. False: one
+/// did not fit.
+fn settle_each(
+    draft: &mut Draft,
+    goes_on: impl Fn(&Draft) -> bool,
+    mut answer: impl FnMut(usize, &mut Draft) -> Result<(), Failure>,
+) -> bool {
+    // One catch for many records: it is left only when one panics.
+    while goes_on(draft) {
+        let caught = catch(|| {
+            while goes_on(draft) {
+                let done = answer(draft.answered(), draft);
+                if !settle(done, draft) {
+                    return false;
+                }
+            }
+            true
+        });
+        match caught {
+            Ok(true) => {}
+            Ok(false) => return false,
+            Err(message) => draft.fail(&Failure::new(kind::PANIC, message)),
+        }
+    }
+    true
 }
 
 /// Ends the record: its prediction is complete, or it failed. False: it did not fit.
@@ -227,6 +233,32 @@ impl<'a> Call<'a> {
     fn text(&self, record: usize) -> &'a [u8] {
         let Span { start, len } = self.records[record];
         &self.bytes[start as usize..][..len as usize]
+    }
+
+    /// Parses a chunk of the records: those that can't be parsed become failures, with their index.
+    fn parse<T: DeserializeOwned>(
+        &self,
+        chunk: Range<usize>,
+        inputs: &mut Vec<T>,
+        failures: &mut Vec<(usize, Failure)>,
+    ) {
+        let Range { start: mut record, end } = chunk;
+        while record < end {
+            let caught = catch(|| {
+                while record < end {
+                    self.tell(record);
+                    match parse::record(self.text(record)) {
+                        Ok(input) => inputs.push(input),
+                        Err(failure) => failures.push((record, failure)),
+                    }
+                    record += 1;
+                }
+            });
+            if let Err(message) = caught {
+                failures.push((record, Failure::new(kind::PANIC, message)));
+                record += 1;
+            }
+        }
     }
 
     fn goes_on(&self, draft: &Draft) -> bool {

@@ -602,10 +602,10 @@ fn the_batch_form_answers_as_one_by_one() {
     // More than two chunks; the second has no panic in it, the others have.
     let record = |index: usize| match random() % 20 {
         kind @ 0..10 => MIXED[kind as usize].to_owned(),
-        10 if !(1024..2048).contains(&index) => PANIC.to_owned(),
+        10 if !(256..512).contains(&index) => PANIC.to_owned(),
         _ => format!(r#"{{"x": {}}}"#, random() % 1000),
     };
-    let records: Vec<String> = (0..2500).map(record).collect();
+    let records: Vec<String> = (0..700).map(record).collect();
     let (one_by_one, batch) = (load("slope", "{}"), load("batch", "{}"));
     let expected = one_by_one.says(&records, ASK);
     assert_eq!(expected, one_by_one.says(&records, ASK), "the second call knows the form");
@@ -640,9 +640,9 @@ fn output_beyond_the_bound_is_left_for_the_next_call() {
 #[test]
 fn what_a_batch_form_has_answered_is_not_computed_again() {
     let model = load("batch", "{}");
-    let records = [GOOD; 2500];
+    let records = [GOOD; 600];
     let (said, calls) = model.says_in_slices(&records, Ask { output_bytes_max: 0, ..ASK });
-    assert_eq!((said, calls), (model.says(&records, ASK), 3)); // 1024, 1024, the rest
+    assert_eq!((said, calls), (model.says(&records, ASK), 3)); // 256, 256, the rest
 }
 
 #[test]
@@ -744,10 +744,10 @@ fn a_cancelled_call_stops_at_the_next_record() {
 
 #[test]
 fn a_cancelled_batch_form_gives_what_it_has() {
-    let mut records = vec![GOOD; 3000];
+    let mut records = vec![GOOD; 600];
     records[10] = CANCEL;
     let ask = Ask { control: Some(control()), ..ASK };
-    assert_eq!(load("batch", "{}").says(&records, ask).len(), 1024);
+    assert_eq!(load("batch", "{}").says(&records, ask).len(), 256);
 }
 
 #[test]
