@@ -74,7 +74,7 @@ def arguments():
     path("--data", ROOT / "bench-data", "folder for inputs and outputs; inputs are used again")
     counts("--records", "records in the runs of our own programs", "1000000")
     what = "records for the fast Python stacks (and ours beside them), the slow ones, and the original's graph"
-    counts("--python-records", what, "5000000 500000 5000", nargs=3)
+    counts("--python-records", what, "5000000 500000 20000", nargs=3)
     counts("--rounds", "timed runs of each row", "5")
     counts("--memory-bytes", "sizes of the inputs that memory is watched with", "10000000 1000000000", nargs="+")
     switch("--no-python", "leave the Python stacks out")
@@ -83,7 +83,7 @@ def arguments():
     switch("--write", "write docs/benchmarks.md, its picture, and the table in README.md")
     args = parser.parse_args()
     args.records = args.records or (20_000 if args.quick else 1_000_000)
-    default = [20_000, 5_000, 200] if args.quick else [5_000_000, 500_000, 5_000]
+    default = [200_000, 100_000, 2_000] if args.quick else [5_000_000, 500_000, 20_000]
     args.python_records = args.python_records or default
     args.rounds = args.rounds or (1 if args.quick else 5)
     args.starts = 3 if args.quick else 20

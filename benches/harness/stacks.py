@@ -7,6 +7,7 @@ measured with an input of one record, and taken off on every side: what is left 
 import os
 import statistics
 import subprocess
+import sys
 from typing import NamedTuple
 
 from . import ROOT, rows
@@ -68,7 +69,11 @@ def measure_stacks(args, data, cores):
             seconds=seconds, start_seconds=starts[name], times_slower=Spread.of(slower)
         )
 
-    return {stack.row.name: measured(stack) for stack in stacks}
+    found = {stack.row.name: measured(stack) for stack in stacks}
+    for name, stack in found.items():
+        if stack.times_slower.low <= 0:
+            sys.exit(f"{name}: {stack.row.records:,} records take no longer than the start; give it more")
+    return found
 
 
 def make_models(args, data):

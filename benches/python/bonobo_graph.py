@@ -6,11 +6,13 @@ scikit-learn on its own: the original's shape, with its classes written anew and
 
 import importlib
 import sys
+import time
 from abc import ABC, abstractmethod
 
 import numpy
 import old_python  # noqa: F401  (must come before bonobo)
 import bonobo
+from bonobo.execution.strategies import ThreadPoolExecutorStrategy
 from bonobo.nodes.io.json import LdjsonReader, LdjsonWriter
 from model import FIELDS, SPECIES, fitted
 from schema import Or, Schema, SchemaError
@@ -53,6 +55,22 @@ class MLModelTransformer:
         yield self._model.predict(data=data)
 
 
+class OneAfterTheOther(ThreadPoolExecutorStrategy):
+    """Bonobo's default, a thread for each node; but the next starts when the last has. Otherwise a
+    reader of one record is at its end before there is a writer, and the run takes itself for over.
+    """
+
+    def get_starter(self, executor, futures):
+        start = super().get_starter(executor, futures)
+
+        def started(node):
+            start(node)
+            while not (node.started or futures[-1].done()):
+                time.sleep(0.0001)
+
+        return started
+
+
 def main(source, output):
     graph = bonobo.Graph()
     graph.add_chain(
@@ -60,7 +78,9 @@ def main(source, output):
         MLModelTransformer(module_name=__name__, class_name="IrisModel"),
         LdjsonWriter(output, mode="w"),
     )
-    bonobo.run(graph, services={})
+    # By default its file system is the working folder, and an absolute path is one below it.
+    services = {"fs": bonobo.open_fs("/")}
+    bonobo.run(graph, strategy=OneAfterTheOther(), services=services)
 
 
 if __name__ == "__main__":

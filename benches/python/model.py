@@ -1,8 +1,8 @@
 """The classifier of plugins/iris_model (its README says how it is fitted), for the Python stacks.
 
-`fitted()` is scikit-learn's own object, `session()` the same model in ONNX Runtime. Both come from
-files beside each other in the folder that BENCH_MODELS names; `python model.py` makes them anew. What
-stacks measure is then loading a model, as a job in use does, and not fitting it.
+`fitted()` is scikit-learn's own object, `session()` the same model in ONNX Runtime. Both are files in
+`bench-data/models`, or where BENCH_MODELS says, which `python model.py` makes: a stack is timed with
+loading its model, as a job in use does, and not with fitting it.
 """
 
 import os
@@ -12,7 +12,7 @@ import joblib
 
 FIELDS = ["sepal_length", "sepal_width", "petal_length", "petal_width"]
 SPECIES = ["setosa", "versicolor", "virginica"]
-FOLDER = Path(os.environ["BENCH_MODELS"])
+FOLDER = Path(os.environ.get("BENCH_MODELS", "bench-data/models"))
 
 
 def fitted():
