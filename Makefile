@@ -1,10 +1,11 @@
 # Everything is a target here; `.ci/run` calls the same ones.
 CARGO ?= cargo
+BENCH_VENV = target/bench-venv
 
-.PHONY: help run build test check bench archive
+.PHONY: help run build test check bench bench-profile archive
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## Build, and score data/input.json with the iris model
 	target/release/etl-host --plugin target/release/libiris_model.so --input data/input.json
@@ -20,8 +21,16 @@ check: ## Check formatting, lints and docs; warnings are errors
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items
 
-bench: build ## Measure against a hand-written program; writes the table in README.md (needs Python 3.10)
-	python3 benches/bench.py --write README.md
+bench: build $(BENCH_VENV)/installed ## Measure against a hand-written program and Python stacks; writes docs/benchmarks.md (Python 3.11, network)
+	python3 benches/bench.py --rounds 7 --memory-bytes 10000000 10000000000 --write
+
+bench-profile: build ## Say where the time of a record goes, in docs/benchmarks.md (needs perf)
+	python3 benches/bench.py --profile --write
+
+$(BENCH_VENV)/installed: benches/python/requirements.txt
+	python3 -m venv --clear $(BENCH_VENV)
+	$(BENCH_VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
+	touch $@
 
 archive: ## Build a plugin for the tests' archive: make archive RUSTC=/usr/bin/rustc PLUGIN=iris_model
 	tests/archive/build.sh "$(RUSTC)" $(PLUGIN)

@@ -5,7 +5,10 @@
 //! to disk, no temporary output): what the host costs more is the price of those.
 
 use clap::Parser;
-use iris_model::{Flower, Prediction, Species, svc};
+use iris_model::{Prediction, Species, svc};
+use linear_model::LinearModel;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::fs::File;
 use std::hint::black_box;
 use std::io::{self, Read, Write};
@@ -31,13 +34,17 @@ struct Flags {
     /// Predict each flower alone, by the plain sum
     #[arg(long, conflicts_with = "parse_only")]
     plain: bool,
+    /// Ask the linear model for its score instead
+    #[arg(long, conflicts_with_all = ["parse_only", "plain"])]
+    linear: bool,
 }
 
 fn main() -> ExitCode {
     let flags = Flags::parse();
     let result = match &flags.output {
+        Some(output) if flags.linear => score(&flags.input, output),
         Some(output) => predict(&flags.input, output, flags.plain),
-        None => for_each_flower(&flags.input, |flower| {
+        None => for_each(&flags.input, |flower: iris_model::Flower| {
             black_box(flower);
             Ok(())
         }),
@@ -51,26 +58,19 @@ fn main() -> ExitCode {
 
 fn predict(input: &Path, output: &Path, plain: bool) -> io::Result<()> {
     let svc = svc::Svc::from_json(include_str!("../../../plugins/iris_model/data/svc.json"))?;
-    let mut output = File::create(output)?;
-    let mut block = Vec::with_capacity(WRITE_BYTES + 64 * BATCH_ROWS);
+    let mut lines = Lines::create(output)?;
     let mut write = |rows: &[[f64; svc::FEATURES]]| {
         let decisions = match plain {
             true => rows.iter().map(|&row| svc.decisions_plainly(row)).collect(),
             false => svc.decisions(rows),
         };
         for decisions in decisions {
-            let prediction = Prediction { species: Species::ALL[svc::vote(&decisions)] };
-            serde_json::to_writer(&mut block, &prediction)?;
-            block.push(b'\n');
+            lines.put(&Prediction { species: Species::ALL[svc::vote(&decisions)] })?;
         }
-        if block.len() >= WRITE_BYTES || rows.len() < BATCH_ROWS {
-            output.write_all(&block)?;
-            block.clear();
-        }
-        Ok(())
+        lines.write_if(WRITE_BYTES)
     };
     let mut rows = Vec::with_capacity(BATCH_ROWS);
-    for_each_flower(input, |flower| {
+    for_each(input, |flower: iris_model::Flower| {
         rows.push(flower.features());
         if rows.len() == BATCH_ROWS {
             write(&rows)?;
@@ -78,10 +78,51 @@ fn predict(input: &Path, output: &Path, plain: bool) -> io::Result<()> {
         }
         Ok(())
     })?;
-    write(&rows)
+    write(&rows)?;
+    lines.write_if(0)
 }
 
-fn for_each_flower(input: &Path, mut see: impl FnMut(Flower) -> io::Result<()>) -> io::Result<()> {
+fn score(input: &Path, output: &Path) -> io::Result<()> {
+    let model = LinearModel::fitted()?;
+    let mut lines = Lines::create(output)?;
+    for_each(input, |flower| {
+        lines.put(&model.score(&flower))?;
+        lines.write_if(WRITE_BYTES)
+    })?;
+    lines.write_if(0)
+}
+
+/// The output, in blocks.
+struct Lines {
+    output: File,
+    block: Vec<u8>,
+}
+
+impl Lines {
+    fn create(output: &Path) -> io::Result<Self> {
+        let block = Vec::with_capacity(WRITE_BYTES + 64 * BATCH_ROWS);
+        Ok(Lines { output: File::create(output)?, block })
+    }
+
+    fn put(&mut self, prediction: &impl Serialize) -> io::Result<()> {
+        serde_json::to_writer(&mut self.block, prediction)?;
+        self.block.push(b'\n');
+        Ok(())
+    }
+
+    fn write_if(&mut self, bytes: usize) -> io::Result<()> {
+        if self.block.len() >= bytes {
+            self.output.write_all(&self.block)?;
+            self.block.clear();
+        }
+        Ok(())
+    }
+}
+
+fn for_each<F: DeserializeOwned>(
+    input: &Path,
+    mut see: impl FnMut(F) -> io::Result<()>,
+) -> io::Result<()> {
     let mut input = File::open(input)?;
     let mut buffer = vec![0; READ_BYTES];
     let mut line = 0_u64;
