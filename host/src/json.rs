@@ -519,6 +519,18 @@ impl Cursor<'_> {
     #[inline(always)]
     fn digits(&mut self) -> Result<(), Box<Fault>> {
         let start = self.at;
+        // Eight at once: a prediction is often a number of 17 digits. A digit's upper half is 3,
+        // and stays so when 6 is added.
+        const ONES: u64 = u64::MAX / 0xff;
+        let upper = |word: u64| word & (ONES * 0xf0);
+        while let Some(word) = self.bytes.get(self.at..).and_then(|rest| rest.first_chunk()) {
+            let word = u64::from_le_bytes(*word);
+            let all = upper(word) == ONES * 0x30 && upper(word + ONES * 6) == ONES * 0x30;
+            if !all {
+                break;
+            }
+            self.at += 8;
+        }
         while let Some(b'0'..=b'9') = self.byte() {
             self.at += 1;
         }

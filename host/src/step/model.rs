@@ -91,14 +91,17 @@ impl Step for ModelStep {
             if answers.is_empty() {
                 return Err(ModelError::NoProgress { asked: slice }.into());
             }
-            for (record, answered) in (done..).zip(answers.iter()) {
+            // Not a `for`: pulled through an iterator, each answer is copied twice.
+            answers.iter().try_for_each(|answered| {
+                let record = done;
+                done += 1;
                 if let Answered::Failed { kind, path, message } = &answered
                     && is_broken(*kind)
                 {
                     let RecordPosition { line, byte } = batch.position(record);
                     let path = if path.is_empty() { String::new() } else { format!("{path}: ") };
                     let message = format!("{path}{message} (at line {line}, byte {byte})");
-                    return Err(ModelError::Broken(message).into());
+                    return Err(ModelError::Broken(message));
                 }
                 match self.writer.write(batch.record(record), answered, &mut text) {
                     Ok(()) => text.complete(record),
@@ -108,8 +111,8 @@ impl Step for ModelStep {
                         self.rejections.push(Rejection { record, kind, path, message, step });
                     }
                 }
-            }
-            done += answers.len();
+                Ok(())
+            })?;
         }
         batch.rewrite(text, &mut self.rejections);
         if self.answer.output.capacity() > ANSWER_BYTES_KEPT {

@@ -27,20 +27,17 @@ pub(super) fn parse<T: DeserializeOwned>(text: &str) -> Option<T> {
     (reader.token().is_none() && !reader.has_left).then_some(value)
 }
 
-/// That the text is left to serde_json.
+/// That the text is left to serde_json; where the type said why, its words, since some types catch
+/// an error and keep its words. As small as a pointer: every step may give one.
 #[derive(Debug)]
-enum Left {
-    Here,
-    /// Because of what the type said. Some types catch it and keep its words.
-    Refused(Box<str>),
-}
+struct Left(Option<Box<Words>>);
+
+#[derive(Debug)]
+struct Words(String);
 
 impl Display for Left {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Left::Here => f.write_str("not a common form"),
-            Left::Refused(message) => f.write_str(message),
-        }
+        f.write_str(self.0.as_ref().map_or("not a common form", |words| &words.0))
     }
 }
 
@@ -49,7 +46,7 @@ impl std::error::Error for Left {}
 impl de::Error for Left {
     #[cold]
     fn custom<T: Display>(message: T) -> Self {
-        Left::Refused(message.to_string().into())
+        Left(Some(Box::new(Words(message.to_string()))))
     }
 }
 
@@ -80,16 +77,18 @@ impl<'t> Reader<'t> {
     /// Skips white space; the byte behind it, still to be read.
     #[inline]
     fn token(&mut self) -> Option<u8> {
-        while let Some(b' ' | b'\n' | b'\t' | b'\r') = self.byte() {
-            self.at += 1;
+        loop {
+            match self.byte() {
+                Some(b' ' | b'\n' | b'\t' | b'\r') => self.at += 1,
+                token => return token,
+            }
         }
-        self.byte()
     }
 
     #[cold]
     fn leave(&mut self) -> Left {
         self.has_left = true;
-        Left::Here
+        Left(None)
     }
 
     /// Notes an error that passes by.
@@ -188,15 +187,16 @@ impl<'t> Reader<'t> {
 
     /// As serde_json reads it with `float_roundtrip`: the nearest double, or for an `f32` the
     /// nearest `f32`.
-    #[inline]
+    #[inline(always)]
     fn number(&mut self, single: bool) -> Result<Number, Left> {
         /// The powers of ten that a double holds exactly.
         const POWERS: [f64; 23] = [
             1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
             1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
         ];
-        let text = &self.text[self.at..];
-        let byte = |at: usize| text.as_bytes().get(at).copied();
+        let begin = self.at;
+        let bytes = &self.text.as_bytes()[begin..];
+        let byte = |at: usize| bytes.get(at).copied();
         let negative = byte(0) == Some(b'-');
         let start = usize::from(negative);
         let mut digits = 0_u64;
@@ -251,7 +251,7 @@ impl<'t> Reader<'t> {
             let value = digits as f64 / POWERS[behind_point];
             return Ok(Number::Float(if negative { -value } else { value }));
         }
-        let text = &text[..end];
+        let text = &self.text[begin..self.at];
         let value = if single { text.parse::<f32>().map(f64::from) } else { text.parse::<f64>() };
         match value {
             Ok(value) if value.is_finite() => Ok(Number::Float(value)),
