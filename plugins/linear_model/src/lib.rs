@@ -4,7 +4,9 @@
 //! Where the weights come from stands in `README.md`.
 #![forbid(unsafe_code)]
 
-use model_abi::{Example, LoadContext, LoadError, MLModel, ModelInfo, NoConfig, PredictError, json};
+use model_abi::{
+    Example, LoadContext, LoadError, MLModel, ModelInfo, NoConfig, PredictError, json,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
