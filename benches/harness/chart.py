@@ -44,7 +44,7 @@ def svg(title, subtitle, bars):
         width, colour = max(1, end - LEFT), OURS if bar.is_ours else OTHER
         parts.append(text(LEFT - 10, y + 15, bar.name, INK, anchor="end"))
         parts.append(f'<rect x="{LEFT}" y="{y}" width="{width:.1f}" height="{BAR}" fill="{colour}"/>')
-        parts.append(text(end + 6, y + 15, f"{bar.value:,.0f}", INK))
+        parts.append(text(end + 6, y + 15, f"{bar.value:,.0f}", INK, clear=True))
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" '
         f'height="{height}" role="img" font-family="system-ui, sans-serif">'
@@ -52,8 +52,10 @@ def svg(title, subtitle, bars):
     return "\n".join([head, f"<title>{escape(title)}</title>", *parts, "</svg>", ""])
 
 
-def text(x, y, words, colour, size=13, anchor="start", weight="normal"):
+def text(x, y, words, colour, size=13, anchor="start", weight="normal", clear=False):
+    """Clear: with a rim that hides the grid behind it."""
+    rim = f'stroke="{PAPER}" stroke-width="4" paint-order="stroke" ' if clear else ""
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" font-weight="{weight}" fill="{colour}" '
-        f'text-anchor="{anchor}">{escape(words)}</text>'
+        f'{rim}text-anchor="{anchor}">{escape(words)}</text>'
     )
