@@ -8,7 +8,7 @@ import datetime
 import platform
 from pathlib import Path
 
-from . import MB, ROOT, chart, rows, stacks
+from . import MB, ROOT, chart, rows
 from .promises import promises
 from .run import shown
 
