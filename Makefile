@@ -21,10 +21,10 @@ check: ## Check formatting, lints and docs; warnings are errors
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items
 
-bench: build $(BENCH_VENV)/installed ## Measure against a hand-written program and Python stacks; writes docs/benchmarks.md (Python 3.11, network)
+bench: build $(BENCH_VENV)/installed ## Measure against a hand-written program and Python; writes docs/benchmarks.md (Python 3.11)
 	python3 benches/bench.py --rounds 7 --memory-bytes 10000000 10000000000 --write
 
-bench-profile: build ## Say where the time of a record goes, in docs/benchmarks.md (needs perf)
+bench-profile: build ## Write where the time of a record goes, to docs/benchmarks.md (needs perf)
 	python3 benches/bench.py --profile --write
 
 $(BENCH_VENV)/installed: benches/python/requirements.txt

@@ -73,10 +73,11 @@ def arguments():
     path("--few", ROOT / "data/input.json", "the records that measure the start")
     path("--data", ROOT / "bench-data", "folder for inputs and outputs; inputs are used again")
     counts("--records", "records in the runs of our own programs", "1000000")
-    what = "records for the fast Python stacks (and ours beside them), the slow ones, and the original's graph"
+    what = "records for the fast Python stacks, and ours beside them; the slow ones; the original's graph"
     counts("--python-records", what, "5000000 500000 20000", nargs=3)
     counts("--rounds", "timed runs of each row", "5")
-    counts("--memory-bytes", "sizes of the inputs that memory is watched with", "10000000 1000000000", nargs="+")
+    what = "sizes of the inputs that memory is watched with"
+    counts("--memory-bytes", what, "10000000 1000000000", nargs="+")
     switch("--no-python", "leave the Python stacks out")
     switch("--profile", "only say where the time of a record goes, with `perf`")
     switch("--quick", "a smoke run: less of everything; its numbers mean nothing")
@@ -95,7 +96,7 @@ def arguments():
 def check_arguments(parser, args):
     fast, slow, graph = args.python_records
     if max(slow, graph) > fast:
-        parser.error("--python-records: the fast stacks get the most, for theirs are the answers to compare with")
+        parser.error("--python-records: the fast stacks get the most; the others' are the first of theirs")
     for needed in [args.host, args.plugin, args.linear, args.static, args.generate, args.few]:
         if not needed.exists():
             parser.error(f"{needed} is missing; `cargo build --release --workspace` builds the programs")

@@ -1,8 +1,9 @@
 """Where the nanoseconds of a record go: `perf` samples a run on one core, stages gather the samples.
 
 Functions are inlined into each other, so a sample is known by its whole inlined stack (`addr2line`,
-from the line tables that a release build keeps): the innermost function that belongs to a stage
-names it. A table of stages is a reading aid and no more; samples miss what lasts less than they do.
+from the line tables that a release build keeps, where only the outer names have their module): the
+innermost function that belongs to a stage names it. The order of stages matters: what is left of the
+border is whatever of `model_abi` no stage above it took. A table of stages is a reading aid and no more; samples miss what lasts less than they do.
 """
 
 import re
@@ -17,19 +18,19 @@ from .run import Row, run
 
 FREQUENCY_HZ = 4999  # no multiple of anything that the kernel does by the clock
 KERNEL = "kernel: reading, writing, memory"
-REST = "rest: start, memory, not known"
+REST = "rest: copying, memory, start, not known"
 # Tried on the functions of a sample from the innermost on, all stages on each.
 STAGES = [
     ("check UTF-8", r"from_utf8|utf8_validation|simdutf8"),
     ("predict", r"iris_model::(svc|kernel)|iris_model::IrisModel|linear_model::LinearModel|^pulp::"),
     ("serialise the prediction", r"serde_json::ser\b|model_abi::output|zmij::|ryu::|itoa::|serde_core::ser"),
     ("parse", r"serde_json::(de|read|lexical)\b|serde_core::de\b|model_abi::parse|\w+_model::Flower"),
-    ("cross the border", r"model_abi::(serve|answer|export|panics)|^_?etl_host::plugin::(model|library)"),
+    ("cross the border", r"model_abi::|etl_host::plugin::(model|library)"),
     ("cut into records", r"etl_host::source"),
     ("check the answers", r"etl_host::json|etl_host::plugin::runner"),
     ("put records together", r"etl_host::step"),
     ("write", r"etl_host::sink|etl_host::storage"),
-    ("order, queue, count", r"etl_host::pipeline|crossbeam|std::sync|std::thread"),
+    ("order, queue, count", r"etl_host::(pipeline|batch)|crossbeam|std::sync|std::thread"),
 ]
 # For functions that several stages use, where nothing around them says which.
 FALLBACKS = [("cut into records", r"^memchr::"), ("parse", r"^core::(str|num)::")]

@@ -8,7 +8,7 @@ import datetime
 import platform
 from pathlib import Path
 
-from . import MB, ROOT, chart, rows, stacks
+from . import MB, ROOT, chart, rows
 from .promises import promises
 from .run import shown
 
@@ -102,8 +102,10 @@ def summary(machine, python, memory):
 
 
 def bars(python):
-    ours = set(stacks.OURS)
-    return [chart.Bar(f"{name} ({cores(stack)})", stack.rate, name in ours) for name, stack in python.items()]
+    def bar(name, stack):
+        return chart.Bar(f"{name} ({cores(stack)})", stack.rate, name in (rows.HOST, rows.HOST_ALL))
+
+    return [bar(*item) for item in python.items()]
 
 
 def cores(stack):

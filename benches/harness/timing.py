@@ -64,13 +64,13 @@ def in_turns(rows, index):
 def check(rows):
     """Each output has its lines, and answers that must be the same are, byte for byte."""
     first = {}
-    for row in (one for row in rows for one in row.all):
-        if row.output:
-            expect_lines(row.output, row.lines)
-        if row.answers:
-            right = first.setdefault(row.answers, row.output)
-            if not filecmp.cmp(right, row.output, shallow=False):
-                sys.exit(f"{right} and {row.output} differ")
+    for one in (one for row in rows for one in row.all):
+        if one.output:
+            expect_lines(one.output, one.lines)
+        if one.answers:
+            right = first.setdefault(one.answers, one.output)
+            if not filecmp.cmp(right, one.output, shallow=False):
+                sys.exit(f"{right} and {one.output} differ")
 
 
 def start_seconds(row, count):

@@ -39,7 +39,7 @@ class IrisModel(MLModel):
         try:
             self.input_schema.validate(data)
         except SchemaError as error:
-            raise MLModelSchemaValidationException(f"Failed to validate input data: {error}")
+            raise MLModelSchemaValidationException(f"Failed to validate input data: {error}") from error
         row = numpy.array([data[field] for field in FIELDS]).reshape(1, -1)
         return {"species": SPECIES[int(self._model.predict(row)[0])]}
 

@@ -4,12 +4,16 @@ use etl_host_tests::root;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// All Rust files below a folder of the project.
-fn rust_files(folder: &Path) -> Vec<PathBuf> {
+/// All files below a folder of the project that end like this.
+fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let (folders, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
-    let files = files.into_iter().filter(|path| path.extension().is_some_and(|e| e == "rs"));
-    files.chain(folders.iter().flat_map(|folder| rust_files(folder))).collect()
+    let (folders, found): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
+    let found = found.into_iter().filter(|path| path.extension().is_some_and(|e| e == extension));
+    found.chain(folders.iter().flat_map(|folder| files(folder, extension))).collect()
+}
+
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    files(folder, "rs")
 }
 
 fn project_files() -> Vec<PathBuf> {
@@ -28,12 +32,32 @@ fn every_file_opens_with_what_it_is_for() {
 }
 
 #[test]
+fn so_does_every_file_in_python() {
+    let files = files(&root().join("benches"), "py");
+    assert!(files.len() > 10, "{files:?}");
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        let text = text.strip_prefix("#!/usr/bin/env python3\n").unwrap_or(&text);
+        assert!(text.starts_with("\"\"\""), "{} does not open with a docstring", file.display());
+    }
+}
+
+#[test]
 fn the_map_names_every_module_of_the_host() {
     let map = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     for file in rust_files(&root().join("host/src")) {
         let name = file.file_stem().unwrap().to_str().unwrap();
         let named = map.contains(&format!("{name}.rs")) || map.contains(&format!("{name}/"));
         assert!(named || ["lib", "tests", "dynamic", "elf", "macho"].contains(&name), "{name}");
+    }
+}
+
+#[test]
+fn the_map_names_every_part_of_the_harness() {
+    let map = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    for file in files(&root().join("benches/harness"), "py") {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        assert!(map.contains(&format!("`{name}`")) || name == "__init__.py", "{name}");
     }
 }
 
