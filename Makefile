@@ -1,7 +1,7 @@
 # Everything is a target here; `.ci/run` calls the same ones.
 CARGO ?= cargo
 
-.PHONY: help run build test check bench archive
+.PHONY: help run build test check bench bench-micro bench-smoke archive
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,13 +15,22 @@ build: ## Build the host and the plugins (release)
 test: build ## Run all tests, with the real binary and real plugins
 	$(CARGO) test --locked --workspace
 
-check: ## Check formatting, lints and docs; warnings are errors
+check: bench-smoke ## Check formatting, lints, docs and benchmarks; warnings are errors
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items
 
 bench: build ## Measure against a hand-written program; writes the table in README.md (needs Python 3.10)
 	python3 benches/bench.py --write README.md
+
+bench-micro: build ## Measure the host's parts one by one: make bench-micro ONLY=framing
+	$(CARGO) bench --locked --workspace --bench micro -- $(ONLY)
+
+# Of the debug build, which the tests need anyway: what is measured is linked with the whole host, and
+# that takes a minute where it is optimized.
+bench-smoke: build ## Prove that the benchmarks run; their numbers mean nothing
+	$(CARGO) test --locked --workspace --bench micro -- --test
+	python3 benches/bench.py --quick
 
 archive: ## Build a plugin for the tests' archive: make archive RUSTC=/usr/bin/rustc PLUGIN=iris_model
 	tests/archive/build.sh "$(RUSTC)" $(PLUGIN)
