@@ -2,7 +2,7 @@
 CARGO ?= cargo
 BENCH_VENV = target/bench-venv
 
-.PHONY: help run build test check bench bench-profile archive
+.PHONY: help run build test check bench bench-profile bench-micro bench-smoke archive
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,10 +16,11 @@ build: ## Build the host and the plugins (release)
 test: build ## Run all tests, with the real binary and real plugins
 	$(CARGO) test --locked --workspace
 
-check: ## Check formatting, lints and docs; warnings are errors
+check: ## Check formatting, lints, docs and benchmarks; warnings are errors
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items
+	$(MAKE) --no-print-directory bench-smoke
 
 bench: build $(BENCH_VENV)/installed ## Measure against a hand-written program and Python; writes docs/benchmarks.md (Python 3.11)
 	python3 benches/bench.py --rounds 7 --memory-bytes 10000000 10000000000 --write
@@ -31,6 +32,15 @@ $(BENCH_VENV)/installed: benches/python/requirements.txt
 	python3 -m venv --clear $(BENCH_VENV)
 	$(BENCH_VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
 	touch $@
+
+bench-micro: build ## Measure the host's parts one by one: make bench-micro ONLY=framing
+	$(CARGO) bench --locked --workspace --bench micro -- $(ONLY)
+
+# Of the debug build, which the tests need anyway: what is measured is linked with the whole host, and
+# that takes a minute where it is optimized.
+bench-smoke: build ## Prove that the benchmarks run; their numbers mean nothing
+	$(CARGO) test --locked --workspace --bench micro -- --test
+	python3 benches/bench.py --quick --no-python
 
 archive: ## Build a plugin for the tests' archive: make archive RUSTC=/usr/bin/rustc PLUGIN=iris_model
 	tests/archive/build.sh "$(RUSTC)" $(PLUGIN)

@@ -26,6 +26,7 @@ pub use look::{Looked, Refusal};
 pub use model::{LoadedModel, ModelError};
 pub use selector::Selector;
 
+use crate::schema::is_plain;
 use model_abi::describe::{ModelDescription, PluginDescription};
 use model_abi_layout::{ExtensionTable, PluginRef};
 use std::path::{Path, PathBuf};
@@ -247,6 +248,9 @@ fn described(document: &[u8]) -> Result<Vec<ModelDescription>, PluginError> {
             ("output schema", &model.output_schema),
             ("config schema", &model.config_schema),
         ] {
+            if is_plain(schema) {
+                continue;
+            }
             jsonschema::validator_for(schema).map_err(|error| PluginError::Schema {
                 model: name.clone(),
                 which,

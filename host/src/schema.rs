@@ -4,6 +4,10 @@
 //! Knows what `schemars` writes: `properties`, `required`, `type` (one or several), `enum`, `const`,
 //! `anyOf`/`oneOf`, and `$ref` into the same document. What it does not know counts as "anything".
 
+mod plain;
+
+pub use plain::is_plain;
+
 use serde_json::Value;
 
 /// References may go round in circles; no honest chain of them is longer.

@@ -6,6 +6,7 @@ mod check;
 mod compat;
 mod emit;
 mod folder;
+mod latency;
 mod limits;
 mod main_job;
 mod million;

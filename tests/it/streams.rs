@@ -70,9 +70,17 @@ impl Live {
 
     /// The next line of its stdout.
     #[track_caller]
-    fn answer(&self) -> String {
+    pub(crate) fn answer(&self) -> String {
         let lines = self.lines.as_ref().expect("stdout is open");
         lines.recv_timeout(DEADLINE).expect("an answer comes before the deadline")
+    }
+
+    /// The most memory that it held so far.
+    pub(crate) fn peak_kib(&self) -> u64 {
+        let status = format!("/proc/{}/status", self.child.id());
+        let status = fs::read_to_string(status).expect("it runs");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("it is told");
+        peak.trim().trim_end_matches(" kB").parse().expect("a number")
     }
 
     pub(crate) fn signal(&self, name: &str) {
@@ -141,9 +149,7 @@ fn blank_lines_are_not_held_in_memory() {
     (0..128).for_each(|_| live.write(&blank));
     live.write(&format!("{SETOSA}\n"));
     assert_eq!(live.answer() + "\n", predictions("setosa"));
-    let status = fs::read_to_string(format!("/proc/{}/status", live.child.id())).unwrap();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    let peak_kib: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+    let peak_kib = live.peak_kib();
     assert!(peak_kib < 64 << 10, "{peak_kib} KiB after 128 MiB of line feeds");
 }
 

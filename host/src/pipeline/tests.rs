@@ -198,6 +198,47 @@ fn pipe_output() -> (PipeReader, Output) {
     (reader, Output::stream(File::from(OwnedFd::from(writer))))
 }
 
+/// A reader whose batches are of these sizes in turn, whatever the run wants.
+struct Sized(Reader, Vec<usize>, usize);
+
+impl Source for Sized {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn read_batch(&mut self, batch: &mut Batch, _: usize, stop: &Stop) -> FromSource {
+        self.2 += 1;
+        self.0.read_batch(batch, self.1[self.2 % self.1.len()], stop)
+    }
+}
+
+/// What is written and what is rejected, where batches are of these sizes.
+fn written_and_rejected(sizes: &[usize], threads: usize) -> [Vec<u8>; 2] {
+    const LINES: [&[u8]; 6] =
+        [b"good", b"bad", b"", b"not \xff text", b"a longer one", &[b'x'; 60]];
+    // Neighbours differ from turn to turn.
+    let lines = (0..600).map(|n| LINES[n * (1 + n / LINES.len()) % LINES.len()]);
+    let input = crate::storage::Memory::new(lines.collect::<Vec<_>>().join(&b'\n'));
+    let mut job = Job::new(&[]).step(reject_bad);
+    let reader = Reader::new("in", Box::new(input), Options { line_bytes_max: 50 });
+    job.pipeline.source = Box::new(Sized(reader, sizes.to_vec(), 0));
+    job.pipeline.threads = threads;
+    let ran = job.run();
+    assert!(ran.outcome.error.is_none(), "{}", ran.summary());
+    [ran.written.into_bytes(), std::fs::read(ran.folder.path().join("rejects")).unwrap()]
+}
+
+#[test]
+fn neither_the_size_of_batches_nor_the_number_of_threads_changes_a_byte() {
+    let expected = written_and_rejected(&[1 << 20], 1);
+    assert!(expected.iter().all(|bytes| bytes.len() > 500), "there are some of each");
+    for sizes in [&[1][..], &[7], &[64], &[1, 1000], &[300, 2, 50, 1], &[4096, 1]] {
+        for threads in [1, 2, 3, 8] {
+            assert!(written_and_rejected(sizes, threads) == expected, "{sizes:?}, {threads}");
+        }
+    }
+}
+
 #[test]
 fn nothing_in_is_nothing_out() {
     let ran = Job::new(&[]).run();

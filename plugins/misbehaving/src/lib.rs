@@ -3,7 +3,7 @@
 //!
 //! | model | gives | and misbehaves |
 //! |---|---|---|
-//! | `acts` | `y`: the record's `n` | as the record's `Act` says; at load and at its end, as its config says; in `describe`, as the environment variable `DESCRIBING` says |
+//! | `acts` | `y`: the record's `n` | as the record's `Act` says; at load and at its end, as its config says, which may name a file to read; in `describe`, as the environment variable `DESCRIBING` says |
 //! | `batch` | the same, a batch at a time | the same; leaves out `forget` predictions, adds `invent` |
 //! | `over_ten` | `y` | its schema promises at most 10 |
 //! | `number` | a bare number | has no fields to merge, and its schema says so |
@@ -21,9 +21,11 @@ use schemars::JsonSchema;
 use serde::de::value::{Error as NoAct, StrDeserializer};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::hint::black_box;
+use std::io::{self, Write};
 use std::panic::panic_any;
+use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -189,13 +191,28 @@ struct Config {
     end: Act,
     /// How long each record takes, in milliseconds.
     sleep_ms: u64,
+    /// A file that is read while it is loaded, and kept. Each time it is read, a line is added to
+    /// the file beside it with the ending `loads`.
+    weights: Option<PathBuf>,
     /// How many predictions the batch form leaves out.
     forget: usize,
     /// How many it adds.
     invent: usize,
 }
 
-struct Acts(Config);
+struct Acts {
+    config: Config,
+    /// What a model keeps that others would predict with.
+    _weights: Vec<u8>,
+}
+
+impl Acts {
+    fn read(weights: &Path) -> io::Result<Vec<u8>> {
+        let loads = weights.with_extension("loads");
+        writeln!(File::options().create(true).append(true).open(loads)?, "read")?;
+        fs::read(weights)
+    }
+}
 
 impl MLModel for Acts {
     const INFO: ModelInfo = info("acts", "Does what each record says, one by one.");
@@ -204,14 +221,15 @@ impl MLModel for Acts {
     type Output = Prediction;
 
     fn load(config: Config, _: &LoadContext) -> Result<Self, LoadError> {
+        let weights = config.weights.as_deref().map(Acts::read).transpose()?.unwrap_or_default();
         match config.load.perform(0.0, "while loading") {
-            Ok(_) => Ok(Acts(config)),
+            Ok(_) => Ok(Acts { config, _weights: weights }),
             Err(error) => Err(LoadError::new(error.message())),
         }
     }
 
     fn predict(&self, record: &Record) -> Result<Prediction, PredictError> {
-        sleep(Duration::from_millis(self.0.sleep_ms));
+        sleep(Duration::from_millis(self.config.sleep_ms));
         record.act.perform(record.n, &record.text).map(|y| Prediction { y })
     }
 
@@ -225,7 +243,7 @@ impl MLModel for Acts {
 
 impl Drop for Acts {
     fn drop(&mut self) {
-        let _ = self.0.end.perform(0.0, "while ending");
+        let _ = self.config.end.perform(0.0, "while ending");
     }
 }
 
@@ -246,7 +264,7 @@ impl MLModel for Batch {
     }
 
     fn predict_batch(&self, records: &[Record]) -> Option<Vec<Result<Prediction, PredictError>>> {
-        let Config { forget, invent, .. } = self.0.0;
+        let Config { forget, invent, .. } = self.0.config;
         let all = records.iter().map(|record| self.predict(record)).skip(forget);
         Some(all.chain((0..invent).map(|_| Ok(Prediction { y: 0.0 }))).collect())
     }

@@ -1,0 +1,18 @@
+//! The host's parts, each for itself: how long it takes to cut a block into records, to splice
+//! predictions, to bring batches back into order, to cross the border. `make bench-micro`.
+//!
+//! For questions of the kind "did this change cost anything, and where"; what a user gets is
+//! measured by `bench.py`. Each works on batches as a run has them, and shows its throughput.
+//! Everything goes through the public API, as the host itself uses it.
+//!
+//! One program, so that it is linked once. Arguments choose: `make bench-micro ONLY=framing`.
+
+mod border;
+mod data;
+mod framing;
+mod order;
+mod splice;
+
+fn main() {
+    divan::main();
+}
