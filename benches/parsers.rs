@@ -9,6 +9,10 @@
 //!
 //! `cargo bench -p etl-host-benches --features parsers --bench parsers`
 
+/// The very file of `model-abi`, which shows it to nobody.
+#[path = "../model-abi/src/parse/quick.rs"]
+mod quick;
+
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
 use iris_model::Flower;
@@ -56,7 +60,13 @@ fn main() {
     divan::main();
 }
 
-/// `model-abi` parses with it.
+/// What `model-abi` parses common records with.
+#[divan::bench(types = [Flower, Order], sample_size = 1000)]
+fn quick<T: Record>(bencher: Bencher<'_, '_>) {
+    bench::<T>(bencher, |text| quick::parse(text).expect("it is common"));
+}
+
+/// What it parses all others with.
 #[divan::bench(types = [Flower, Order], sample_size = 1000)]
 fn serde_json<T: Record>(bencher: Bencher<'_, '_>) {
     bench::<T>(bencher, |text| serde_json::from_str(text).expect("it is one"));

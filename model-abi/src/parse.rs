@@ -5,6 +5,8 @@
 //! for good messages.
 
 mod quick;
+#[cfg(test)]
+mod quick_tests; // beside it, since a benchmark takes the file alone
 
 use model_abi_layout::kind;
 use serde::de::DeserializeOwned;

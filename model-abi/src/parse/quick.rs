@@ -17,7 +17,7 @@ use serde::de::{
 use std::fmt::{self, Display};
 
 /// Deeper nesting is left to serde_json, which refuses it from 128 levels on.
-const DEPTH_MAX: u32 = 100;
+pub(super) const DEPTH_MAX: u32 = 100;
 
 /// A record's value, or `None` where serde_json is to be asked.
 pub(super) fn parse<T: DeserializeOwned>(text: &str) -> Option<T> {
@@ -672,6 +672,3 @@ impl<'t> VariantAccess<'t> for Tagged<'_, 't> {
         self.reader.visit_object(fields, visitor)
     }
 }
-
-#[cfg(test)]
-mod tests;

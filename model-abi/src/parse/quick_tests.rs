@@ -1,10 +1,11 @@
-//! What is common is not left to serde_json, and what is parsed here is what serde_json parses:
+//! Of `quick.rs`: what is common is not left to serde_json, and what it parses is what serde_json parses:
 //! for types of every kind, on texts by hand and on random ones.
 
-use super::*;
+use super::quick::{DEPTH_MAX, parse};
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde::Deserialize;
+use serde::de::{self, DeserializeOwned};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
