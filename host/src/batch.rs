@@ -224,19 +224,25 @@ impl Batch {
     /// Rejects the records that are not UTF-8, in the name of the source. Every record that goes on
     /// is text from here on.
     pub fn reject_invalid_utf8(&mut self, step: &Arc<str>) {
+        let (mut checked, mut rejections) = (0, Vec::new());
         // One check for the whole block: records end at ASCII bytes, so where the whole is UTF-8,
-        // each of them is.
-        if std::str::from_utf8(self.bytes()).is_ok() {
-            return;
-        }
-        let invalid = |record| {
-            let error = std::str::from_utf8(self.record(record)).err()?;
-            let message = format!("not UTF-8 at byte {} of the record", error.valid_up_to());
+        // each of them is. Where it is not, it goes on behind the record that is to blame.
+        while let Err(error) = std::str::from_utf8(&self.bytes()[checked..]) {
+            let at = checked + error.valid_up_to();
+            let record = self.spans.partition_point(|span| end(span) <= at);
+            let Some(span) = self.spans.get(record) else { break }; // behind the last record
+            let Some(byte) = at.checked_sub(span.start as usize) else {
+                checked = span.start as usize; // what stands between records is no matter
+                continue;
+            };
+            checked = end(span);
+            let message = format!("not UTF-8 at byte {byte} of the record");
             let (kind, path) = (RejectKind::InvalidUtf8, String::new());
-            Some(Rejection { record, kind, path, message, step: step.clone() })
-        };
-        let mut rejections = (0..self.len()).filter_map(invalid).collect();
-        self.remove(&mut rejections);
+            rejections.push(Rejection { record, kind, path, message, step: step.clone() });
+        }
+        if !rejections.is_empty() {
+            self.remove(&mut rejections);
+        }
     }
 
     /// Keeps rejections by the index that their records had when they were read.
@@ -307,6 +313,10 @@ impl Batch {
             }
         }
     }
+}
+
+fn end(span: &Span) -> usize {
+    (span.start + span.len) as usize
 }
 
 fn slice(bytes: &[u8], span: Span) -> &[u8] {
@@ -381,6 +391,22 @@ mod tests {
         let rejects = batch.rejects();
         let records: Vec<_> = rejects.iter().map(|r| (r.index, r.record)).collect();
         assert_eq!(records, [(0, &b"a"[..]), (1, b"bb")]);
+    }
+
+    #[test]
+    fn each_record_that_is_not_utf8_is_rejected_wherever_it_stands() {
+        for bad in 0..1_u32 << 5 {
+            let is_bad = |record: &u32| bad >> record & 1 == 1;
+            let mut batch = batch("\u{e4}\nxy\n\u{e4}\nxy\nx\u{e4}");
+            let spans = batch.spans().to_vec();
+            for record in (0..5).filter(is_bad) {
+                batch.block.bytes[end(&spans[record as usize]) - 1] = 0xff;
+            }
+            batch.block.bytes[5] = 0xff; // a line feed, which is no record's
+            batch.reject_invalid_utf8(&"reader".into());
+            let rejected: Vec<u32> = batch.rejects().iter().map(|reject| reject.index).collect();
+            assert_eq!(rejected, (0..5).filter(is_bad).collect::<Vec<_>>(), "{bad:b}");
+        }
     }
 
     #[test]
