@@ -17,6 +17,9 @@ use std::path::{Path, PathBuf};
 /// Somewhere to write to, not visible before it is published.
 pub struct Output {
     file: File,
+    /// How many bytes were written, and how many of them are on their way to the disk.
+    written: u64,
+    written_back: u64,
     /// Where it will be; `None` for what is visible at once.
     unpublished: Option<Unpublished>,
 }
@@ -56,10 +59,27 @@ pub enum OpenError {
     },
 }
 
+/// How much is written before the disk is set to work on it.
+const WRITE_BACK_BYTES: u64 = 8 * 1024 * 1024;
+
+/// Begins to write a stretch of the file to the disk, without waiting. What can't be written is told
+/// by the flush in the end.
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "no crate we have wraps it")]
+fn begin_write_back(file: &File, start: u64, len: u64) {
+    use std::os::fd::AsRawFd;
+    let (start, len) = (start as libc::off64_t, len as libc::off64_t);
+    // SAFETY: the descriptor is open as long as `file` is; nothing else is handed over.
+    unsafe { libc::sync_file_range(file.as_raw_fd(), start, len, libc::SYNC_FILE_RANGE_WRITE) };
+}
+
+#[cfg(not(target_os = "linux"))]
+fn begin_write_back(_: &File, _: u64, _: u64) {}
+
 impl Output {
     /// What is written is visible at once: stdout, stderr.
     pub fn stream(file: File) -> Self {
-        Output { file, unpublished: None }
+        Output { file, written: 0, written_back: 0, unpublished: None }
     }
 
     /// A file that becomes visible when it is published; or, where the path names a device, a FIFO
@@ -106,7 +126,8 @@ impl Output {
             }
             if is_still(&file, &part) {
                 file.set_len(0).map_err(failed("can't empty", &part))?;
-                return Ok(Output { file, unpublished: Some(Unpublished { part, path }) });
+                let unpublished = Some(Unpublished { part, path });
+                return Ok(Output { file, written: 0, written_back: 0, unpublished });
             }
         }
     }
@@ -124,6 +145,16 @@ impl Output {
     /// Flushes it to disk, where it is on one.
     fn sync(&self) -> io::Result<()> {
         if self.unpublished.is_some() { self.file.sync_all() } else { Ok(()) }
+    }
+
+    /// Lets the system write to the disk while we go on: else the flush in the end would find
+    /// everything still to be done.
+    fn write_back(&mut self) {
+        let waiting = self.written - self.written_back;
+        if self.unpublished.is_some() && waiting >= WRITE_BACK_BYTES {
+            begin_write_back(&self.file, self.written_back, waiting);
+            self.written_back = self.written;
+        }
     }
 
     /// Gives it its final name.
@@ -144,7 +175,11 @@ impl Write for Output {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     poll(&mut [PollFd::new(&self.file, PollFlags::OUT)], None)?;
                 }
-                result => return result,
+                result => {
+                    self.written += *result.as_ref().unwrap_or(&0) as u64;
+                    self.write_back();
+                    return result;
+                }
             }
         }
     }
