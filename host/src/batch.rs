@@ -206,19 +206,12 @@ impl Batch {
         }
     }
 
-    /// The records go on as they are, but for the rejected ones.
+    /// The records go on as they are, but for the rejected ones, which stand in order.
     pub fn remove(&mut self, rejections: &mut Vec<Rejection>) {
-        let mut record = 0;
-        let mut gone = rejections.iter().map(|rejection| rejection.record).peekable();
-        let keep: Vec<bool> = std::iter::repeat_with(|| {
-            record += 1;
-            gone.next_if_eq(&(record - 1)).is_none()
-        })
-        .take(self.spans.len())
-        .collect();
+        let gone: Vec<usize> = rejections.iter().map(|rejection| rejection.record).collect();
         self.reject(rejections);
-        retain(&mut self.spans, &keep);
-        retain(&mut self.origins, &keep);
+        remove_at(&mut self.spans, &gone);
+        remove_at(&mut self.origins, &gone);
     }
 
     /// Rejects the records that are not UTF-8, in the name of the source. Every record that goes on
@@ -323,9 +316,15 @@ fn slice(bytes: &[u8], span: Span) -> &[u8] {
     &bytes[span.start as usize..][..span.len as usize]
 }
 
-fn retain<T>(items: &mut Vec<T>, keep: &[bool]) {
-    let mut keep = keep.iter();
-    items.retain(|_| keep.next().is_some_and(|keep| *keep));
+/// Takes out the items at `places`, which stand in order.
+fn remove_at<T: Copy>(items: &mut Vec<T>, places: &[usize]) {
+    let Some(&first) = places.first() else { return };
+    let (mut kept, ends) = (first, places[1..].iter().copied().chain([items.len()]));
+    for (&place, end) in places.iter().zip(ends) {
+        items.copy_within(place + 1..end, kept);
+        kept += end - (place + 1);
+    }
+    items.truncate(kept);
 }
 
 #[cfg(test)]
