@@ -10,8 +10,11 @@ use std::time::Duration;
 
 /// A batch's share of memory, and what fits the second-level cache with its predictions.
 pub(super) const BLOCK_BYTES_MAX: usize = 256 * 1024;
-/// The first batches are small: nothing is known yet, and the model may be slow.
-const BLOCK_BYTES_FIRST: usize = 8 * 1024;
+/// The first batches are a few records each: nothing is known yet, and a model may need a second for
+/// each of them, which all threads are to share.
+const BLOCK_BYTES_FIRST: usize = 256;
+/// How much larger than the ones before a batch may become: one batch is no law.
+const GROWTH: usize = 4;
 /// How long the work on one batch should take at most.
 const WORK: Duration = Duration::from_millis(50);
 
@@ -31,8 +34,7 @@ impl Pace {
         self.bytes_wanted.load(Ordering::Relaxed)
     }
 
-    /// A batch of so many bytes took so long and became so many bytes. At most doubles what is
-    /// wanted: one batch is no law.
+    /// A batch of so many bytes took so long and became so many bytes.
     pub(super) fn learn(&self, bytes_in: usize, bytes_out: usize, took: Duration) {
         if bytes_in == 0 {
             return;
@@ -40,8 +42,8 @@ impl Pace {
         let by_time = bytes_in as f64 * WORK.as_secs_f64() / took.as_secs_f64().max(1e-9);
         // Merged and nested records are a little longer than they were; that is no reason.
         let by_memory = 4.0 * bytes_in as f64 / bytes_out.max(1) as f64 * BLOCK_BYTES_MAX as f64;
-        let doubled = self.bytes_wanted().saturating_mul(2).min(BLOCK_BYTES_MAX);
-        let wanted = (by_time.min(by_memory) as usize).clamp(1, doubled);
+        let most = self.bytes_wanted().saturating_mul(GROWTH).min(BLOCK_BYTES_MAX);
+        let wanted = (by_time.min(by_memory) as usize).clamp(1, most);
         self.bytes_wanted.store(wanted, Ordering::Relaxed);
     }
 }
