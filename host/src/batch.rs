@@ -37,6 +37,9 @@ pub struct Block {
     pub bytes: Vec<u8>,
     /// The records.
     pub spans: Vec<Span>,
+    /// Whether nothing stands between the records but the ends of their lines, so that the n-th
+    /// record is on the n-th line.
+    pub is_one_a_line: bool,
     /// Instead of all this: one record that was too long to be held.
     pub oversized: Option<Oversized>,
 }
@@ -115,7 +118,16 @@ impl Block {
     fn clear(&mut self) {
         self.bytes.clear();
         self.spans.clear();
+        self.is_one_a_line = false;
         self.oversized = None;
+    }
+
+    /// How many lines end before a record, from another one on: both by their index and their place.
+    fn lines_between(&self, (first, from): (usize, usize), (record, to): (usize, usize)) -> u64 {
+        match self.is_one_a_line {
+            true => (record - first) as u64,
+            false => memchr_iter(b'\n', &self.bytes[from..to]).count() as u64,
+        }
     }
 }
 
@@ -177,10 +189,11 @@ impl Batch {
 
     /// Where a record stood in its source. Counts lines: for errors, not for every record.
     pub fn position(&self, index: usize) -> RecordPosition {
-        let start = self.block.spans[self.origins[index] as usize].start;
-        let before = &self.block.bytes[..start as usize];
+        let record = self.origins[index] as usize;
+        let start = self.block.spans[record].start;
         RecordPosition {
-            line: self.block.start.line + memchr_iter(b'\n', before).count() as u64,
+            line: self.block.start.line
+                + self.block.lines_between((0, 0), (record, start as usize)),
             byte: self.block.start.byte + u64::from(start),
         }
     }
@@ -270,13 +283,13 @@ impl Batch {
         }
         let mut rejections: Vec<&Rejection> = self.rejections.iter().collect();
         rejections.sort_by_key(|rejection| rejection.record);
-        let (mut line, mut counted) = (block.start.line, 0);
+        let (mut line, mut counted) = (block.start.line, (0, 0));
         let mut rejects = Vec::with_capacity(rejections.len());
         for rejection in rejections {
             let span = block.spans[rejection.record];
-            let start = span.start as usize;
-            line += memchr_iter(b'\n', &block.bytes[counted..start]).count() as u64;
-            counted = start;
+            let place = (rejection.record, span.start as usize);
+            line += block.lines_between(counted, place);
+            counted = place;
             rejects.push(Reject {
                 source: &block.source,
                 position: RecordPosition { line, byte: block.start.byte + u64::from(span.start) },

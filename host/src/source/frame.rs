@@ -14,6 +14,8 @@ pub(super) struct Lines {
     pub(super) start: usize,
     /// How many lines ended before it.
     pub(super) count: u64,
+    /// Whether one of them was blank.
+    pub(super) any_blank: bool,
     /// Up to where that line holds no line feed.
     scanned: usize,
 }
@@ -41,7 +43,7 @@ impl Lines {
             if end - self.start > line_bytes_max {
                 return Cut::TooLong;
             }
-            push_unless_blank(bytes, self.start, end, spans);
+            self.any_blank |= !push_unless_blank(bytes, self.start, end, spans);
             self.start = end + 1;
             self.scanned = self.start;
             self.count += 1;
@@ -57,13 +59,15 @@ impl Lines {
     }
 }
 
-fn push_unless_blank(bytes: &[u8], start: usize, end: usize, spans: &mut Vec<Span>) {
+fn push_unless_blank(bytes: &[u8], start: usize, end: usize, spans: &mut Vec<Span>) -> bool {
     let line = &bytes[start..end];
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     // Nearly every line begins with a brace: one look settles it.
-    if line.iter().any(|byte| !byte.is_ascii_whitespace()) {
+    let is_record = line.iter().any(|byte| !byte.is_ascii_whitespace());
+    if is_record {
         spans.push(Span { start: start as u32, len: line.len() as u32 });
     }
+    is_record
 }
 
 #[cfg(test)]

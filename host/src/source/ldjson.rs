@@ -112,6 +112,7 @@ impl Reader {
         }
         self.carry.extend_from_slice(&block.bytes[lines.start..]);
         block.bytes.truncate(lines.start);
+        block.is_one_a_line = !lines.any_blank;
         self.position.byte += lines.start as u64;
         self.position.line += lines.count;
         match failed {
