@@ -9,6 +9,7 @@ from .run import Row, piped_memory
 
 STATIC = "static baseline"
 PLAIN = "static baseline, plain sum"
+QUICK = "static baseline, the plugins' parser"
 EACH = "static baselines, one on each core"
 PARSE = "static baseline, parse only"
 HOST = "etl-host"
@@ -29,6 +30,7 @@ PAIRS = [
     (PARSE, STATIC),
     (HOST, STATIC),
     (HOST, PLAIN),
+    (QUICK, HOST),
     (HOST_ALL, EACH),
     (NEST, HOST),
     (MERGE, HOST),
@@ -76,6 +78,7 @@ def native_rows(args, data, cores):
     rows = [
         static(STATIC),
         static(PLAIN, ["--plain"]),
+        static(QUICK, ["--quick"]),
         static(EACH, twins=tuple(twins)),
         Row(PARSE, [args.static, "--parse-only", clean], cores.one, args.records),
         host(HOST, cores.one, answers="iris"),

@@ -4,6 +4,10 @@
 //! It does less than `etl-host` on purpose (no reject, an array passes for a flower, nothing flushed
 //! to disk, no temporary output): what the host costs more is the price of those.
 
+/// The very file of `model-abi`, which shows it to nobody.
+#[path = "../../../model-abi/src/parse/quick.rs"]
+mod quick;
+
 use clap::Parser;
 use iris_model::{Prediction, Species, svc};
 use linear_model::LinearModel;
@@ -37,14 +41,17 @@ struct Flags {
     /// Ask the linear model for its score instead
     #[arg(long, conflicts_with_all = ["parse_only", "plain"])]
     linear: bool,
+    /// Parse as plugins do, and not with serde_json alone
+    #[arg(long)]
+    quick: bool,
 }
 
 fn main() -> ExitCode {
     let flags = Flags::parse();
     let result = match &flags.output {
-        Some(output) if flags.linear => score(&flags.input, output),
-        Some(output) => predict(&flags.input, output, flags.plain),
-        None => for_each(&flags.input, |flower: iris_model::Flower| {
+        Some(output) if flags.linear => score(&flags, output),
+        Some(output) => predict(&flags, output),
+        None => for_each(&flags, |flower: iris_model::Flower| {
             black_box(flower);
             Ok(())
         }),
@@ -56,11 +63,11 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn predict(input: &Path, output: &Path, plain: bool) -> io::Result<()> {
+fn predict(flags: &Flags, output: &Path) -> io::Result<()> {
     let svc = svc::Svc::from_json(include_str!("../../../plugins/iris_model/data/svc.json"))?;
     let mut lines = Lines::create(output)?;
     let mut write = |rows: &[[f64; svc::FEATURES]]| {
-        let decisions = match plain {
+        let decisions = match flags.plain {
             true => rows.iter().map(|&row| svc.decisions_plainly(row)).collect(),
             false => svc.decisions(rows),
         };
@@ -70,7 +77,7 @@ fn predict(input: &Path, output: &Path, plain: bool) -> io::Result<()> {
         lines.write_if(WRITE_BYTES)
     };
     let mut rows = Vec::with_capacity(BATCH_ROWS);
-    for_each(input, |flower: iris_model::Flower| {
+    for_each(flags, |flower: iris_model::Flower| {
         rows.push(flower.features());
         if rows.len() == BATCH_ROWS {
             write(&rows)?;
@@ -82,10 +89,10 @@ fn predict(input: &Path, output: &Path, plain: bool) -> io::Result<()> {
     lines.write_if(0)
 }
 
-fn score(input: &Path, output: &Path) -> io::Result<()> {
+fn score(flags: &Flags, output: &Path) -> io::Result<()> {
     let model = LinearModel::fitted()?;
     let mut lines = Lines::create(output)?;
-    for_each(input, |flower| {
+    for_each(flags, |flower| {
         lines.put(&model.score(&flower))?;
         lines.write_if(WRITE_BYTES)
     })?;
@@ -120,10 +127,10 @@ impl Lines {
 }
 
 fn for_each<F: DeserializeOwned>(
-    input: &Path,
+    flags: &Flags,
     mut see: impl FnMut(F) -> io::Result<()>,
 ) -> io::Result<()> {
-    let mut input = File::open(input)?;
+    let mut input = File::open(&flags.input)?;
     let mut buffer = vec![0; READ_BYTES];
     let mut line = 0_u64;
     let mut see = |text: &[u8]| {
@@ -133,6 +140,11 @@ fn for_each<F: DeserializeOwned>(
         }
         // As a text: serde_json then need not check each string for UTF-8, which costs more.
         let text = std::str::from_utf8(text).map_err(io::Error::other)?;
+        if flags.quick
+            && let Some(flower) = quick::parse(text)
+        {
+            return see(flower);
+        }
         let flower = serde_json::from_str(text)
             .map_err(|error| io::Error::other(format!("line {line}: {error}")))?;
         see(flower)
