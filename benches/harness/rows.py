@@ -62,9 +62,9 @@ def native_rows(args, data, cores):
     bad = data.file("bad", ["--records", args.records, "--bad", 1])
     bad_count = count_lines(bad.with_suffix(".manifest"))
 
-    def static(name, flags=(), answers="iris", core=cores.one, twins=()):
+    def static(name, flags=(), answers="iris", core=cores.one, twins=(), program=args.static):
         output = data.output(name)
-        command = [args.static, *flags, clean, output]
+        command = [program, *flags, clean, output]
         return Row(name, command, core, args.records, output, args.records, 0, answers, twins)
 
     def host(name, pinned, plugin=args.plugin, source=clean, rejects=0, flags=(), answers=""):
@@ -86,7 +86,7 @@ def native_rows(args, data, cores):
         host(NEST, cores.one, flags=["--emit", "nest"]),
         host(MERGE, cores.one, flags=["--emit", "merge"]),
         host(BAD, cores.one, source=bad, rejects=bad_count),
-        static(STATIC_LINEAR, ["--linear"], answers="linear"),
+        static(STATIC_LINEAR, answers="linear", program=args.static_linear),
         host(HOST_LINEAR, cores.one, args.linear, answers="linear"),
         host(HOST_LINEAR_ALL, cores.all, args.linear, answers="linear"),
     ]

@@ -11,13 +11,22 @@
 
 use serde::de::value::BorrowedStrDeserializer;
 use serde::de::{
-    self, DeserializeOwned, DeserializeSeed, EnumAccess, IntoDeserializer, MapAccess, SeqAccess,
-    VariantAccess, Visitor,
+    self, DeserializeOwned, DeserializeSeed, EnumAccess, Expected, MapAccess, SeqAccess,
+    Unexpected, VariantAccess, Visitor,
 };
+use serde::forward_to_deserialize_any;
 use std::fmt::{self, Display};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Deeper nesting is left to serde_json, which refuses it from 128 levels on.
 pub(super) const DEPTH_MAX: u32 = 100;
+
+/// Whether serde_json, asked for anything, keeps a number as it is written: somebody in this plugin
+/// has switched `arbitrary_precision` on.
+static KEEPS_DIGITS: LazyLock<bool> = LazyLock::new(|| {
+    serde_json::from_str::<serde_json::Number>("1.10").is_ok_and(|it| it.to_string() == "1.10")
+});
 
 /// A record's value, or `None` where serde_json is to be asked.
 pub(super) fn parse<T: DeserializeOwned>(text: &str) -> Option<T> {
@@ -27,17 +36,17 @@ pub(super) fn parse<T: DeserializeOwned>(text: &str) -> Option<T> {
     (reader.token().is_none() && !reader.has_left).then_some(value)
 }
 
-/// That the text is left to serde_json; where the type said why, its words, since some types catch
-/// an error and keep its words. As small as a pointer: every step may give one.
+/// That the text is left to serde_json. Where the type said why, in serde_json's words: some types
+/// catch an error and keep its words.
 #[derive(Debug)]
-struct Left(Option<Box<Words>>);
-
-#[derive(Debug)]
-struct Words(String);
+struct Left(Option<serde_json::Error>);
 
 impl Display for Left {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.as_ref().map_or("not a common form", |words| &words.0))
+        match &self.0 {
+            Some(error) => error.fmt(f),
+            None => f.write_str("not a common form"),
+        }
     }
 }
 
@@ -46,7 +55,17 @@ impl std::error::Error for Left {}
 impl de::Error for Left {
     #[cold]
     fn custom<T: Display>(message: T) -> Self {
-        Left(Some(Box::new(Words(message.to_string()))))
+        Left(Some(de::Error::custom(message)))
+    }
+
+    #[cold]
+    fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Left(Some(de::Error::invalid_type(found, expected)))
+    }
+
+    #[cold]
+    fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Left(Some(de::Error::invalid_value(found, expected)))
     }
 }
 
@@ -131,19 +150,26 @@ impl<'t> Reader<'t> {
         }
         if !std::mem::take(first) {
             if token != Some(b',') {
-                return Err(self.leave());
+                return self.leave_container();
             }
             self.at += 1;
             token = self.token();
         }
         match token {
             Some(token) if token != close => Ok(Some(token)),
-            _ => Err(self.leave()),
+            _ => self.leave_container(),
         }
     }
 
+    /// A type that catches every error and asks for the next part must come to an end.
+    #[cold]
+    fn leave_container(&mut self) -> Result<Option<u8>, Left> {
+        if self.has_left { Ok(None) } else { Err(self.leave()) }
+    }
+
     fn word(&mut self, word: &str) -> Result<(), Left> {
-        if !self.text.as_bytes()[self.at..].starts_with(word.as_bytes()) {
+        let rest = self.text.as_bytes().get(self.at..);
+        if !rest.is_some_and(|rest| rest.starts_with(word.as_bytes())) {
             return Err(self.leave());
         }
         self.at += word.len();
@@ -262,7 +288,13 @@ impl<'t> Reader<'t> {
     #[inline]
     fn visit_number<V: Visitor<'t>>(&mut self, single: bool, visitor: V) -> Result<V::Value, Left> {
         self.token();
-        let visited = match self.number(single)? {
+        let number = self.number(single)?;
+        self.visit(number, visitor)
+    }
+
+    #[inline]
+    fn visit<V: Visitor<'t>>(&mut self, number: Number, visitor: V) -> Result<V::Value, Left> {
+        let visited = match number {
             Number::Unsigned(number) => visitor.visit_u64(number),
             Number::Signed(number) => visitor.visit_i64(number),
             Number::Float(number) => visitor.visit_f64(number),
@@ -276,7 +308,8 @@ impl<'t> Reader<'t> {
         visitor: V,
     ) -> Result<V::Value, Left> {
         self.enter(b'{')?;
-        let visited = visitor.visit_map(Members { reader: self, first: true, fields });
+        let visited =
+            visitor.visit_map(Members { reader: self, first: true, fields: plain(fields) });
         let value = self.seen(visited)?;
         self.exit(b'}').map(|()| value)
     }
@@ -322,7 +355,6 @@ impl<'t> Reader<'t> {
 #[inline]
 fn end_of_plain(bytes: &[u8], mut at: usize) -> usize {
     const ONES: u64 = u64::from_le_bytes([1; 8]);
-    const HIGH_BITS: u64 = ONES << 7;
     // A byte's high bit is set where the byte is below `limit`, and perhaps in bytes above it: the
     // lowest is always right.
     let below = |word: u64, limit: u8| word.wrapping_sub(ONES * u64::from(limit)) & !word;
@@ -330,7 +362,7 @@ fn end_of_plain(bytes: &[u8], mut at: usize) -> usize {
         let word = u64::from_le_bytes(*word);
         let quote = below(word ^ (ONES * u64::from(b'"')), 1);
         let backslash = below(word ^ (ONES * u64::from(b'\\')), 1);
-        let ends = (below(word, b' ') | quote | backslash) & HIGH_BITS;
+        let ends = (below(word, b' ') | quote | backslash) & (ONES << 7);
         if ends != 0 {
             return at + ends.trailing_zeros() as usize / 8;
         }
@@ -340,6 +372,24 @@ fn end_of_plain(bytes: &[u8], mut at: usize) -> usize {
         at += 1;
     }
     at
+}
+
+/// A type's fields, unless one of them has a name that JSON writes with an escape.
+#[inline]
+fn plain(fields: &'static [&'static str]) -> &'static [&'static str] {
+    /// Fields that were found to be so. It is asked for each object that is parsed, of few types.
+    static KNOWN: [AtomicUsize; 64] = [const { AtomicUsize::new(0) }; 64];
+    let place = fields.as_ptr() as usize;
+    // Tells slices apart: two that don't overlap lie further from each other than either is long.
+    let key = place.wrapping_add(fields.len());
+    let known = &KNOWN[place / size_of::<&str>() % KNOWN.len()];
+    if known.load(Ordering::Relaxed) != key {
+        if !fields.iter().all(|name| end_of_plain(name.as_bytes(), 0) == name.len()) {
+            return &[];
+        }
+        known.store(key, Ordering::Relaxed);
+    }
+    fields
 }
 
 /// `None`: an escape is no escape, or half a surrogate pair.
@@ -432,7 +482,13 @@ impl<'t> de::Deserializer<'t> for &mut Reader<'t> {
             Some(b'[') => self.deserialize_seq(visitor),
             Some(b't' | b'f') => self.deserialize_bool(visitor),
             Some(b'n') => self.deserialize_unit(visitor),
-            _ => self.visit_number(false, visitor),
+            _ => {
+                let number = self.number(false)?;
+                if matches!(number, Number::Float(_)) && *KEEPS_DIGITS {
+                    return Err(self.leave());
+                }
+                self.visit(number, visitor)
+            }
         }
     }
 
@@ -530,7 +586,7 @@ impl<'t> de::Deserializer<'t> for &mut Reader<'t> {
             if escaped {
                 return Err(self.leave());
             }
-            let visited = visitor.visit_enum(raw.into_deserializer());
+            let visited = visitor.visit_enum(BorrowedStrDeserializer::new(raw));
             return self.seen(visited);
         }
         self.enter(b'{')?;
@@ -577,7 +633,7 @@ impl<'t> SeqAccess<'t> for Elements<'_, 't> {
 struct Members<'r, 't> {
     reader: &'r mut Reader<'t>,
     first: bool,
-    /// The names that are likely to come next, in this order.
+    /// The names that are likely to come next, in this order; plain ones.
     fields: &'static [&'static str],
 }
 
@@ -607,16 +663,11 @@ impl<'t> MapAccess<'t> for Members<'_, 't> {
             Some(_) => return Err(self.reader.leave()),
             None => return Ok(None),
         }
-        let key = match self.likely_name() {
-            Some(name) => seed.deserialize(BorrowedStrDeserializer::new(name)),
-            None => match self.reader.raw_string()? {
-                (raw, false) => seed.deserialize(BorrowedStrDeserializer::new(raw)),
-                (raw, true) => {
-                    self.reader.decode(raw)?;
-                    seed.deserialize(self.reader.scratch.as_str().into_deserializer())
-                }
-            },
+        let (raw, escaped) = match self.likely_name() {
+            Some(name) => (name, false),
+            None => self.reader.raw_string()?,
         };
+        let key = seed.deserialize(Key { reader: self.reader, raw, escaped });
         self.reader.seen(key).map(Some)
     }
 
@@ -625,6 +676,92 @@ impl<'t> MapAccess<'t> for Members<'_, 't> {
         self.reader.expect(b':')?;
         let value = seed.deserialize(&mut *self.reader);
         self.reader.seen(value)
+    }
+}
+
+/// An object's name: a text, which may be asked to be a number.
+struct Key<'r, 't> {
+    reader: &'r mut Reader<'t>,
+    /// What stands between its quotes.
+    raw: &'t str,
+    escaped: bool,
+}
+
+impl<'t> Key<'_, 't> {
+    fn leave(self) -> Left {
+        self.reader.leave()
+    }
+
+    #[inline]
+    fn visit_string<V: Visitor<'t>>(self, visitor: V) -> Result<V::Value, Left> {
+        let visited = if self.escaped {
+            self.reader.decode(self.raw)?;
+            visitor.visit_str(&self.reader.scratch)
+        } else {
+            visitor.visit_borrowed_str(self.raw)
+        };
+        self.reader.seen(visited)
+    }
+
+    fn visit_number<V: Visitor<'t>>(self, single: bool, visitor: V) -> Result<V::Value, Left> {
+        let (text, at, scratch) = (self.raw, 0, String::new());
+        let mut inside = Reader { text, at, depth: 0, has_left: false, scratch };
+        match inside.number(single) {
+            Ok(number) if inside.at == text.len() => self.reader.visit(number, visitor),
+            _ => Err(self.leave()),
+        }
+    }
+}
+
+impl<'t> de::Deserializer<'t> for Key<'_, 't> {
+    type Error = Left;
+
+    numbers! {
+        deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64
+        deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_f64
+    }
+    strings! {
+        deserialize_any deserialize_char deserialize_str deserialize_string deserialize_identifier
+        deserialize_ignored_any
+    }
+    left_to_serde_json! {
+        deserialize_bool deserialize_i128 deserialize_u128 deserialize_bytes deserialize_byte_buf
+    }
+
+    fn deserialize_f32<V: Visitor<'t>>(self, visitor: V) -> Result<V::Value, Left> {
+        self.visit_number(true, visitor)
+    }
+
+    fn deserialize_option<V: Visitor<'t>>(self, visitor: V) -> Result<V::Value, Left> {
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'t>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Left> {
+        if is_private(name) {
+            return Err(self.leave());
+        }
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_enum<V: Visitor<'t>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Left> {
+        if self.escaped {
+            return Err(self.leave());
+        }
+        let visited = visitor.visit_enum(BorrowedStrDeserializer::new(self.raw));
+        self.reader.seen(visited)
+    }
+
+    forward_to_deserialize_any! {
+        <W: Visitor<'t>> unit unit_struct seq tuple tuple_struct map struct
     }
 }
 
@@ -639,10 +776,7 @@ impl<'t> EnumAccess<'t> for Tagged<'_, 't> {
 
     fn variant_seed<S: DeserializeSeed<'t>>(self, seed: S) -> Result<(S::Value, Self), Left> {
         let (raw, escaped) = self.reader.raw_string()?;
-        if escaped {
-            return Err(self.reader.leave());
-        }
-        let variant = seed.deserialize(BorrowedStrDeserializer::new(raw));
+        let variant = seed.deserialize(Key { reader: self.reader, raw, escaped });
         let variant = self.reader.seen(variant)?;
         self.reader.expect(b':')?;
         Ok((variant, self))

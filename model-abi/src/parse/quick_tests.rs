@@ -96,6 +96,110 @@ impl<'de> Deserialize<'de> for Lenient {
     }
 }
 
+/// Types that catch the errors of their parts, and ask on.
+#[derive(Debug, Default)]
+struct GoodOnes(Vec<f64>, Vec<String>);
+
+impl<'de> Deserialize<'de> for GoodOnes {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(GoodOnes::default())
+    }
+}
+
+impl<'de> de::Visitor<'de> for GoodOnes {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("some numbers")
+    }
+
+    fn visit_seq<A: de::SeqAccess<'de>>(mut self, mut elements: A) -> Result<Self, A::Error> {
+        loop {
+            match elements.next_element() {
+                Ok(Some(number)) => self.0.push(number),
+                Ok(None) => return Ok(self),
+                Err(error) => self.1.push(error.to_string()),
+            }
+        }
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(mut self, mut members: A) -> Result<Self, A::Error> {
+        loop {
+            match members.next_entry::<String, f64>() {
+                Ok(Some((_, number))) => self.0.push(number),
+                Ok(None) => return Ok(self),
+                Err(error) => self.1.push(error.to_string()),
+            }
+        }
+    }
+}
+
+/// A type with words of its own for what it does not like.
+#[derive(Debug)]
+#[expect(dead_code, reason = "seen through Debug")]
+struct Critic(String);
+
+impl<'de> Deserialize<'de> for Critic {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = f64::deserialize(deserializer)?;
+        let unit = <D::Error as de::Error>::invalid_type(de::Unexpected::Unit, &"a mood");
+        let found = de::Unexpected::Float(number);
+        let float = <D::Error as de::Error>::invalid_value(found, &"another");
+        Ok(Critic(format!("{unit}, {float}")))
+    }
+}
+
+/// A name that may be a number, and is asked whether it is.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Name {
+    Number(u64),
+    Text(String),
+}
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl de::Visitor<'_> for Either {
+            type Value = Name;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a name")
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Name, E> {
+                Ok(Name::Number(number))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Name, E> {
+                Ok(Name::Text(text.to_owned()))
+            }
+        }
+        deserializer.deserialize_u64(Either)
+    }
+}
+
+#[derive(Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+struct Sku(String);
+
+#[derive(Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+enum Colour {
+    Red,
+}
+
+/// Names that JSON writes with escapes.
+#[derive(Debug, Deserialize)]
+#[expect(dead_code, reason = "seen through Debug")]
+struct OddNames {
+    #[serde(rename = "a\"b")]
+    quote: Option<f64>,
+    #[serde(rename = "a\\b")]
+    backslash: Option<f64>,
+    #[serde(rename = "a\tb")]
+    tab: Option<f64>,
+    #[serde(rename = "")]
+    empty: Option<f64>,
+}
+
 /// A struct as most models have it.
 #[derive(Debug, Deserialize)]
 #[expect(dead_code, reason = "seen through Debug")]
@@ -228,6 +332,60 @@ fn an_error_that_a_type_catches_is_not_lost_on_us() {
     assert!(!is_left::<Everything>(r#"{"other": 201, "f64": 1}"#)); // the type's own words
     for other in ["-1", "256", "\"x\"", "[1, 2]", "{}", "1e400", "nul"] {
         assert!(is_left::<Everything>(&format!(r#"{{"other": {other}, "f64": 1}}"#)), "{other}");
+    }
+}
+
+#[test]
+fn a_type_that_catches_every_error_comes_to_an_end() {
+    for text in ["[1, \"x\", 2]", "[x]", "[1 2]", "[1,", "[1,]", "[[", "[", "[1, 1e400, 3]"] {
+        assert!(is_left::<GoodOnes>(text), "{text}");
+    }
+    for text in [r#"{"a": 1, "b": "x", "c": 2}"#, r#"{"a" 1}"#, r#"{"a": }"#, "{a}", "{", "{\"a"] {
+        assert!(is_left::<GoodOnes>(text), "{text}");
+    }
+    assert!(!is_left::<GoodOnes>("[1, 2.5]") && !is_left::<GoodOnes>(r#"{"a": 1, "b": 2}"#));
+}
+
+#[test]
+fn the_words_of_an_error_that_a_type_keeps_are_serde_jsons() {
+    for number in ["1", "1e300", "0.1"] {
+        assert!(!is_left::<Critic>(number), "{number}");
+    }
+}
+
+#[test]
+fn names_of_all_types_are_what_serde_json_says() {
+    for text in [r#"{"12": 1, "0": 2}"#, r#"{"1": 1, "12": 1, "65535": 1}"#, "{}"] {
+        assert!(!is_left::<BTreeMap<u16, f64>>(text), "{text}");
+        assert!(!is_left::<BTreeMap<Name, f64>>(text), "{text}");
+        assert!(!is_left::<BTreeMap<Sku, f64>>(text), "{text}");
+        assert!(!is_left::<BTreeMap<Option<String>, f64>>(text), "{text}");
+    }
+    for name in ["-1", "65536", "01", "1 ", " 1", "1.0", "1e1", "x", "", "\\u0031", "-", "1\\n"] {
+        let text = format!(r#"{{"{name}": 1}}"#);
+        assert!(is_left::<BTreeMap<u16, f64>>(&text), "{text}");
+        is_left::<BTreeMap<i8, f64>>(&text);
+        is_left::<BTreeMap<Name, f64>>(&text);
+        assert!(!is_left::<BTreeMap<Sku, f64>>(&text), "{text}");
+    }
+    assert!(!is_left::<BTreeMap<Colour, f64>>(r#"{"Red": 1}"#));
+    assert!(is_left::<BTreeMap<Colour, f64>>(r#"{"Blue": 1}"#));
+    is_left::<BTreeMap<bool, f64>>(r#"{"true": 1}"#);
+}
+
+#[test]
+fn a_name_is_not_mistaken_for_its_spelling() {
+    for text in [
+        r#"{"a"b": 1}"#,
+        r#"{"a\"b": 1}"#,
+        r#"{"a\b": 1}"#,
+        r#"{"a\\b": 1}"#,
+        "{\"a\tb\": 1}",
+        r#"{"a\tb": 1}"#,
+        r#"{"": 1}"#,
+        r#"{"a\u0022b": 1, "a\u005cb": 2, "a\u0009b": 3}"#,
+    ] {
+        is_left::<OddNames>(text);
     }
 }
 
