@@ -18,7 +18,7 @@ test: build ## Run all tests, with the real binary and real plugins
 
 check: ## Check formatting, lints, docs and benchmarks; warnings are errors
 	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --locked --workspace --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items
 	$(MAKE) --no-print-directory bench-smoke
 

@@ -59,7 +59,7 @@ def arguments():
 
     def counts(flag, what, default, **more):
         what = f"{what} [default: {default}]"
-        parser.add_argument(flag, type=int, metavar="COUNT", help=what, **more)
+        parser.add_argument(flag, type=positive, metavar="COUNT", help=what, **more)
 
     def switch(flag, what):
         parser.add_argument(flag, action="store_true", help=what)
@@ -68,6 +68,7 @@ def arguments():
     path("--plugin", release / "libiris_model.so", "the model")
     path("--linear", release / "liblinear_model.so", "the light model")
     path("--static", release / "static_iris", "the baseline")
+    path("--static-linear", release / "static_linear", "the baseline of the light model")
     path("--generate", release / "generate", "makes the data")
     path("--python", ROOT / "target/bench-venv/bin/python", "runs the Python stacks")
     path("--few", ROOT / "data/input.json", "the records that measure the start")
@@ -93,11 +94,18 @@ def arguments():
     return args
 
 
+def positive(text):
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return number
+
+
 def check_arguments(parser, args):
     fast, slow, graph = args.python_records
     if max(slow, graph) > fast:
         parser.error("--python-records: the fast stacks get the most; the others' are the first of theirs")
-    for needed in [args.host, args.plugin, args.linear, args.static, args.generate, args.few]:
+    programs = [args.host, args.static, args.static_linear, args.generate]
+    for needed in [*programs, args.plugin, args.linear, args.few]:
         if not needed.exists():
             parser.error(f"{needed} is missing; `cargo build --release --workspace` builds the programs")
     if args.write and args.no_python and not args.profile:

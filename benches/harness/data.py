@@ -53,8 +53,11 @@ def expect_lines(path, expected):
 def count_differing(path, right, records):
     """How many of the predictions are not what the first lines of `right` say, white space aside."""
     with path.open("rb") as ours, right.open("rb") as theirs:
-        pairs = zip_longest(ours, islice(theirs, records), fillvalue=b"")
-        differing = sum(squeezed(line) != squeezed(answer) for line, answer in pairs)
+        differing = 0
+        for line, answer in zip_longest(ours, islice(theirs, records)):
+            if line is None or answer is None:
+                sys.exit(f"{path} has not one prediction for each of {records} records")
+            differing += squeezed(line) != squeezed(answer)
     if differing > records * DIFFERING_MAX:
         sys.exit(f"{path}: {differing} of {records} predictions are not those of {right}")
     return differing

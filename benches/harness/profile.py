@@ -3,7 +3,8 @@
 Functions are inlined into each other, so a sample is known by its whole inlined stack (`addr2line`,
 from the line tables that a release build keeps, where only the outer names have their module): the
 innermost function that belongs to a stage names it. The order of stages matters: what is left of the
-border is whatever of `model_abi` no stage above it took. A table of stages is a reading aid and no more; samples miss what lasts less than they do.
+border is whatever of `model_abi` no stage above it took. A table of stages is a reading aid and no
+more: where the compiler has mixed two of them, a sample is of either.
 """
 
 import re

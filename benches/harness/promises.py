@@ -20,12 +20,12 @@ def promises(native, python, memory):
     """`python`: the stacks by name, or None; `memory`: peak bytes by the size of the input."""
     more_time = "more time than the prediction alone"
     return [
-        at_least(native, 0.9, (rows.HOST, rows.STATIC), "one core, times the static baseline"),
+        at_least(native, 0.9, (rows.HOST, rows.STATIC), "one core, times the static baseline, with serde_json"),
         at_least(native, 1.5, (rows.HOST, rows.PLAIN), "one core, times the static baseline, plain sum"),
         at_least(native, 0.8, (rows.HOST_ALL, rows.EACH), "all cores, times a static baseline on each core"),
         than_best_stack(python, 10),
         than_original(python, 1000),
-        at_least(native, 0.7, (rows.HOST_LINEAR, rows.PARSE), "light model, one core, times parsing alone"),
+        at_least(native, 0.7, (rows.HOST_LINEAR, rows.PARSE), "light model, one core, times parsing alone with serde_json"),
         costs_at_most(native, 60, (rows.NEST, rows.HOST), f"`--emit nest`, {more_time}"),
         costs_at_most(native, 60, (rows.MERGE, rows.HOST), f"`--emit merge`, {more_time}"),
         costs_at_most(native, 10, (rows.BAD, rows.HOST), "1 % bad records, more time than none"),

@@ -54,7 +54,8 @@ def measure_stacks(args, data, cores):
     right = stacks[0].row.output
     for script, name, size in STACKS:
         stacks.append(warm_up(*python_rows(args, data, cores, script, name, sizes[size]), right))
-    rounds = [measure_round(stacks) for _ in range(args.rounds)]
+    # In turns the other way round, so that no stack always runs behind the same one.
+    rounds = [measure_round(stacks[:: -1 if index % 2 else 1]) for index in range(args.rounds)]
     starts = {stack.row.name: statistics.median(one[stack.row.name][1] for one in rounds) for stack in stacks}
 
     def record_seconds(stack, found):

@@ -1,7 +1,7 @@
 //! The border: the iris model asked through its shared library, as a run asks it, and the same
 //! model linked into this program, called by hand. The difference is what the plugin costs.
 //!
-//! Both parse each record into a type and write predictions as JSON. The border also checks that a
+//! Both parse each record into a type, with the same parser, and write predictions as JSON. The border also checks that a
 //! record is an object, stops panics, and is checked in turn.
 
 use crate::data::{flowers, spans};
@@ -9,6 +9,7 @@ use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use etl_host::plugin::runner::{Ask, ask};
 use etl_host::plugin::{LoadedModel, Plugin};
+use etl_host_benches::by_hand;
 use iris_model::{Flower, IrisModel};
 use model_abi::{LoadContext, MLModel, NoConfig};
 use model_abi_layout::{Answer, Span};
@@ -72,7 +73,7 @@ fn linked_in(bencher: Bencher<'_, '_>, records: usize) {
     });
 }
 
-/// A part of the above: what a parse takes into the model's type, by serde_json.
+/// A part of the above: what a parse takes into the model's type.
 #[divan::bench(args = RECORDS, sample_size = 50)]
 fn typed_parse(bencher: Bencher<'_, '_>, records: usize) {
     let lines: Vec<&str> = LINES.lines().take(records).collect();
@@ -82,5 +83,5 @@ fn typed_parse(bencher: Bencher<'_, '_>, records: usize) {
 }
 
 fn parse(line: &str) -> Flower {
-    serde_json::from_str(line).expect("it is a flower")
+    by_hand::parse(line, true).expect("it is a flower")
 }

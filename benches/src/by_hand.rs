@@ -47,7 +47,16 @@ impl Lines {
     }
 }
 
-/// Every line of the input that is not blank, parsed with serde_json, or quickly: as plugins do.
+/// A flower, parsed with serde_json, or quickly: as plugins do.
+#[inline]
+pub fn parse<F: DeserializeOwned>(text: &str, quickly: bool) -> serde_json::Result<F> {
+    match quickly.then(|| quick::parse(text)).flatten() {
+        Some(flower) => Ok(flower),
+        None => serde_json::from_str(text),
+    }
+}
+
+/// Every line of the input that is not blank, parsed.
 pub fn for_each<F: DeserializeOwned>(
     input: &Path,
     quickly: bool,
@@ -63,12 +72,7 @@ pub fn for_each<F: DeserializeOwned>(
         }
         // As a text: serde_json then need not check each string for UTF-8, which costs more.
         let text = std::str::from_utf8(text).map_err(io::Error::other)?;
-        if quickly
-            && let Some(flower) = quick::parse(text)
-        {
-            return see(flower);
-        }
-        let flower = serde_json::from_str(text)
+        let flower = parse(text, quickly)
             .map_err(|error| io::Error::other(format!("line {line}: {error}")))?;
         see(flower)
     };

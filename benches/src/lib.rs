@@ -9,6 +9,8 @@
 //! may name another length for a truncated one.
 #![forbid(unsafe_code)]
 
+pub mod by_hand;
+
 use serde::{Deserialize, Serialize};
 use std::io::{self, ErrorKind, Write};
 

@@ -331,6 +331,7 @@ fn slice(bytes: &[u8], span: Span) -> &[u8] {
 
 /// Takes out the items at `places`, which stand in order.
 fn remove_at<T: Copy>(items: &mut Vec<T>, places: &[usize]) {
+    debug_assert!(places.is_sorted_by(|a, b| a < b));
     let Some(&first) = places.first() else { return };
     let (mut kept, ends) = (first, places[1..].iter().copied().chain([items.len()]));
     for (&place, end) in places.iter().zip(ends) {

@@ -8,15 +8,16 @@ use crate::main_job::{SETOSA, iris};
 use crate::streams::Live;
 use etl_host_tests::{Folder, Run, plugin};
 use serde_json::json;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::time::{Duration, Instant};
 
 /// A run that asks the model `acts` about `in.ldjson`, or about what comes on stdin.
 fn acts<'a>(folder: &'a Folder, config: serde_json::Value, input: &str, threads: usize) -> Run<'a> {
-    let plugin = plugin("misbehaving").into_os_string();
-    let words = format!("--model acts -i {input} --threads {threads} --config {config}");
-    let words: Vec<String> = words.split(' ').map(str::to_owned).collect();
-    folder.host(["--plugin".into(), plugin].into_iter().chain(words.into_iter().map(Into::into)))
+    let plugin = plugin("misbehaving");
+    let (threads, config) = (threads.to_string(), config.to_string());
+    let words = ["--model", "acts", "-i", input, "--threads", &threads, "--config", &config];
+    folder.host([OsStr::new("--plugin"), plugin.as_ref()].into_iter().chain(words.map(OsStr::new)))
 }
 
 /// So many records for `acts`, each as long as a flower.
@@ -56,7 +57,7 @@ fn a_slow_model_keeps_two_threads_busy_and_is_seen_to_get_on() {
     assert_eq!(live.end().0, Some(0));
     // Two seconds where both threads work all the time, four where only one does.
     let (first, last) = (answered[0], answered[RECORDS as usize - 1]);
-    assert!(last < Duration::from_secs(3), "{last:?}");
+    assert!(last < Duration::from_millis(3500), "{last:?}");
     assert!(first < last * 3 / 4, "the first came after {first:?}, the last after {last:?}");
 }
 

@@ -2,7 +2,8 @@
 //! thread, the end at the first bad record.
 //!
 //! It does less than `etl-host` on purpose (no reject, an array passes for a flower, nothing flushed
-//! to disk, no temporary output): what the host costs more is the price of those.
+//! to disk, no temporary output): with `--quick`, which parses as plugins do, what the host costs more
+//! is the price of those.
 
 use clap::Parser;
 use etl_host_benches::by_hand::{Lines, for_each};

@@ -62,8 +62,8 @@ pub enum OpenError {
 /// How much is written before the disk is set to work on it.
 const WRITE_BACK_BYTES: u64 = 8 * 1024 * 1024;
 
-/// Begins to write a stretch of the file to the disk, without waiting. What can't be written is told
-/// by the flush in the end.
+/// Begins to write a stretch of the file to the disk, without waiting for it to be there. What can't
+/// be written is told by the flush in the end.
 #[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "no crate we have wraps it")]
 fn begin_write_back(file: &File, start: u64, len: u64) {
