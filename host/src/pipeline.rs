@@ -268,10 +268,10 @@ impl Collector {
         let written = written.and_then(|()| out.flush());
         drop(out.into_parts()); // what could not be written is not tried again
         written.map_err(|source| {
-            // As of `2>&1 | head`, where rejects go the way of the output.
+            // As of `2>&1 | head`, where rejects go the way of the output. Whoever reads the output
+            // elsewhere is to know that it ends early.
             self.pipe_closed = source.kind() == io::ErrorKind::BrokenPipe
-                && self.rejects.is_stream()
-                && self.sink.is_stream();
+                && self.rejects.is_same_stream(self.sink.output());
             let what = match self.rejects.is_stream() {
                 true => "the rejects".to_owned(),
                 false => format!("the rejects file `{}`", self.rejects.path().display()),

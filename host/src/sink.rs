@@ -15,8 +15,8 @@ pub trait Sink: Send {
     /// Writes the records of the batch that still go on.
     fn write(&mut self, batch: &Batch) -> io::Result<()>;
 
-    /// Whether what is written is visible at once.
-    fn is_stream(&self) -> bool;
+    /// Where it is written to.
+    fn output(&self) -> &Output;
 
     /// Everything is written: what is left is to publish it, or to drop it.
     fn finish(self: Box<Self>) -> Output;

@@ -7,7 +7,7 @@ use crate::main_job::{BAD, SETOSA, VIRGINICA, iris, predictions, rejects};
 use etl_host_tests::{Folder, Run};
 use serde_json::Value;
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -339,4 +339,27 @@ fn a_closed_pipe_is_a_quiet_end_whatever_was_rejected_before() {
         assert_eq!(folder.text("code"), "0\n", "{script}");
         assert_eq!(folder.text("rj"), "of an earlier run", "{script}");
     }
+}
+
+/// A run whose rejects go to a pipe that is closed behind the first; stdout goes there, too, or to a
+/// file.
+fn rejects_into_a_closed_pipe(with_stdout: bool) -> Option<i32> {
+    let folder = Folder::new();
+    folder.write("in.ldjson", format!("bad\n{SETOSA}\n").repeat(20_000));
+    let (reader, writer) = io::pipe().unwrap();
+    let mut command = iris(&folder, "-i in.ldjson").command();
+    match with_stdout {
+        true => command.stdout(writer.try_clone().unwrap()),
+        false => command.stdout(File::create(folder.path().join("out")).unwrap()),
+    };
+    let mut child = command.stderr(writer).spawn().unwrap();
+    drop(command); // and with it our ends of the pipe
+    BufReader::new(reader).read_line(&mut String::new()).unwrap();
+    child.wait().unwrap().code()
+}
+
+#[test]
+fn rejects_that_nobody_reads_end_the_run_quietly_only_where_the_output_went_with_them() {
+    assert_eq!(rejects_into_a_closed_pipe(true), Some(0));
+    assert_eq!(rejects_into_a_closed_pipe(false), Some(3));
 }

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 /// A batch's share of memory, and what fits the second-level cache with its predictions.
 pub(super) const BLOCK_BYTES_MAX: usize = 256 * 1024;
-/// The first batches are a few records each: nothing is known yet, and a model may need a second for
-/// each of them, which all threads are to share.
-const BLOCK_BYTES_FIRST: usize = 256;
+/// The first batches are a record each, or a few short ones: nothing is known yet, and a model may
+/// need a second for each, which all threads are to share.
+const BLOCK_BYTES_FIRST: usize = 32;
 /// How much larger than the ones before a batch may become: one batch is no law.
 const GROWTH: usize = 4;
 /// How long the work on one batch should take at most.

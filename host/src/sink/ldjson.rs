@@ -28,8 +28,8 @@ impl Sink for Writer {
         self.output.write_all(batch.lines(&mut self.buffer))
     }
 
-    fn is_stream(&self) -> bool {
-        self.output.is_stream()
+    fn output(&self) -> &Output {
+        &self.output
     }
 
     fn finish(self: Box<Self>) -> Output {

@@ -137,6 +137,17 @@ impl Output {
         self.unpublished.is_none()
     }
 
+    /// Whether both are streams, and the same one: a pipe that two descriptors lead to.
+    pub fn is_same_stream(&self, other: &Output) -> bool {
+        let identity = |output: &Output| {
+            let metadata = output.file.metadata().ok()?;
+            Some((metadata.dev(), metadata.ino()))
+        };
+        self.is_stream()
+            && other.is_stream()
+            && identity(self).is_some_and(|it| Some(it) == identity(other))
+    }
+
     /// Where it will be, for messages.
     pub fn path(&self) -> PathBuf {
         self.unpublished.as_ref().map_or_else(|| "a stream".into(), |u| u.path.clone())

@@ -26,8 +26,10 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 const HEAD_BYTES: usize = 4096;
 /// How much of such a line to read at once: its bytes go nowhere, and 40 GB of them take a while.
 const SKIP_BYTES: usize = 64 * 1024;
-/// How much to read at once of a line that is longer than a block, at least.
-const PIECE_BYTES_MIN: usize = 4096;
+/// How much to read at once of a line that is longer than a block: a share of what there is of it, so
+/// that not much of what stands behind it comes with it, and no more than this.
+const PIECE_BYTES_MAX: usize = 4096;
+const PIECE_SHARE: usize = 4;
 /// How long to wait for more before a short batch goes on, and how long at most in all. Both well
 /// below the 100 ms within which a slow pipe is to be answered.
 const LINGER: Duration = Duration::from_millis(5);
@@ -150,9 +152,8 @@ impl Reader {
             make_room(&mut block.bytes, bytes_wanted - len);
             self.ended = self.input.read(&mut block.bytes)? == 0;
         } else {
-            // A line that is longer than a block. In pieces, so that not much of what stands
-            // behind it comes with it; the carry is empty.
-            make_room(&mut self.carry, bytes_wanted.max(PIECE_BYTES_MIN));
+            // A line that is longer than a block; the carry is empty.
+            make_room(&mut self.carry, bytes_wanted.max((len / PIECE_SHARE).min(PIECE_BYTES_MAX)));
             self.ended = self.input.read(&mut self.carry)? == 0;
             block.bytes.append(&mut self.carry);
         }

@@ -280,14 +280,26 @@ fn a_block_is_about_as_large_as_is_wanted_whatever_came_before() {
     let wanted = [80_000, 10_000, 100, 9_900, 1, 1, 20_000];
     let blocks_read = blocks(input.clone(), 500_000, wanted);
     assert_eq!(blocks_read[..4], wanted[..4]);
-    let with_long = 500_001..500_001 + PIECE_BYTES_MIN;
+    let with_long = 500_001..500_001 + PIECE_BYTES_MAX;
     assert!(with_long.contains(&blocks_read[4]), "{blocks_read:?}");
-    assert!(blocks_read[5] <= PIECE_BYTES_MIN, "{blocks_read:?}");
+    assert!(blocks_read[5] <= PIECE_BYTES_MAX, "{blocks_read:?}");
     assert_eq!(blocks_read[6], wanted[6]);
     // Skipped, it leaves no more than a piece of what stands behind it.
     let blocks_read = blocks(input, 400_000, [100_000, 1, 1]);
     assert_eq!(blocks_read[..2], [100_000, 0]);
     assert!(blocks_read[2] <= SKIP_BYTES, "{blocks_read:?}");
+}
+
+#[test]
+fn a_small_block_holds_a_record_or_a_few_short_ones() {
+    for (line_bytes, records) in [(9, 3), (32, 1), (85, 1), (600, 1)] {
+        let line = "x".repeat(line_bytes - 1) + "\n";
+        let blocks_read = blocks(line.repeat(20), 1000, [32; 5]);
+        assert!(
+            blocks_read.iter().all(|bytes| (1..=records + 1).contains(&(bytes / line_bytes))),
+            "{line_bytes}: {blocks_read:?}"
+        );
+    }
 }
 
 #[track_caller]
