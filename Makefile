@@ -23,7 +23,7 @@ check: ## Check formatting, lints, docs and benchmarks; warnings are errors
 	$(MAKE) --no-print-directory bench-smoke
 
 bench: build $(BENCH_VENV)/installed ## Measure against a hand-written program and Python; writes docs/benchmarks.md (Python 3.11)
-	python3 benches/bench.py --rounds 7 --memory-bytes 10000000 10000000000 --write
+	python3 benches/bench.py --records 5000000 --rounds 5 --memory-bytes 10000000 10000000000 --write
 
 bench-profile: build ## Write where the time of a record goes, to docs/benchmarks.md (needs perf)
 	python3 benches/bench.py --profile --write

@@ -107,15 +107,16 @@ impl<M: MLModel> Entry for Exported<M> {
         config: &[u8],
         context: &[u8],
     ) -> Result<(Box<dyn Loaded>, LoadReport), Failure> {
-        let config = parse::record::<M::Config>(config)
+        let config = parse::record::<M::Config>(parse::text(config))
             .map_err(|failure| Failure { kind: kind::CONFIG, ..failure })?;
-        let context =
-            parse::json::<LoadContext>(context).map_err(|Failure { path, message, .. }| {
+        let context = parse::json::<LoadContext>(parse::text(context)).map_err(
+            |Failure { path, message, .. }| {
                 // Not as the failure's path: that one lies in the config.
                 let at = if path.is_empty() { path } else { path + ": " };
                 let message = format!("the host gave a wrong load context: {at}{message}");
                 Failure::new(kind::LOAD_FAILED, message)
-            })?;
+            },
+        )?;
         let model = M::load(config, &context)
             .map_err(|error| Failure::new(kind::LOAD_FAILED, error.message()))?;
         let report = LoadReport { fingerprint: model.fingerprint(), ..LoadReport::default() };

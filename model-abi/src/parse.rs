@@ -27,15 +27,23 @@ impl Failure {
     }
 }
 
+/// Bytes that are UTF-8, or are not.
+pub(crate) type Text<'a> = Result<&'a str, &'a [u8]>;
+
+pub(crate) fn text(bytes: &[u8]) -> Text<'_> {
+    std::str::from_utf8(bytes).map_err(|_| bytes)
+}
+
 /// Parses a record or a config. It must be an object: serde's derive would take an array for a
 /// struct.
-pub(crate) fn record<T: DeserializeOwned>(text: &[u8]) -> Result<T, Failure> {
-    let found = match text.trim_ascii_start().first() {
+pub(crate) fn record<T: DeserializeOwned>(text: Text<'_>) -> Result<T, Failure> {
+    let bytes = text.map_or_else(|bytes| bytes, str::as_bytes);
+    let found = match bytes.trim_ascii_start().first() {
         Some(b'{') => return json(text),
         Some(b'[') => "an array",
         Some(b'"') => "a string",
         Some(b'-' | b'0'..=b'9') => "a number",
-        _ => match text.trim_ascii() {
+        _ => match bytes.trim_ascii() {
             b"null" => "null",
             b"true" | b"false" => "a boolean",
             _ => return json(text), // no JSON at all: serde says it better
@@ -45,16 +53,17 @@ pub(crate) fn record<T: DeserializeOwned>(text: &[u8]) -> Result<T, Failure> {
 }
 
 /// Parses any JSON text.
-pub(crate) fn json<T: DeserializeOwned>(text: &[u8]) -> Result<T, Failure> {
+pub(crate) fn json<T: DeserializeOwned>(text: Text<'_>) -> Result<T, Failure> {
     // As a text, where it is one: one check of the whole is cheaper than one of every string in it.
-    let parsed = match std::str::from_utf8(text) {
+    match text {
         Ok(text) => match quick::parse(text) {
-            Some(value) => return Ok(value),
-            None => serde_json::from_str(text),
+            Some(value) => Ok(value),
+            None => {
+                serde_json::from_str(text).map_err(|error| explain::<T>(text.as_bytes(), error))
+            }
         },
-        Err(_) => serde_json::from_slice(text),
-    };
-    parsed.map_err(|error| explain::<T>(text, error))
+        Err(bytes) => serde_json::from_slice(bytes).map_err(|error| explain::<T>(bytes, error)),
+    }
 }
 
 #[cold]
@@ -104,10 +113,10 @@ mod tests {
             shape: Shape,
         }
         for text in [r#"{"shape": {}}"#, r#"{"shape": {"Disc": {}, "Point": null}}"#] {
-            let failure = record::<Drawing>(text.as_bytes()).unwrap_err();
+            let failure = record::<Drawing>(Ok(text)).unwrap_err();
             assert_eq!((failure.kind, failure.path.starts_with("shape")), (kind::SCHEMA, true));
         }
-        let failure = record::<Drawing>(br#"{"shape": {}"#).unwrap_err();
+        let failure = record::<Drawing>(Ok(r#"{"shape": {}"#)).unwrap_err();
         assert_eq!(failure.kind, kind::NOT_JSON);
     }
 
@@ -119,7 +128,7 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, kind: u32, path: &str, message: &str) {
-        let failure = record::<Flower>(text.as_bytes()).unwrap_err();
+        let failure = record::<Flower>(Ok(text)).unwrap_err();
         assert_eq!((failure.kind, failure.path.as_str()), (kind, path), "{failure:?}");
         assert!(failure.message.contains(message), "{failure:?}");
     }
@@ -164,6 +173,6 @@ mod tests {
 
     #[test]
     fn unknown_fields_and_integers_for_floats_are_fine() {
-        assert!(record::<Flower>(br#" {"petal_length": 1, "colour": {"a": [null]}} "#).is_ok());
+        assert!(record::<Flower>(Ok(r#" {"petal_length": 1, "colour": {"a": [null]}} "#)).is_ok());
     }
 }

@@ -8,7 +8,7 @@ use crate::answer::Draft;
 use crate::model::{MLModel, PredictError, Trace};
 use crate::output;
 use crate::panics::catch;
-use crate::parse::{self, Failure};
+use crate::parse::{self, Failure, Text};
 use model_abi_layout::{Control, FLAG_TRACE, PROGRESS_NOT_TOLD, Request, Span, kind};
 use serde::de::DeserializeOwned;
 use std::ops::Range;
@@ -200,6 +200,10 @@ impl From<PredictError> for Failure {
 /// A request whose spans have been checked.
 struct Call<'a> {
     bytes: &'a [u8],
+    /// The bytes from the first record up to the last, and where they begin: one check for UTF-8 is
+    /// cheaper than one a record.
+    text: Option<&'a str>,
+    text_start: usize,
     records: &'a [Span],
     control: Option<&'a Control>,
     text_bytes_max: usize,
@@ -208,8 +212,10 @@ struct Call<'a> {
 
 impl<'a> Call<'a> {
     fn new(request: &Request<'a>) -> Result<Self, Failure> {
-        let call = Call {
+        let mut call = Call {
             bytes: request.bytes.as_slice(),
+            text: None,
+            text_start: 0,
             records: request.records.as_slice(),
             control: control(request),
             text_bytes_max: request.output_bytes_max.min(TEXT_BYTES_MAX) as usize,
@@ -221,18 +227,29 @@ impl<'a> Call<'a> {
                 .and_then(|rest| rest.get(..span.len as usize))
                 .is_none()
         };
-        match call.records.iter().position(outside) {
-            None => Ok(call),
-            Some(record) => Err(Failure::new(
+        if let Some(record) = call.records.iter().position(outside) {
+            return Err(Failure::new(
                 kind::WRONG_REQUEST,
                 format!("the host's request is wrong: record {record} lies outside of its bytes"),
-            )),
+            ));
         }
+        if let (Some(first), Some(last)) = (call.records.first(), call.records.last()) {
+            call.text_start = first.start as usize;
+            let end = last.start as usize + last.len as usize;
+            let bytes = call.bytes.get(call.text_start..end); // none where they stand in no order
+            call.text = bytes.and_then(|bytes| std::str::from_utf8(bytes).ok());
+        }
+        Ok(call)
     }
 
-    fn text(&self, record: usize) -> &'a [u8] {
+    fn text(&self, record: usize) -> Text<'a> {
         let Span { start, len } = self.records[record];
-        &self.bytes[start as usize..][..len as usize]
+        let (start, len) = (start as usize, len as usize);
+        let in_text = self.text.zip(start.checked_sub(self.text_start));
+        match in_text.and_then(|(text, start)| text.get(start..)?.get(..len)) {
+            Some(text) => Ok(text),
+            None => parse::text(&self.bytes[start..][..len]),
+        }
     }
 
     /// Parses a chunk of the records: those that can't be parsed become failures, with their index.
