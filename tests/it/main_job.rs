@@ -317,7 +317,8 @@ mod sayings {
         let failed = summary(&folder);
         assert_eq!(failed["exit_code"], 3);
         assert_eq!(failed["published"], false);
-        assert_eq!(failed["counts"]["abandoned"], 2);
+        assert_eq!(failed["counts"]["written"], 0);
+        assert!(failed["counts"]["abandoned"].as_u64().unwrap() > 0, "{failed}");
         let error = failed["error"].as_str().unwrap();
         assert!(error.contains("the output can't be written: No space left"), "{error}");
     }

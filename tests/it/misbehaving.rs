@@ -360,7 +360,7 @@ fn an_answer_that_lies_ends_the_run() {
 #[test]
 fn an_answer_that_is_left_over_from_the_call_before_is_not_taken_for_a_new_one() {
     let records: String = (0..16).map(|n| format!("{{\"n\":{n}}}\n")).collect();
-    check_broken(lying("stale"), &records, "it answered none of the 8 records it was asked about");
+    check_broken(lying("stale"), &records, "it answered none of the ");
 }
 
 // ---- What a host must bear
@@ -386,9 +386,8 @@ fn a_slow_model_is_asked_about_few_records_at_once() {
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap()["asked"].as_u64().unwrap())
         .collect();
-    // Ten milliseconds a record, and fifty a call.
-    assert_eq!(asked[..8], [8; 8]);
-    assert!(asked[8..].iter().all(|&records| records <= 5), "{asked:?}");
+    // Ten milliseconds a record, and fifty a call; at first the fewest that are read at once.
+    assert!(asked.len() == 20 && asked.iter().all(|&records| records <= 5), "{asked:?}");
 }
 
 #[test]
