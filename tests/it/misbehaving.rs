@@ -360,7 +360,7 @@ fn an_answer_that_lies_ends_the_run() {
 #[test]
 fn an_answer_that_is_left_over_from_the_call_before_is_not_taken_for_a_new_one() {
     let records: String = (0..16).map(|n| format!("{{\"n\":{n}}}\n")).collect();
-    check_broken(lying("stale"), &records, "it answered none of the ");
+    check_broken(lying("stale"), &records, "it answered none of the … records it was asked about");
 }
 
 // ---- What a host must bear
