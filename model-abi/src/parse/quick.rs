@@ -202,6 +202,17 @@ impl<'t> Reader<'t> {
 
     fn visit_string<V: Visitor<'t>>(&mut self, visitor: V) -> Result<V::Value, Left> {
         let (raw, escaped) = self.raw_string()?;
+        self.visit_raw(raw, escaped, visitor)
+    }
+
+    /// Visits a string by what stands between its quotes.
+    #[inline]
+    fn visit_raw<V: Visitor<'t>>(
+        &mut self,
+        raw: &'t str,
+        escaped: bool,
+        visitor: V,
+    ) -> Result<V::Value, Left> {
         let visited = if escaped {
             self.decode(raw)?;
             visitor.visit_str(&self.scratch)
@@ -694,13 +705,7 @@ impl<'t> Key<'_, 't> {
 
     #[inline]
     fn visit_string<V: Visitor<'t>>(self, visitor: V) -> Result<V::Value, Left> {
-        let visited = if self.escaped {
-            self.reader.decode(self.raw)?;
-            visitor.visit_str(&self.reader.scratch)
-        } else {
-            visitor.visit_borrowed_str(self.raw)
-        };
-        self.reader.seen(visited)
+        self.reader.visit_raw(self.raw, self.escaped, visitor)
     }
 
     fn visit_number<V: Visitor<'t>>(self, single: bool, visitor: V) -> Result<V::Value, Left> {
