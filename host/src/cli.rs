@@ -14,6 +14,7 @@ mod new;
 mod outputs;
 mod paths;
 mod progress;
+mod resume;
 mod score;
 mod signals;
 
@@ -106,6 +107,11 @@ fn seconds(text: &str) -> Result<Duration, String> {
         return Ok(Duration::from_secs_f64(seconds));
     }
     Err(format!("expected more than 0 and at most {most} seconds"))
+}
+
+/// A duration that may be nothing.
+fn pause(text: &str) -> Result<Duration, String> {
+    if text.parse() == Ok(0.0) { Ok(Duration::ZERO) } else { seconds(text) }
 }
 
 /// Says something to people. Where nobody can be told (stderr is closed), the run goes on.

@@ -4,7 +4,9 @@ use crate::pipeline::limits::MaxRejects;
 use crate::plugin::Selector;
 use crate::source::ldjson::LINE_BYTES_MAX;
 use clap::{Args, ValueEnum, value_parser};
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 // No doc comment here and below: clap would take it for what the command is for.
 #[derive(Args, Debug)]
@@ -110,6 +112,27 @@ pub(super) struct JobArgs {
     #[arg(long, value_name = "BYTES", default_value_t = 16 * 1024 * 1024,
         value_parser = value_parser!(u32).range(1..=LINE_BYTES_MAX as i64))]
     pub(super) line_bytes_max: u32,
+
+    /// Keep a journal beside the output, and go on where an interrupted run of the same job ended
+    ///
+    /// What is done is made safe about once a second, so that a run that was killed, lost its power
+    /// or found the disk full is gone on with by starting the same command again; the outputs are
+    /// the same, byte for byte. Refused where the plugin, the input or the options are not what they
+    /// were. The input and the outputs must be files.
+    #[arg(long)]
+    pub(super) resume: bool,
+
+    /// Keep the journal in this folder instead, which is made where it is missing; implies --resume
+    #[arg(long, value_name = "DIR")]
+    pub(super) state: Option<PathBuf>,
+
+    /// Wait so long after a checkpoint before the next; 0: journal each that there may be
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = super::pause)]
+    pub(super) checkpoint_seconds: Duration,
+
+    /// There may be a checkpoint behind each record that holds a multiple of so many bytes of input
+    #[arg(long, value_name = "BYTES", default_value = "65536")]
+    pub(super) checkpoint_bytes: NonZeroU64,
 
     /// Write what the run did to this file, as JSON
     #[arg(long, value_name = "FILE")]
