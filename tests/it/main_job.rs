@@ -299,6 +299,8 @@ mod sayings {
                 node("LdjsonReader", 0, 3, 0), node("iris_model", 3, 2, 1), node("LdjsonWriter", 2, 0, 0),
             ],
             "published": true,
+            "resumed": null,
+            "checkpoints": 0,
             "exit_code": 1,
             "error": null,
         });

@@ -10,7 +10,7 @@ use super::resume::{self, Resumable};
 use super::{config, exits, paths, say, signals};
 use crate::causes::chain;
 use crate::error::{Error, exit};
-use crate::journal::{Checkpoint, Header, Journal, JournalError, Left, Sealed};
+use crate::journal::{Checkpoint, Header, Journal, Left, Sealed};
 use crate::pipeline::checkpoints::Checkpoints;
 use crate::pipeline::limits::Limits;
 use crate::pipeline::{self, Outcome, Pipeline, RunError};
@@ -112,19 +112,23 @@ impl Job<'_> {
                 (Some(journal), left)
             }
         };
-        let journal = match (journal, left.sealed) {
-            (Some(journal), Some(sealed)) => return self.finish(outputs, journal, sealed),
-            (journal, _) => journal,
+        let journal = match (journal, left.sealed, &self.resumable) {
+            (Some(journal), Some(sealed), Some(resumable)) => {
+                let published = journal.publish(&sealed).map_err(|e| resumable.error(e.into()))?;
+                return self.finish(outputs, journal, sealed, published);
+            }
+            (journal, ..) => journal,
         };
         let resumed = left.checkpoint;
         let [rejects, output] = match &self.resumable {
             Some(resumable) => resumable.outputs(resumed.as_ref())?,
             None => {
+                let output = outputs.open("the output", paths::output(job))?;
                 let rejects = match &self.rejects {
                     Some(path) => outputs.open("the rejects file", Some(path))?,
                     None => outputs.stderr()?,
                 };
-                [rejects, outputs.open("the output", paths::output(job))?]
+                [rejects, output]
             }
         };
         let summary_file = self.open_summary(outputs)?;
@@ -167,11 +171,16 @@ impl Job<'_> {
         self.end(outcome, summary_file)
     }
 
-    /// Publishes what a run left that was interrupted when nothing else was left to do.
-    fn finish(&self, outputs: &Outputs, journal: Journal, sealed: Sealed) -> Result<u8, Error> {
+    /// Tells of a run that was interrupted when nothing but the publication was left to do.
+    fn finish(
+        &self,
+        outputs: &Outputs,
+        journal: Journal,
+        sealed: Sealed,
+        published: Result<(), Unfinished>,
+    ) -> Result<u8, Error> {
         let summary_file = self.open_summary(outputs)?;
-        let done = journal.publish(&sealed).map_err(|source| self.journal_error(source.into()))?;
-        let (published, published_in_part, error) = match done {
+        let (published, published_in_part, error) = match published {
             Ok(()) => (true, Vec::new(), None),
             Err(Unfinished { path, source, renamed, in_place }) => {
                 let what = format!("`{}`", path.display());
@@ -283,11 +292,6 @@ impl Job<'_> {
         let plugin = (&*self.plugin, &*self.plugin_sha256);
         let started = self.started();
         resume::header(self.task, resumable, plugin, &self.model, &self.config, input, started)
-    }
-
-    fn journal_error(&self, source: JournalError) -> Error {
-        let path = self.resumable.as_ref().map(|resumable| resumable.journal.clone());
-        Error::Journal { path: path.unwrap_or_default(), source }
     }
 
     fn started(&self) -> String {
