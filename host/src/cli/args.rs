@@ -3,30 +3,24 @@
 use crate::pipeline::limits::MaxRejects;
 use crate::plugin::Selector;
 use crate::source::ldjson::LINE_BYTES_MAX;
-use clap::{Args, ValueEnum, value_parser};
+use clap::{ArgGroup, Args, ValueEnum, value_parser};
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 // No doc comment here and below: clap would take it for what the command is for.
 #[derive(Args, Debug)]
+#[command(group(ArgGroup::new("records").required(true)))]
 pub(super) struct ScoreArgs {
     #[command(flatten)]
     pub(super) model: ModelArgs,
 
     /// Read records from this file; `-` is stdin
-    #[arg(
-        short,
-        long,
-        alias = "input_file",
-        value_name = "FILE",
-        required_unless_present = "record",
-        conflicts_with = "record"
-    )]
+    #[arg(short, long, alias = "input_file", value_name = "FILE", group = "records")]
     pub(super) input: Option<PathBuf>,
 
     /// Ask about this one record instead of reading any
-    #[arg(long, value_name = "JSON")]
+    #[arg(long, value_name = "JSON", group = "records")]
     pub(super) record: Option<String>,
 
     #[command(flatten)]
