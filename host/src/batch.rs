@@ -134,6 +134,31 @@ impl Block {
     }
 }
 
+/// Tells where records stood, which are asked about in order: lines are counted on from one to the
+/// next.
+struct Places<'a> {
+    block: &'a Block,
+    line: u64,
+    /// The record up to which lines are counted: its index and its place.
+    counted: (usize, usize),
+}
+
+impl<'a> Places<'a> {
+    fn new(block: &'a Block) -> Self {
+        Places { block, line: block.start.line, counted: (0, 0) }
+    }
+
+    /// Of a record by its index in the block.
+    fn of(&mut self, record: usize) -> (&'a Arc<str>, RecordPosition) {
+        let start = self.block.spans[record].start;
+        let here = (record, start as usize);
+        self.line += self.block.lines_between(self.counted, here);
+        self.counted = here;
+        let byte = self.block.start.byte + u64::from(start);
+        (&self.block.source, RecordPosition { line: self.line, byte })
+    }
+}
+
 impl Batch {
     /// Lets a source fill it anew, in the buffers it has.
     pub fn refill<E>(&mut self, fill: impl FnOnce(&mut Block) -> Result<(), E>) -> Result<(), E> {
@@ -197,13 +222,13 @@ impl Batch {
 
     /// Where a record stood in its source. Counts lines: for errors, not for every record.
     pub fn position(&self, index: usize) -> RecordPosition {
-        let record = self.origins[index] as usize;
-        let start = self.block.spans[record].start;
-        RecordPosition {
-            line: self.block.start.line
-                + self.block.lines_between((0, 0), (record, start as usize)),
-            byte: self.block.start.byte + u64::from(start),
-        }
+        Places::new(&self.block).of(self.origins[index] as usize).1
+    }
+
+    /// Where each of the records that still go on stood: its source, and where in it.
+    pub fn places(&self) -> impl Iterator<Item = (&Arc<str>, RecordPosition)> {
+        let mut places = Places::new(&self.block);
+        self.origins.iter().map(move |&record| places.of(record as usize))
     }
 
     /// An empty text to rewrite the records into, with buffers that were used before.
@@ -291,16 +316,14 @@ impl Batch {
         }
         let mut rejections: Vec<&Rejection> = self.rejections.iter().collect();
         rejections.sort_by_key(|rejection| rejection.record);
-        let (mut line, mut counted) = (block.start.line, (0, 0));
+        let mut places = Places::new(block);
         let mut rejects = Vec::with_capacity(rejections.len());
         for rejection in rejections {
             let span = block.spans[rejection.record];
-            let place = (rejection.record, span.start as usize);
-            line += block.lines_between(counted, place);
-            counted = place;
+            let (source, position) = places.of(rejection.record);
             rejects.push(Reject {
-                source: &block.source,
-                position: RecordPosition { line, byte: block.start.byte + u64::from(span.start) },
+                source,
+                position,
                 index: rejection.record as u32,
                 length: span.len.into(),
                 step: &rejection.step,

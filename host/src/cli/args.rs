@@ -75,6 +75,12 @@ pub(super) struct JobArgs {
     #[arg(long, value_name = "FIELD,...", value_delimiter = ',')]
     pub(super) keep: Vec<String>,
 
+    /// Write with each line where its record stood: {"source":...,"line":...,"byte":...,"output":LINE}
+    ///
+    /// The names mean what they mean in a rejects file: a line counts from 1, a byte from 0.
+    #[arg(long)]
+    pub(super) place: bool,
+
     /// Check each prediction against the model's output schema
     ///
     /// One that breaks it is a reject of kind wrong_output.

@@ -118,6 +118,7 @@ pub(super) fn header(
         ("--rejects", shown(&rejects)),
         ("--emit", format!("{:?}", job.emit).to_lowercase()),
         ("--keep", job.keep.join(",")),
+        ("--place", job.place.to_string()),
         ("--validate-output", job.validate_output.to_string()),
         ("--line-bytes-max", job.line_bytes_max.to_string()),
     ];

@@ -19,8 +19,10 @@ use crate::record::RecordPosition;
 use crate::sink::ldjson::Writer;
 use crate::sink::publish::{Output, Unfinished, names};
 use crate::source::ldjson::{Options, Reader};
+use crate::step::Step;
 use crate::step::emit::{Emit, EmitError};
 use crate::step::model::ModelStep;
+use crate::step::place::PlaceStep;
 use crate::stop::Stop;
 use crate::storage::{self, Input, Memory};
 use crate::summary::{self, ModelSummary, PluginSummary, ResumedSummary, Summary};
@@ -150,10 +152,14 @@ impl Job<'_> {
         }
         let checkpoints =
             journal.map(|journal| Checkpoints::new(journal, job.checkpoint_seconds, resumed));
+        let mut steps: Vec<Box<dyn Step>> = vec![Box::new(self.step(stop))];
+        if job.place {
+            steps.push(Box::new(PlaceStep::default()));
+        }
         let outcome = pipeline::run(
             Pipeline {
                 source: Box::new(Reader::new(&self.source_name(), input, options)),
-                steps: vec![Box::new(self.step(stop))],
+                steps,
                 sink: Box::new(Writer::new(output)),
                 rejects,
                 limits: Limits::new(job.on_error == OnError::Fail, job.max_rejects),
