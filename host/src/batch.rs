@@ -40,10 +40,22 @@ pub struct Block {
     /// Whether nothing stands between the records but the ends of their lines, so that the n-th
     /// record is on the n-th line.
     pub is_one_a_line: bool,
+    /// Where the records stood first, where that is elsewhere: one for each of them, or none.
+    pub places: Vec<Place>,
     /// Instead of all this: one record that was too long to be held.
     pub oversized: Option<Oversized>,
     /// Where the source goes on, if the run can be resumed from there.
     pub checkpoint: Option<RecordPosition>,
+}
+
+/// Where a record stood that came here by way of a rejects file.
+pub struct Place {
+    /// Name of the source.
+    pub source: Arc<str>,
+    /// Where it began.
+    pub position: RecordPosition,
+    /// Its length there, in bytes: more than there is of it here where only its beginning is.
+    pub length: u64,
 }
 
 /// A record that was longer than a record may be.
@@ -121,6 +133,7 @@ impl Block {
         self.bytes.clear();
         self.spans.clear();
         self.is_one_a_line = false;
+        self.places.clear();
         self.oversized = None;
         self.checkpoint = None;
     }
@@ -150,6 +163,9 @@ impl<'a> Places<'a> {
 
     /// Of a record by its index in the block.
     fn of(&mut self, record: usize) -> (&'a Arc<str>, RecordPosition) {
+        if let Some(Place { source, position, .. }) = self.block.places.get(record) {
+            return (source, *position);
+        }
         let start = self.block.spans[record].start;
         let here = (record, start as usize);
         self.line += self.block.lines_between(self.counted, here);
@@ -172,6 +188,14 @@ impl Batch {
         self.origins.clear();
         self.origins.extend(0..self.block.spans.len() as u32);
         Ok(())
+    }
+
+    /// Lets a source that reads through another say what in the block the records are: as many as
+    /// before, of which it rejects those that can't go on.
+    pub fn refine(&mut self, refine: impl FnOnce(&mut Block) -> Vec<Rejection>) {
+        let mut rejections = refine(&mut self.block);
+        self.spans.clone_from(&self.block.spans);
+        self.remove(&mut rejections);
     }
 
     /// Where the source goes on behind it, if the run can be resumed from there.
@@ -223,6 +247,12 @@ impl Batch {
     /// Where a record stood in its source. Counts lines: for errors, not for every record.
     pub fn position(&self, index: usize) -> RecordPosition {
         Places::new(&self.block).of(self.origins[index] as usize).1
+    }
+
+    /// Name of the source that a record stood in.
+    pub fn source(&self, index: usize) -> &Arc<str> {
+        let place = self.block.places.get(self.origins[index] as usize);
+        place.map_or(&self.block.source, |place| &place.source)
     }
 
     /// Where each of the records that still go on stood: its source, and where in it.
@@ -321,11 +351,12 @@ impl Batch {
         for rejection in rejections {
             let span = block.spans[rejection.record];
             let (source, position) = places.of(rejection.record);
+            let place = block.places.get(rejection.record);
             rejects.push(Reject {
                 source,
                 position,
                 index: rejection.record as u32,
-                length: span.len.into(),
+                length: place.map_or(span.len.into(), |place| place.length),
                 step: &rejection.step,
                 kind: rejection.kind,
                 message: &rejection.message,

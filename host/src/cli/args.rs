@@ -27,6 +27,25 @@ pub(super) struct ScoreArgs {
     pub(super) job: JobArgs,
 }
 
+/// Run the records of a rejects file again: after a fix, or with a newer plugin
+///
+/// Their place stays the one where they stood first: a record that is rejected once more names its own
+/// source, line and byte, and not those in the rejects file. What can't be run again is rejected again:
+/// a record that the rejects file holds only in part, and a line that is no line of a rejects file.
+/// The rejects file itself is left as it is, so that all outputs need other names.
+#[derive(Args, Debug)]
+pub(super) struct ReplayArgs {
+    #[command(flatten)]
+    pub(super) model: ModelArgs,
+
+    /// Run the records of this rejects file; `-` is stdin
+    #[arg(value_name = "REJECTS")]
+    pub(super) rejects_file: PathBuf,
+
+    #[command(flatten)]
+    pub(super) job: JobArgs,
+}
+
 // Which model, and how it is set up.
 #[derive(Args, Debug)]
 pub(super) struct ModelArgs {
@@ -160,6 +179,8 @@ pub(super) struct Task<'a> {
 pub(super) enum Records<'a> {
     /// In a file; `-` is stdin.
     File(&'a Path),
+    /// In a rejects file; `-` is stdin.
+    Rejects(&'a Path),
     /// On the command line.
     One(&'a str),
 }
@@ -168,7 +189,7 @@ impl<'a> Task<'a> {
     /// The file that is read, if one is.
     pub(super) fn input(&self) -> Option<&'a Path> {
         match self.records {
-            Records::File(path) => Some(path),
+            Records::File(path) | Records::Rejects(path) => Some(path),
             Records::One(_) => None,
         }
     }
@@ -181,6 +202,13 @@ impl ScoreArgs {
             (Some(path), None) => Records::File(path),
             (None, None) => unreachable!("one of the two is required"),
         };
+        Task { model: &self.model, records, job: &self.job }
+    }
+}
+
+impl ReplayArgs {
+    pub(super) fn task(&self) -> Task<'_> {
+        let records = Records::Rejects(&self.rejects_file);
         Task { model: &self.model, records, job: &self.job }
     }
 }
