@@ -1,7 +1,7 @@
 //! The command line. Flags in, result out; the only part that prints.
 //!
 //! Results go to stdout, everything for people to stderr. Scoring needs no name; every other
-//! command has one, and a file of its own here.
+//! command has one, and a file of its own here, but for `replay`, which is scoring too.
 
 mod args;
 mod check;
@@ -21,7 +21,7 @@ mod status;
 
 use crate::error::Error;
 use crate::pipeline::RunError;
-use args::ScoreArgs;
+use args::{ReplayArgs, ScoreArgs};
 use clap::{Args as _, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -47,6 +47,7 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    Replay(ReplayArgs),
     Inspect(inspect::InspectArgs),
     Check(check::CheckArgs),
     List(list::ListArgs),
@@ -67,8 +68,12 @@ pub fn main(args: impl Iterator<Item = OsString>) -> u8 {
             return error.exit_code() as u8;
         }
     };
-    let verbose = score.as_ref().is_some_and(|score| score.job.verbose);
+    let verbose = match (&command, &score) {
+        (Some(Command::Replay(replay)), _) => replay.job.verbose,
+        (_, score) => score.as_ref().is_some_and(|score| score.job.verbose),
+    };
     let done = match (command, score) {
+        (Some(Command::Replay(args)), _) => score::score(args.task()),
         (Some(Command::Inspect(args)), _) => inspect::inspect(&args),
         (Some(Command::List(args)), _) => list::list(&args),
         (Some(Command::New(args)), _) => new::new(&args),

@@ -381,7 +381,7 @@ mod refusals {
         check(
             2,
             &[
-                ("", "--input <FILE>"),
+                ("", "--input <FILE>|--record <JSON>"),
                 ("-i in.json --record {}", "cannot be used with"),
                 ("-i in.json --max-rejects many", "like 0.5%"),
                 ("-i in.json --max-rejects -1", "unexpected argument '-1'"),

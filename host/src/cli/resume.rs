@@ -1,6 +1,6 @@
 //! `--resume` and `--state`: which job it is that may be interrupted, and what is left of it.
 
-use super::args::Task;
+use super::args::{Records, Task};
 use super::paths;
 use crate::error::Error;
 use crate::journal::{self, Checkpoint, Header, Identity, Journal, JournalError, Left};
@@ -111,6 +111,11 @@ pub(super) fn header(
 ) -> Header {
     let job = task.job;
     let [rejects, output] = resumable.names.each_ref().map(|names| whole(&names.path));
+    // A rejects file is another input where its records are meant.
+    let input_name = match task.records {
+        Records::Rejects(_) => "REJECTS",
+        Records::File(_) | Records::One(_) => "--input",
+    };
     let input_path = task.input().unwrap_or(Path::new("-"));
     let description = model.description();
     let shown = |path: &Path| path.display().to_string();
@@ -121,12 +126,13 @@ pub(super) fn header(
         ("the model's fingerprint", model.report().fingerprint.clone().unwrap_or_default()),
         // Not the config itself, which may hold what is not to lie on a disk.
         ("the SHA-256 of the config", summary::sha256_of(config.as_bytes())),
-        ("--input", shown(input_path)),
+        (input_name, shown(input_path)),
         (journal::INPUT, input.version().unwrap_or_default()),
         ("--output", shown(&output)),
         ("--rejects", shown(&rejects)),
         ("--emit", format!("{:?}", job.emit).to_lowercase()),
         ("--keep", job.keep.join(",")),
+        ("--place", job.place.to_string()),
         ("--validate-output", job.validate_output.to_string()),
         ("--line-bytes-max", job.line_bytes_max.to_string()),
     ];

@@ -1,4 +1,5 @@
-//! `etl-host --plugin FILE --input FILE`: scores a file of records.
+//! `etl-host --plugin FILE --input FILE`: scores a file of records. `etl-host replay REJECTS`: the
+//! same for the records of a rejects file.
 //!
 //! In this order, so that a mistake is found before it costs anything: flags; the plugin; what its
 //! schemas say of the way to emit; the input; the model; the outputs; and then the first record.
@@ -18,9 +19,12 @@ use crate::plugin::{LoadedModel, Plugin, PluginError};
 use crate::record::RecordPosition;
 use crate::sink::ldjson::Writer;
 use crate::sink::publish::{Output, Unfinished, names};
-use crate::source::ldjson::{Options, Reader};
+use crate::source::ldjson::{self, Options};
+use crate::source::{Source, rejects};
+use crate::step::Step;
 use crate::step::emit::{Emit, EmitError};
 use crate::step::model::ModelStep;
+use crate::step::place::PlaceStep;
 use crate::stop::Stop;
 use crate::storage::{self, Input, Memory};
 use crate::summary::{self, ModelSummary, PluginSummary, ResumedSummary, Summary};
@@ -154,10 +158,14 @@ impl Job<'_> {
         }
         let checkpoints =
             journal.map(|journal| Checkpoints::new(journal, job.checkpoint_seconds, resumed));
+        let mut steps: Vec<Box<dyn Step>> = vec![Box::new(self.step(stop))];
+        if job.place {
+            steps.push(Box::new(PlaceStep::default()));
+        }
         let outcome = pipeline::run(
             Pipeline {
-                source: Box::new(Reader::new(&self.source_name(), input, options)),
-                steps: vec![Box::new(self.step(stop))],
+                source: self.source(input, options),
+                steps,
                 sink: Box::new(Writer::new(output)),
                 rejects,
                 limits: Limits::new(job.on_error == OnError::Fail, job.max_rejects),
@@ -169,6 +177,16 @@ impl Job<'_> {
         );
         progress.end();
         self.end(outcome, summary_file)
+    }
+
+    fn source(&self, input: Box<dyn Input>, options: Options) -> Box<dyn Source> {
+        let name = self.source_name();
+        match self.task.records {
+            Records::Rejects(_) => Box::new(rejects::Reader::new(&name, input, options)),
+            Records::File(_) | Records::One(_) => {
+                Box::new(ldjson::Reader::new(&name, input, options))
+            }
+        }
     }
 
     /// Tells of a run that was interrupted when nothing but the publication was left to do.
@@ -392,7 +410,7 @@ fn cannot_emit(error: EmitError) -> Error {
 fn input(records: Records<'_>) -> Result<Box<dyn Input>, Error> {
     match records {
         Records::One(record) => Ok(Box::new(Memory::new(one_line(record)?))),
-        Records::File(path) => {
+        Records::File(path) | Records::Rejects(path) => {
             storage::open(path).map_err(|source| Error::Input { path: path.to_owned(), source })
         }
     }
