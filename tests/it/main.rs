@@ -5,6 +5,7 @@ mod authoring;
 mod check;
 mod compat;
 mod emit;
+mod faults;
 mod folder;
 mod latency;
 mod limits;
