@@ -42,6 +42,8 @@ pub struct Block {
     pub is_one_a_line: bool,
     /// Instead of all this: one record that was too long to be held.
     pub oversized: Option<Oversized>,
+    /// Where the source goes on, if the run can be resumed from there.
+    pub checkpoint: Option<RecordPosition>,
 }
 
 /// A record that was longer than a record may be.
@@ -120,6 +122,7 @@ impl Block {
         self.spans.clear();
         self.is_one_a_line = false;
         self.oversized = None;
+        self.checkpoint = None;
     }
 
     /// How many lines end before a record, from another one on: both by their index and their place.
@@ -144,6 +147,11 @@ impl Batch {
         self.origins.clear();
         self.origins.extend(0..self.block.spans.len() as u32);
         Ok(())
+    }
+
+    /// Where the source goes on behind it, if the run can be resumed from there.
+    pub fn checkpoint(&self) -> Option<RecordPosition> {
+        self.block.checkpoint
     }
 
     /// How many records were read into it.

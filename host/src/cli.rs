@@ -14,12 +14,14 @@ mod new;
 mod outputs;
 mod paths;
 mod progress;
+mod resume;
 mod score;
 mod signals;
 
 use crate::error::Error;
 use crate::pipeline::RunError;
-use clap::{Parser, Subcommand};
+use args::ScoreArgs;
+use clap::{Args as _, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::time::Duration;
@@ -37,11 +39,9 @@ use std::time::Duration;
 #[command(name = "etl-host", version, max_term_width = 100)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 struct Cli {
+    /// Without one: scoring, whose flags are [`args::ScoreArgs`].
     #[command(subcommand)]
     command: Option<Command>,
-
-    #[command(flatten)]
-    score: Option<args::ScoreArgs>,
 }
 
 #[derive(Subcommand, Debug)]
@@ -58,23 +58,23 @@ enum Command {
 
 /// Runs a command line, program name first, and returns the exit code.
 pub fn main(args: impl Iterator<Item = OsString>) -> u8 {
-    let cli = match Cli::try_parse_from(args) {
-        Ok(cli) => cli,
+    let (command, score) = match parse(args) {
+        Ok(parsed) => parsed,
         Err(error) => {
             let _ = error.print();
             return error.exit_code() as u8;
         }
     };
-    let verbose = cli.score.as_ref().is_some_and(|score| score.verbose);
-    let done = match (cli.command, cli.score) {
+    let verbose = score.as_ref().is_some_and(|score| score.job.verbose);
+    let done = match (command, score) {
         (Some(Command::Inspect(args)), _) => inspect::inspect(&args),
         (Some(Command::List(args)), _) => list::list(&args),
         (Some(Command::New(args)), _) => new::new(&args),
         (Some(Command::Describe(args)), _) => describe::describe(&args),
         (Some(Command::Check(args)), _) => check::check(&args),
         (Some(Command::CheckChild(args)), _) => check::child(&args),
-        (None, Some(args)) => score::score(&args),
-        (None, None) => unreachable!("the flags that scoring needs are required"),
+        (None, Some(args)) => score::score(args.task()),
+        (None, None) => unreachable!("it is one or the other"),
     };
     match done {
         Ok(code) => code,
@@ -88,6 +88,17 @@ pub fn main(args: impl Iterator<Item = OsString>) -> u8 {
     }
 }
 
+/// Either a command or, where none is named, the flags of scoring. (An optional group of flags that
+/// holds other groups is never seen by clap's derive.)
+fn parse(
+    args: impl Iterator<Item = OsString>,
+) -> Result<(Option<Command>, Option<ScoreArgs>), clap::Error> {
+    let matches = ScoreArgs::augment_args(Cli::command()).try_get_matches_from(args)?;
+    let Cli { command } = Cli::from_arg_matches(&matches)?;
+    let score = command.is_none().then(|| ScoreArgs::from_arg_matches(&matches)).transpose()?;
+    Ok((command, score))
+}
+
 /// A duration given in seconds, such as `10` or `0.5`.
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "expected a number of seconds".to_owned())?;
@@ -96,6 +107,11 @@ fn seconds(text: &str) -> Result<Duration, String> {
         return Ok(Duration::from_secs_f64(seconds));
     }
     Err(format!("expected more than 0 and at most {most} seconds"))
+}
+
+/// A duration that may be nothing.
+fn pause(text: &str) -> Result<Duration, String> {
+    if text.parse() == Ok(0.0) { Ok(Duration::ZERO) } else { seconds(text) }
 }
 
 /// Says something to people. Where nobody can be told (stderr is closed), the run goes on.

@@ -2,11 +2,13 @@
 //!
 //! Each layer says its own part and exposes the rest as `source`, so nothing is said twice.
 
+use crate::journal::JournalError;
 use crate::pipeline::RunError;
 use crate::plugin::PluginError;
 use crate::plugin::folder::FindError;
 use crate::sink::publish::OpenError;
 use crate::step::StepError;
+use crate::storage::disk::HoldError;
 use std::error::Error as _;
 use std::fmt::Write as _;
 use std::io;
@@ -94,8 +96,24 @@ pub enum Error {
     Run {
         /// Why.
         source: RunError,
-        /// The output file that is as it was before the run.
-        unpublished: Option<PathBuf>,
+        /// What is on disk now.
+        state: Option<String>,
+    },
+    /// The journal of a run that can be resumed.
+    #[error("the journal `{}` can't be used", path.display())]
+    Journal {
+        /// The journal.
+        path: PathBuf,
+        /// Why.
+        source: JournalError,
+    },
+    /// The run is complete, but its journal stays.
+    #[error("the journal of a run that is complete can't be removed")]
+    Forget {
+        /// What is on disk now.
+        state: Option<String>,
+        /// Why.
+        source: io::Error,
     },
     /// The run ended, but its summary could not be written.
     #[error("the run is complete, but its summary `{}` can't be written", path.display())]
@@ -124,7 +142,7 @@ fn folder_trouble(source: &FindError) -> &'static str {
 
 impl From<RunError> for Error {
     fn from(source: RunError) -> Self {
-        Error::Run { source, unpublished: None }
+        Error::Run { source, state: None }
     }
 }
 
@@ -165,9 +183,17 @@ impl Error {
 
     /// What there is of an output file where nothing was published.
     pub fn unpublished(path: &Path) -> String {
-        let state = if path.exists() { "is as it was" } else { "is not there" };
-        format!("nothing was published; `{}` {state}", path.display())
+        format!("nothing was published; `{}` {}", path.display(), Error::as_before(path))
     }
+
+    /// What there is of a file that was not published.
+    pub fn as_before(path: &Path) -> &'static str {
+        if path.exists() { "is as it was" } else { "is not there" }
+    }
+
+    /// What a run that can be resumed adds to that, where it can't say how far it came.
+    pub const KEPT: &'static str = "; what is done is kept up to the last checkpoint: start the \
+                                    same command again to go on behind it";
 
     /// The exit code of a process that ends with this error.
     pub fn exit_code(&self) -> u8 {
@@ -175,7 +201,11 @@ impl Error {
             Error::Usage { .. } => exit::USAGE,
             Error::Plugin { .. } | Error::Folder { .. } => exit::PLUGIN,
             Error::Exited { .. } => exit::MODEL,
-            Error::Input { .. } | Error::Output { .. } | Error::Summary { .. } => exit::IO,
+            Error::Input { .. }
+            | Error::Output { .. }
+            | Error::Summary { .. }
+            | Error::Journal { .. }
+            | Error::Forget { .. } => exit::IO,
             Error::Run { source, .. } => source.exit_code(),
         }
     }
@@ -186,13 +216,15 @@ impl Error {
             Error::Usage { hint, .. } => hint.clone(),
             Error::Plugin { source, .. } => source.hint(),
             Error::Folder { source, .. } => source.hint().map(str::to_owned),
-            Error::Output { source: OpenError::Busy(_), .. } => {
+            Error::Output { source: OpenError::Hold(HoldError::Busy(_)), .. } => {
                 Some("wait for the other run to end, or give this one another output".to_owned())
             }
-            Error::Output { source: OpenError::Io { .. }, .. } => Some(
+            Error::Output { source: OpenError::Hold(HoldError::Io { .. }), .. } => Some(
                 "the folder must be there, and this user must be allowed to write in it".into(),
             ),
             Error::Run { source, .. } => source.hint().map(str::to_owned),
+            Error::Journal { path, source } => source.hint(path),
+            Error::Forget { .. } => Some("remove it by hand".to_owned()),
             Error::Exited { .. } => Some(MODELS_FAULT.to_owned()),
             _ => None,
         }
@@ -210,17 +242,15 @@ impl Error {
             let _ = writeln!(text, "  cause: {error}");
             cause = error.source();
         }
-        if let Error::Run { source, unpublished } = self {
-            if let RunError::Limit(hit) = source
-                && let Some(reject) = &hit.reject
-            {
-                let _ = writeln!(text, "  cause: {reject}");
-            }
-            if let Some(path) = unpublished {
-                let _ = writeln!(text, "  state: {}", Error::unpublished(path));
-            }
+        if let Error::Run { source: RunError::Limit(hit), .. } = self
+            && let Some(reject) = &hit.reject
+        {
+            let _ = writeln!(text, "  cause: {reject}");
         }
-        if let Error::Exited { state: Some(state), .. } = self {
+        if let Error::Run { state: Some(state), .. }
+        | Error::Exited { state: Some(state), .. }
+        | Error::Forget { state: Some(state), .. } = self
+        {
             let _ = writeln!(text, "  state: {state}");
         }
         if let Some(hint) = self.hint() {

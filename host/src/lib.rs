@@ -23,6 +23,7 @@ pub mod check;
 pub mod child;
 pub mod cli;
 pub mod error;
+pub mod journal;
 mod json;
 pub mod pipeline;
 pub mod plugin;

@@ -11,18 +11,21 @@
 //! share runs alone. The collector is the thread that called [`run`]; it alone counts, decides
 //! and writes.
 
+pub mod checkpoints;
 pub mod counts;
 mod lane;
 pub mod limits;
 mod pace;
 
 use crate::batch::Batch;
-use crate::record::Reject;
+use crate::journal::Checkpoint;
+use crate::record::{RecordPosition, Reject};
 use crate::sink::Sink;
 use crate::sink::publish::{self, Output};
 use crate::source::{Source, SourceError};
 use crate::step::{Step, StepError};
 use crate::stop::Stop;
+use checkpoints::{Checkpoints, Failure};
 use counts::{Counted, Counts, Node};
 use crossbeam_channel::RecvTimeoutError;
 use lane::{Done, Lane, Message};
@@ -40,22 +43,17 @@ pub struct Pipeline {
     pub steps: Vec<Box<dyn Step>>,
     /// Where they end.
     pub sink: Box<dyn Sink>,
-    /// Where those end that can't go on.
-    pub rejects: Rejects,
+    /// Where those end that can't go on: a file, published only when there is one.
+    pub rejects: Output,
     /// When to give up.
     pub limits: Limits,
     /// How many batches are worked on at once.
     pub threads: usize,
     /// Who may end the run early.
     pub stop: Stop,
-}
-
-/// Where rejects are written.
-pub struct Rejects {
-    /// The file; published only when there is a reject.
-    pub output: Output,
-    /// Its path, where an earlier run may have left one that this run's publication outdates.
-    pub path: Option<PathBuf>,
+    /// How it can be gone on with, where it is to be. The source, the sink and the rejects are
+    /// where it says that the run was resumed.
+    pub checkpoints: Option<Checkpoints>,
 }
 
 /// How a run ended. Its counts are right however it ended.
@@ -68,8 +66,24 @@ pub struct Outcome {
     pub published: bool,
     /// Whether the reader of our output went away, which ends a run early and quietly.
     pub pipe_closed: bool,
+    /// Files that have their names though not all outputs have.
+    pub published_in_part: Vec<PathBuf>,
     /// Why it did not end well.
     pub error: Option<RunError>,
+    /// How it can be gone on with. Where everything is published, the journal is still there.
+    pub checkpoints: Option<Checkpoints>,
+}
+
+impl Outcome {
+    /// Where the run was resumed.
+    pub fn resumed(&self) -> Option<&Checkpoint> {
+        self.checkpoints.as_ref()?.resumed()
+    }
+
+    /// How far somebody can go on with it, where it is not published.
+    pub fn kept(&self) -> Option<&Checkpoint> {
+        self.checkpoints.as_ref()?.journalled().filter(|_| !self.published)
+    }
 }
 
 /// Why a run did not end well.
@@ -123,7 +137,7 @@ const REJECTS_BUFFER_BYTES: usize = 64 * 1024;
 /// Runs the pipeline to its end. `progress` is called often, with what is done so
 /// far and how many bytes of the source that was.
 pub fn run(pipeline: Pipeline, mut progress: impl FnMut(&Counts, u64)) -> Outcome {
-    let Pipeline { source, steps, sink, rejects, limits, threads, stop } = pipeline;
+    let Pipeline { source, steps, sink, rejects, limits, threads, stop, checkpoints } = pipeline;
     let names = [source.name().to_owned()].into_iter();
     let names = names.chain(steps.iter().map(|step| step.name().to_string()));
     let names = names.chain([sink.name().to_owned()]);
@@ -132,16 +146,19 @@ pub fn run(pipeline: Pipeline, mut progress: impl FnMut(&Counts, u64)) -> Outcom
         bytes_read: 0,
         nodes: names.map(Node::new).collect(),
         sink,
-        rejects: rejects.output,
+        rejects,
         limits,
         stop: stop.clone(),
         error: None,
         pipe_closed: false,
+        checkpoints,
     };
+    collector.resume();
+    let read_before = collector.counts.read;
     let lane = Lane::start(source, steps, threads, stop);
     collector.collect(&lane, &mut progress);
     progress(&collector.counts, collector.bytes_read);
-    collector.end(lane.records_read(), rejects.path)
+    collector.end(read_before + lane.records_read())
 }
 
 struct Collector {
@@ -155,9 +172,21 @@ struct Collector {
     /// The first one, in the order of the source.
     error: Option<RunError>,
     pipe_closed: bool,
+    checkpoints: Option<Checkpoints>,
 }
 
 impl Collector {
+    /// Goes on counting where an interrupted run ended.
+    fn resume(&mut self) {
+        let Some(resumed) = self.checkpoints.as_ref().and_then(Checkpoints::resumed) else {
+            return;
+        };
+        self.counts = resumed.counts;
+        self.nodes.clone_from(&resumed.nodes);
+        self.bytes_read = resumed.position.byte;
+        self.limits.resume(resumed.counts.rejected);
+    }
+
     /// Takes batches in the order of the source until there are no more, or nothing more is worth
     /// waiting for.
     fn collect(&mut self, lane: &Lane, progress: &mut impl FnMut(&Counts, u64)) {
@@ -243,6 +272,9 @@ impl Collector {
                 self.counts.written += written;
                 let sink = self.nodes.last_mut().expect("the sink is a node");
                 sink.add(Counted { taken: written, ..Counted::default() });
+                if let Some(position) = batch.checkpoint() {
+                    self.reach(position);
+                }
             }
             Err(error) => {
                 self.counts.abandoned += written;
@@ -250,6 +282,30 @@ impl Collector {
             }
         }
         batch
+    }
+
+    /// Everything before this place in the source is written.
+    fn reach(&mut self, position: RecordPosition) {
+        let checkpoint = self.checkpoint_at(position);
+        let Some(checkpoints) = &mut self.checkpoints else { return };
+        let made_safe = checkpoints.reach(checkpoint, [&self.rejects, self.sink.output()]);
+        self.heed_failure(made_safe);
+    }
+
+    fn checkpoint_at(&self, position: RecordPosition) -> Checkpoint {
+        Checkpoint {
+            position,
+            lengths: [&self.rejects, self.sink.output()].map(Output::len),
+            counts: self.counts,
+            nodes: self.nodes.clone(),
+            time: String::new(),
+        }
+    }
+
+    fn heed_failure(&mut self, result: Result<(), Failure>) {
+        if let Err((what, source)) = result {
+            self.fail(RunError::Write { what, source });
+        }
     }
 
     /// Rejects first: a record is never missing from both.
@@ -297,7 +353,14 @@ impl Collector {
     }
 
     /// Judges the run as a whole, and publishes what deserves it.
-    fn end(mut self, records_read: u64, rejects_path: Option<PathBuf>) -> Outcome {
+    fn end(mut self, records_read: u64) -> Outcome {
+        if !self.goes_on()
+            && let Some(checkpoints) = &mut self.checkpoints
+        {
+            // While a signal can still end us: a disk that hangs must not hold up who is told to go.
+            // What fails now is no news to somebody whose run has failed.
+            let _ = checkpoints.make_safe([&self.rejects, self.sink.output()]);
+        }
         self.stop.set_ending();
         let unseen = records_read - self.counts.read; // in batches that never came back
         self.counts.read = records_read;
@@ -314,30 +377,43 @@ impl Collector {
         {
             self.fail(RunError::Limit(Box::new(hit)));
         }
+        if self.goes_on() {
+            self.seal();
+        }
         // Whoever closed the pipe saw a part: no file is to say that it was the whole.
         let mut published = self.goes_on();
-        if published {
-            let mut outputs = Vec::new();
-            // A device is no file of an earlier run: `--rejects /dev/null` must not remove it.
-            let mut stale = rejects_path.filter(|_| !self.rejects.is_stream());
-            if self.counts.rejected > 0 {
-                outputs.push(self.rejects);
-                stale = None;
-            }
-            outputs.push(self.sink.finish());
-            if let Err(unfinished) = publish::publish(outputs, stale.as_deref()) {
-                published = unfinished.renamed;
-                let what = unfinished.path.display().to_string();
-                self.error = Some(RunError::Write { what, source: unfinished.source });
-            }
+        let mut published_in_part = Vec::new();
+        let is_kept = self.checkpoints.as_ref().is_some_and(|it| it.journalled().is_some());
+        let mut outputs = [self.rejects, self.sink.finish()];
+        if is_kept {
+            outputs.iter_mut().for_each(Output::keep);
+        }
+        if published
+            && let Err(unfinished) = publish::publish_all(outputs, self.counts.rejected > 0)
+        {
+            published = unfinished.renamed;
+            published_in_part = unfinished.in_place;
+            let what = format!("`{}`", unfinished.path.display());
+            self.error = Some(RunError::Write { what, source: unfinished.source });
         }
         Outcome {
             published,
+            published_in_part,
             counts: self.counts,
             nodes: self.nodes,
             pipe_closed: self.pipe_closed,
             error: self.error,
+            checkpoints: self.checkpoints,
         }
+    }
+
+    /// Journals that only the publication is left.
+    fn seal(&mut self) {
+        let end = self.checkpoint_at(RecordPosition { line: 0, byte: self.bytes_read });
+        let Some(checkpoints) = &mut self.checkpoints else { return };
+        let wanted = [self.counts.rejected > 0, true];
+        let sealed = checkpoints.seal(end, [&self.rejects, self.sink.output()], wanted);
+        self.heed_failure(sealed);
     }
 }
 

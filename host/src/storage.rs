@@ -1,8 +1,11 @@
-//! What a path is opened on: local files today. A source knows bytes and never where they live.
+//! What a path is opened on: local files today. A source knows bytes and never where they live;
+//! [`disk`] is where a run writes.
+
+pub mod disk;
 
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -17,6 +20,13 @@ pub trait Input: Send {
 
     /// How many bytes there are in all, where that is known.
     fn bytes_total(&self) -> Option<u64>;
+
+    /// Which content this is, as a text that differs where the content does: `20 bytes, changed
+    /// …Z`. `None` for what can't be read once more.
+    fn version(&self) -> Option<String>;
+
+    /// Reads on from this byte.
+    fn seek(&mut self, byte: u64) -> io::Result<()>;
 }
 
 /// Opens a local path; `-` is stdin.
@@ -30,13 +40,35 @@ pub fn open(path: &Path) -> io::Result<Box<dyn Input>> {
     if metadata.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
     }
-    Ok(Box::new(LocalFile { bytes_total: metadata.is_file().then_some(metadata.len()), file }))
+    Ok(Box::new(LocalFile { opened: metadata.is_file().then_some(metadata), file }))
 }
 
 struct LocalFile {
     file: File,
-    /// `None`: a pipe, a terminal, a device or a socket, which may keep us waiting.
-    bytes_total: Option<u64>,
+    /// What it was when it was opened. `None`: a pipe, a terminal, a device or a socket, which may
+    /// keep us waiting.
+    opened: Option<Metadata>,
+}
+
+impl LocalFile {
+    /// At the end: whoever wrote to it while it was read made a mixture of what we read.
+    fn check_unchanged(&self) -> io::Result<()> {
+        let Some(opened) = &self.opened else { return Ok(()) };
+        let (was, is) = (version(opened), version(&self.file.metadata()?));
+        if was == is {
+            return Ok(());
+        }
+        let message = format!("it changed while it was read: it had {was}, and has {is} now");
+        Err(io::Error::other(message))
+    }
+}
+
+fn version(metadata: &Metadata) -> String {
+    let bytes = metadata.len();
+    match metadata.modified() {
+        Ok(time) => format!("{bytes} bytes, changed {}", humantime::format_rfc3339_nanos(time)),
+        Err(_) => format!("{bytes} bytes"),
+    }
 }
 
 impl Input for LocalFile {
@@ -48,13 +80,14 @@ impl Input for LocalFile {
                 Err(rustix::io::Errno::AGAIN) => {
                     let _ = poll(&mut [PollFd::new(&self.file, PollFlags::IN)], None);
                 }
+                Ok(0) => return self.check_unchanged().map(|()| 0),
                 result => return Ok(result?),
             }
         }
     }
 
     fn wait(&mut self, timeout: Duration) -> io::Result<bool> {
-        if self.bytes_total.is_some() {
+        if self.opened.is_some() {
             return Ok(true);
         }
         let timeout = Timespec::try_from(timeout).map_err(io::Error::other)?;
@@ -67,7 +100,15 @@ impl Input for LocalFile {
     }
 
     fn bytes_total(&self) -> Option<u64> {
-        self.bytes_total
+        self.opened.as_ref().map(Metadata::len)
+    }
+
+    fn version(&self) -> Option<String> {
+        self.opened.as_ref().map(version)
+    }
+
+    fn seek(&mut self, byte: u64) -> io::Result<()> {
+        Ok(rustix::fs::seek(&self.file, rustix::fs::SeekFrom::Start(byte)).map(drop)?)
     }
 }
 
@@ -99,5 +140,14 @@ impl Input for Memory {
 
     fn bytes_total(&self) -> Option<u64> {
         Some(self.bytes.len() as u64)
+    }
+
+    fn version(&self) -> Option<String> {
+        Some(format!("{} bytes", self.bytes.len()))
+    }
+
+    fn seek(&mut self, byte: u64) -> io::Result<()> {
+        self.position = usize::try_from(byte).unwrap_or(usize::MAX).min(self.bytes.len());
+        Ok(())
     }
 }

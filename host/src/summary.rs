@@ -4,6 +4,7 @@ use crate::pipeline::Outcome;
 use crate::pipeline::counts::{Counts, Node};
 use crate::sink::publish::{Output, publish};
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -33,6 +34,10 @@ pub struct Summary<'a> {
     pub nodes: &'a [Node],
     /// Whether the output is in its place.
     pub published: bool,
+    /// Where the run went on, if an interrupted one had begun it.
+    pub resumed: Option<ResumedSummary>,
+    /// How many checkpoints it journalled.
+    pub checkpoints: u64,
     /// When the run began, in UTC (RFC 3339).
     pub started: String,
     /// How long it took.
@@ -49,8 +54,19 @@ impl Summary<'_> {
         let mut text = serde_json::to_string_pretty(self).expect("its keys are texts");
         text.push('\n');
         file.write_all(text.as_bytes()).map_err(|error| (file.path(), error))?;
-        publish(vec![file], None).map_err(|unfinished| (unfinished.path, unfinished.source))
+        publish(vec![file], Vec::new()).map_err(|unfinished| (unfinished.path, unfinished.source))
     }
+}
+
+/// Where a run went on.
+#[derive(Debug, Serialize)]
+pub struct ResumedSummary {
+    /// How many records were done before; `counts` holds them too.
+    pub records: u64,
+    /// The line of the next.
+    pub line: u64,
+    /// Its offset.
+    pub byte: u64,
 }
 
 /// The plugin of a run.
@@ -75,20 +91,28 @@ pub struct ModelSummary {
 
 /// SHA-256 of a file, in hexadecimal.
 pub fn sha256(path: &Path) -> io::Result<String> {
-    use sha2::{Digest, Sha256};
     let mut hasher = Sha256::new();
     io::copy(&mut File::open(path)?, &mut HashWriter(&mut hasher))?;
-    Ok(hasher.finalize().iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    }))
+    Ok(hexadecimal(&hasher.finalize()))
 }
 
-struct HashWriter<'a>(&'a mut sha2::Sha256);
+/// SHA-256 of a text, in hexadecimal.
+pub fn sha256_of(text: &[u8]) -> String {
+    hexadecimal(&Sha256::digest(text))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+struct HashWriter<'a>(&'a mut Sha256);
 
 impl io::Write for HashWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        sha2::Digest::update(self.0, bytes);
+        self.0.update(bytes);
         Ok(bytes.len())
     }
 
@@ -98,7 +122,8 @@ impl io::Write for HashWriter<'_> {
 }
 
 /// The lines at the end of a run: one a node, counters that are zero left out, then the totals.
-pub fn lines(outcome: &Outcome, rejects: Option<&str>, took: Duration) -> String {
+/// `is_hidden`: what was written will not be seen, since it went to a file that is not published.
+pub fn lines(outcome: &Outcome, is_hidden: bool, rejects: Option<&str>, took: Duration) -> String {
     let mut text = String::new();
     let state = if outcome.error.is_some() || outcome.pipe_closed { "stopped" } else { "done" };
     for Node { name, taken, given, rejected } in &outcome.nodes {
@@ -111,7 +136,8 @@ pub fn lines(outcome: &Outcome, rejects: Option<&str>, took: Duration) -> String
         let _ = writeln!(text, " [{state}]");
     }
     let Counts { read, written, filtered, blocked, rejected, abandoned } = outcome.counts;
-    let _ = write!(text, "{read} record{}: {written} written", if read == 1 { "" } else { "s" });
+    let _ = write!(text, "{read} record{}: {written} ", if read == 1 { "" } else { "s" });
+    text += if is_hidden { "predicted, none published" } else { "written" };
     for (count, fate) in [(filtered, "filtered"), (blocked, "blocked")] {
         if count > 0 {
             let _ = write!(text, ", {count} {fate}");
@@ -126,8 +152,12 @@ pub fn lines(outcome: &Outcome, rejects: Option<&str>, took: Duration) -> String
     if abandoned > 0 {
         let _ = write!(text, ", {abandoned} abandoned");
     }
+    let before = outcome.resumed().map_or(0, |resumed| resumed.counts.read);
+    if before > 0 {
+        let _ = write!(text, ", {before} of them by the interrupted run");
+    }
     let seconds = took.as_secs_f64();
-    let rate = read as f64 / seconds.max(1e-6);
+    let rate = (read - abandoned).saturating_sub(before) as f64 / seconds.max(1e-6);
     let _ = writeln!(text, ", in {seconds:.3} s ({rate:.0} records/s)");
     text
 }
@@ -156,11 +186,13 @@ mod tests {
             counts: Counts { read: 15, written: 14, rejected: 1, ..Counts::default() },
             nodes: vec![node("LdjsonReader", 0, 15, 0), node("iris_model", 15, 14, 1)],
             published: true,
+            published_in_part: Vec::new(),
             pipe_closed: false,
             error: None,
+            checkpoints: None,
         };
         assert_eq!(
-            lines(&outcome, Some("out.rejects.ldjson"), Duration::from_millis(10)),
+            lines(&outcome, false, Some("out.rejects.ldjson"), Duration::from_millis(10)),
             " - LdjsonReader out=15 [done]\n - iris_model in=15 out=14 err=1 [done]\n\
              15 records: 14 written, 1 rejected (see out.rejects.ldjson), in 0.010 s \
              (1500 records/s)\n"

@@ -4,10 +4,38 @@ use crate::pipeline::limits::MaxRejects;
 use crate::plugin::Selector;
 use crate::source::ldjson::LINE_BYTES_MAX;
 use clap::{Args, ValueEnum, value_parser};
-use std::path::PathBuf;
+use std::num::NonZeroU64;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+// No doc comment here and below: clap would take it for what the command is for.
 #[derive(Args, Debug)]
 pub(super) struct ScoreArgs {
+    #[command(flatten)]
+    pub(super) model: ModelArgs,
+
+    /// Read records from this file; `-` is stdin
+    #[arg(
+        short,
+        long,
+        alias = "input_file",
+        value_name = "FILE",
+        required_unless_present = "record",
+        conflicts_with = "record"
+    )]
+    pub(super) input: Option<PathBuf>,
+
+    /// Ask about this one record instead of reading any
+    #[arg(long, value_name = "JSON")]
+    pub(super) record: Option<String>,
+
+    #[command(flatten)]
+    pub(super) job: JobArgs,
+}
+
+// Which model, and how it is set up.
+#[derive(Args, Debug)]
+pub(super) struct ModelArgs {
     /// Load this plugin: a shared library built with the crate model-abi
     #[arg(
         long,
@@ -31,22 +59,11 @@ pub(super) struct ScoreArgs {
     /// Give the model this config: a JSON text, or @FILE [default: {}]
     #[arg(long, value_name = "JSON|@FILE")]
     pub(super) config: Option<String>,
+}
 
-    /// Read records from this file; `-` is stdin
-    #[arg(
-        short,
-        long,
-        alias = "input_file",
-        value_name = "FILE",
-        required_unless_present = "record",
-        conflicts_with = "record"
-    )]
-    pub(super) input: Option<PathBuf>,
-
-    /// Ask about this one record instead of reading any
-    #[arg(long, value_name = "JSON")]
-    pub(super) record: Option<String>,
-
+// What is done with records, wherever they come from.
+#[derive(Args, Debug)]
+pub(super) struct JobArgs {
     /// Write predictions to this file; `-` is stdout [default: -]
     ///
     /// The file appears when the run has ended well, and never half-written. A device or a FIFO is
@@ -96,6 +113,27 @@ pub(super) struct ScoreArgs {
         value_parser = value_parser!(u32).range(1..=LINE_BYTES_MAX as i64))]
     pub(super) line_bytes_max: u32,
 
+    /// Keep a journal beside the output, and go on where an interrupted run of the same job ended
+    ///
+    /// What is done is made safe about once a second, so that a run that was killed, lost its power
+    /// or found the disk full is gone on with by starting the same command again; the outputs are
+    /// the same, byte for byte. Refused where the plugin, the input or the options are not what they
+    /// were. The input and the outputs must be files.
+    #[arg(long)]
+    pub(super) resume: bool,
+
+    /// Keep the journal in this folder instead, which is made where it is missing; implies --resume
+    #[arg(long, value_name = "DIR")]
+    pub(super) state: Option<PathBuf>,
+
+    /// Wait so long after a checkpoint before the next; 0: journal each that there may be
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = super::pause)]
+    pub(super) checkpoint_seconds: Duration,
+
+    /// There may be a checkpoint behind each record that holds a multiple of so many bytes of input
+    #[arg(long, value_name = "BYTES", default_value = "65536")]
+    pub(super) checkpoint_bytes: NonZeroU64,
+
     /// Write what the run did to this file, as JSON
     #[arg(long, value_name = "FILE")]
     pub(super) summary: Option<PathBuf>,
@@ -107,6 +145,44 @@ pub(super) struct ScoreArgs {
     /// Say more where a plugin is refused
     #[arg(short, long)]
     pub(super) verbose: bool,
+}
+
+/// What one command asks for: which model is asked, about what, and where the answers go.
+#[derive(Clone, Copy)]
+pub(super) struct Task<'a> {
+    pub(super) model: &'a ModelArgs,
+    pub(super) records: Records<'a>,
+    pub(super) job: &'a JobArgs,
+}
+
+/// Where the records are.
+#[derive(Clone, Copy)]
+pub(super) enum Records<'a> {
+    /// In a file; `-` is stdin.
+    File(&'a Path),
+    /// On the command line.
+    One(&'a str),
+}
+
+impl<'a> Task<'a> {
+    /// The file that is read, if one is.
+    pub(super) fn input(&self) -> Option<&'a Path> {
+        match self.records {
+            Records::File(path) => Some(path),
+            Records::One(_) => None,
+        }
+    }
+}
+
+impl ScoreArgs {
+    pub(super) fn task(&self) -> Task<'_> {
+        let records = match (&self.input, &self.record) {
+            (_, Some(record)) => Records::One(record),
+            (Some(path), None) => Records::File(path),
+            (None, None) => unreachable!("one of the two is required"),
+        };
+        Task { model: &self.model, records, job: &self.job }
+    }
 }
 
 /// What is written for a record.

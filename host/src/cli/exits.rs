@@ -43,14 +43,20 @@ struct Ending {
 pub(super) struct Watch {
     plugin: PathBuf,
     output: Option<PathBuf>,
+    is_resumable: bool,
     stop: Stop,
 }
 
 impl Watch {
     /// To be called before the plugin is opened. `output`: the file that would be published.
-    pub(super) fn start(plugin: &Path, output: Option<&Path>, stop: &Stop) -> Self {
+    pub(super) fn start(
+        plugin: &Path,
+        output: Option<&Path>,
+        is_resumable: bool,
+        stop: &Stop,
+    ) -> Self {
         let (plugin, output) = (plugin.to_owned(), output.map(Path::to_owned));
-        let watch = Watch { plugin, output, stop: stop.clone() };
+        let watch = Watch { plugin, output, is_resumable, stop: stop.clone() };
         watch.during("it was being opened");
         watch
     }
@@ -65,7 +71,8 @@ impl Watch {
         };
         let (text_of_late, _) =
             text(self.output.as_ref().map(|_| "each output is whole, or as it was".to_owned()));
-        let (text, code) = text(self.output.as_deref().map(Error::unpublished));
+        let kept = if self.is_resumable { Error::KEPT } else { "" };
+        let (text, code) = text(self.output.as_deref().map(|path| Error::unpublished(path) + kept));
         self.set(code, text, text_of_late);
         (0..HANDLERS).for_each(|_| register());
     }

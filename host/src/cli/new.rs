@@ -9,7 +9,7 @@ mod name;
 
 use super::{print, quoted, say, shown};
 use crate::error::{Error, exit};
-use crate::sink::publish::OpenError;
+use crate::storage::disk::HoldError;
 use clap::Args;
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::fs::{self, File};
@@ -190,7 +190,7 @@ impl Made {
 }
 
 fn failed(action: &'static str, path: &Path, source: io::Error) -> Error {
-    let source = OpenError::Io { action, path: path.to_owned(), source };
+    let source = HoldError::Io { action, path: path.to_owned(), source }.into();
     Error::Output { what: "the crate's file", path: path.to_owned(), source }
 }
 

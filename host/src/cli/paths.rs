@@ -1,6 +1,6 @@
 //! Which files a command line names, and that none of them would be written over by mistake.
 
-use super::args::ScoreArgs;
+use super::args::{JobArgs, ModelArgs, Task};
 use crate::error::Error;
 use crate::plugin::folder;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ pub(super) fn plugin_folder(given: Option<&PathBuf>) -> PathBuf {
 }
 
 /// The plugin's file, where it is named or where it is found.
-pub(super) fn plugin(args: &ScoreArgs) -> Result<PathBuf, Error> {
+pub(super) fn plugin(args: &ModelArgs) -> Result<PathBuf, Error> {
     if let Some(file) = &args.plugin {
         return Ok(file.clone());
     }
@@ -21,8 +21,8 @@ pub(super) fn plugin(args: &ScoreArgs) -> Result<PathBuf, Error> {
 }
 
 /// Where predictions go; `None` is stdout.
-pub(super) fn output(args: &ScoreArgs) -> Option<&Path> {
-    args.output.as_deref().filter(|path| !is_stdout(path))
+pub(super) fn output(job: &JobArgs) -> Option<&Path> {
+    job.output.as_deref().filter(|path| !is_stdout(path))
 }
 
 /// Whether a path means stdout. The system's names for it too: by the time outputs are opened, they
@@ -32,9 +32,9 @@ pub(super) fn is_stdout(path: &Path) -> bool {
 }
 
 /// Where rejects go; `None` is stderr.
-pub(super) fn rejects(args: &ScoreArgs) -> Option<PathBuf> {
-    args.rejects.clone().or_else(|| {
-        let output = output(args)?;
+pub(super) fn rejects(job: &JobArgs) -> Option<PathBuf> {
+    job.rejects.clone().or_else(|| {
+        let output = output(job)?;
         // Beside a device there is no place for a file.
         let is_device = output.metadata().is_ok_and(|metadata| !metadata.is_file());
         let mut path = output.as_os_str().to_owned();
@@ -49,21 +49,22 @@ pub(super) fn is_stderr(path: &Path) -> bool {
 }
 
 /// Refuses a command line in which an output is also something else.
-pub(super) fn refuse_to_overwrite(args: &ScoreArgs, plugin: &Path) -> Result<(), Error> {
-    if args.rejects.as_deref().is_some_and(is_stdout) {
+pub(super) fn refuse_to_overwrite(task: Task<'_>, plugin: &Path) -> Result<(), Error> {
+    let job = task.job;
+    if job.rejects.as_deref().is_some_and(is_stdout) {
         return Err(Error::usage("rejects can't go to stdout, where predictions may go"));
     }
-    if output(args).is_none() && args.summary.as_deref().is_some_and(is_stdout) {
+    if output(job).is_none() && job.summary.as_deref().is_some_and(is_stdout) {
         return Err(Error::usage("the summary can't go to stdout, where the predictions go"));
     }
-    let rejects = rejects(args);
-    let config = args.config.as_deref().and_then(|config| config.strip_prefix('@')).map(Path::new);
-    let read =
-        [("--plugin", Some(plugin)), ("--input", args.input.as_deref()), ("--config", config)];
+    let rejects = rejects(job);
+    let config =
+        task.model.config.as_deref().and_then(|config| config.strip_prefix('@')).map(Path::new);
+    let read = [("--plugin", Some(plugin)), ("--input", task.input()), ("--config", config)];
     let written = [
-        ("the output", output(args)),
+        ("the output", output(job)),
         ("the rejects file", rejects.as_deref()),
-        ("the summary", args.summary.as_deref().filter(|path| !is_stdout(path))),
+        ("the summary", job.summary.as_deref().filter(|path| !is_stdout(path))),
     ];
     let named = |(what, path): (&'static str, Option<&Path>)| Some((what, identity(path?)?));
     let mut seen: Vec<(&str, PathBuf)> = read.into_iter().filter_map(named).collect();

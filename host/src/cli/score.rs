@@ -3,137 +3,350 @@
 //! In this order, so that a mistake is found before it costs anything: flags; the plugin; what its
 //! schemas say of the way to emit; the input; the model; the outputs; and then the first record.
 
-use super::args::{EmitMode, OnError, ScoreArgs};
+use super::args::{EmitMode, JobArgs, OnError, Records, Task};
 use super::outputs::Outputs;
 use super::progress::Progress;
+use super::resume::{self, Resumable};
 use super::{config, exits, paths, say, signals};
 use crate::causes::chain;
 use crate::error::{Error, exit};
+use crate::journal::{Checkpoint, Header, Journal, JournalError, Left, Sealed};
+use crate::pipeline::checkpoints::Checkpoints;
 use crate::pipeline::limits::Limits;
-use crate::pipeline::{self, Pipeline, Rejects, RunError};
+use crate::pipeline::{self, Outcome, Pipeline, RunError};
 use crate::plugin::{LoadedModel, Plugin, PluginError};
+use crate::record::RecordPosition;
 use crate::sink::ldjson::Writer;
+use crate::sink::publish::{Output, Unfinished, names};
 use crate::source::ldjson::{Options, Reader};
 use crate::step::emit::{Emit, EmitError};
 use crate::step::model::ModelStep;
 use crate::stop::Stop;
 use crate::storage::{self, Input, Memory};
-use crate::summary::{self, ModelSummary, PluginSummary, Summary};
-use std::path::Path;
+use crate::summary::{self, ModelSummary, PluginSummary, ResumedSummary, Summary};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
+
+/// What a run works with, and what its end is told with.
+struct Job<'a> {
+    task: Task<'a>,
+    plugin: PathBuf,
+    /// Empty where nobody asks for it.
+    plugin_sha256: String,
+    config: String,
+    model: Arc<LoadedModel>,
+    threads: usize,
+    emit: Emit,
+    /// `None`: stderr.
+    rejects: Option<PathBuf>,
+    /// The file that is published; `None`: predictions go to a stream.
+    output: Option<PathBuf>,
+    resumable: Option<Resumable>,
+    started: SystemTime,
+    since: Instant,
+}
 
 /// Scores, says what was done, and returns the exit code.
-pub(super) fn score(args: &ScoreArgs) -> Result<u8, Error> {
-    let started = (SystemTime::now(), Instant::now());
-    let emit = emit(args)?;
-    let config = config::read(args.config.as_deref())?;
-    let plugin_path = paths::plugin(args)?;
-    paths::refuse_to_overwrite(args, &plugin_path)?;
-    let rejects_path = paths::rejects(args);
-    let threads = match args.threads {
+pub(super) fn score(task: Task<'_>) -> Result<u8, Error> {
+    let (started, since) = (SystemTime::now(), Instant::now());
+    let emit = emit(task.job)?;
+    let config = config::read(task.model.config.as_deref())?;
+    let plugin_path = paths::plugin(task.model)?;
+    paths::refuse_to_overwrite(task, &plugin_path)?;
+    let resumable = resume::wanted(task)?;
+    if resumable.is_none() {
+        resume::refuse_left(task)?;
+    }
+    let threads = match task.job.threads {
         Some(threads) => threads.into(),
         None => std::thread::available_parallelism().map_or(1, usize::from),
     };
 
     let outputs = Outputs::take_stdout()?;
     let stop = Stop::default();
-    let exits = exits::Watch::start(&plugin_path, paths::output(args), &stop);
+    let output = paths::output(task.job).filter(|path| !matches!(names(path), Ok(None)));
+    let exits = exits::Watch::start(&plugin_path, output, resumable.is_some(), &stop);
     let refused = |source: PluginError| Error::Plugin { path: plugin_path.clone(), source };
     let plugin = Plugin::open(&plugin_path).map_err(refused)?;
-    let sha256 = match args.summary {
-        Some(_) => summary::sha256(&plugin_path)
+    let plugin_sha256 = match task.job.summary.is_some() || resumable.is_some() {
+        true => summary::sha256(&plugin_path)
             .map_err(|source| Error::Input { path: plugin_path.clone(), source })?,
-        None => String::new(),
+        false => String::new(),
     };
-    let description = plugin.model(args.model.as_ref()).map_err(refused)?;
+    let selector = task.model.model.as_ref();
+    let description = plugin.model(selector).map_err(refused)?;
     emit.check(&description.input_schema, &description.output_schema).map_err(cannot_emit)?;
-    let input = input(args)?;
+    let input = input(task.records)?;
     exits.during("its model was being loaded");
-    let model = plugin.load(args.model.as_ref(), &config, threads).map_err(refused)?;
-    let model = Arc::new(model);
+    let model = Arc::new(plugin.load(selector, &config, threads).map_err(refused)?);
     exits.during("its model was predicting");
 
-    let output = outputs.open("the output", paths::output(args))?;
-    let rejects = match &rejects_path {
-        Some(path) => outputs.open("the rejects file", Some(path))?,
-        None => outputs.stderr()?,
+    let job = Job {
+        task,
+        plugin_sha256,
+        config,
+        model,
+        threads,
+        emit,
+        rejects: paths::rejects(task.job),
+        output: output.map(Path::to_owned),
+        resumable,
+        started,
+        since,
+        plugin: plugin_path,
     };
-    let summary_file = args
-        .summary
-        .as_deref()
-        .map(|path| outputs.open("the summary", Some(path).filter(|path| !paths::is_stdout(path))));
-    let summary_file = summary_file.transpose()?;
+    let result = job.run(&outputs, input, &stop);
+    exits.settle(&result);
+    result
+}
 
-    signals::listen(&stop).map_err(RunError::Thread)?;
-    let progress = Progress::new(args.quiet, input.bytes_total());
-    let source_path = args.input.as_deref().unwrap_or(Path::new("--record")).display().to_string();
-    let options = Options { line_bytes_max: args.line_bytes_max as usize };
-    let outcome = pipeline::run(
-        Pipeline {
-            source: Box::new(Reader::new(&source_path, input, options)),
-            steps: vec![Box::new(step(&model, emit, args.validate_output, &stop))],
-            sink: Box::new(Writer::new(output)),
-            rejects: Rejects { output: rejects, path: rejects_path.clone() },
-            limits: Limits::new(args.on_error == OnError::Fail, args.max_rejects),
-            threads,
-            stop,
-        },
-        |counts, bytes_read| progress.show(counts, bytes_read),
-    );
-    progress.end();
+impl Job<'_> {
+    fn run(&self, outputs: &Outputs, mut input: Box<dyn Input>, stop: &Stop) -> Result<u8, Error> {
+        let job = self.task.job;
+        let (journal, left) = match &self.resumable {
+            None => (None, Left::default()),
+            Some(resumable) => {
+                let header = self.header(resumable, &*input);
+                let (journal, left) = resumable.open(header)?;
+                (Some(journal), left)
+            }
+        };
+        let journal = match (journal, left.sealed) {
+            (Some(journal), Some(sealed)) => return self.finish(outputs, journal, sealed),
+            (journal, _) => journal,
+        };
+        let resumed = left.checkpoint;
+        let [rejects, output] = match &self.resumable {
+            Some(resumable) => resumable.outputs(resumed.as_ref())?,
+            None => {
+                let rejects = match &self.rejects {
+                    Some(path) => outputs.open("the rejects file", Some(path))?,
+                    None => outputs.stderr()?,
+                };
+                [rejects, outputs.open("the output", paths::output(job))?]
+            }
+        };
+        let summary_file = self.open_summary(outputs)?;
 
-    let took = started.1.elapsed();
-    // A file of rejects is there only where it was published with the output.
-    let rejects_name = match rejects_path {
-        Some(path) => outcome.published.then(|| path.display().to_string()),
-        None => Some("stderr".to_owned()),
-    };
-    let rejects_name = rejects_name.filter(|_| outcome.counts.rejected > 0);
-    if !args.quiet {
-        say(&summary::lines(&outcome, rejects_name.as_deref(), took));
+        signals::listen(stop, self.state_if_ended()).map_err(RunError::Thread)?;
+        let progress = Progress::new(job.quiet, input.bytes_total());
+        let mut options = Options {
+            line_bytes_max: job.line_bytes_max as usize,
+            checkpoint_bytes: journal.is_some().then_some(job.checkpoint_bytes),
+            ..Options::default()
+        };
+        if let Some(Checkpoint { position, counts, .. }) = &resumed {
+            options.start = *position;
+            let path = self.task.input().unwrap_or(Path::new("-")).to_owned();
+            input.seek(position.byte).map_err(|source| Error::Input { path, source })?;
+            if !job.quiet {
+                let RecordPosition { line, byte } = position;
+                say(&format!(
+                    "resumed at line {line}, byte {byte}: {} records were done before\n",
+                    counts.read
+                ));
+            }
+        }
+        let checkpoints =
+            journal.map(|journal| Checkpoints::new(journal, job.checkpoint_seconds, resumed));
+        let outcome = pipeline::run(
+            Pipeline {
+                source: Box::new(Reader::new(&self.source_name(), input, options)),
+                steps: vec![Box::new(self.step(stop))],
+                sink: Box::new(Writer::new(output)),
+                rejects,
+                limits: Limits::new(job.on_error == OnError::Fail, job.max_rejects),
+                threads: self.threads,
+                stop: stop.clone(),
+                checkpoints,
+            },
+            |counts, bytes_read| progress.show(counts, bytes_read),
+        );
+        progress.end();
+        self.end(outcome, summary_file)
     }
-    let exit_code = match &outcome.error {
-        Some(error) => error.exit_code(),
-        // A closed pipe is a quiet end, whatever was rejected before.
-        None if outcome.counts.rejected > 0 && !outcome.pipe_closed => exit::REJECTS,
-        None => exit::OK,
-    };
-    let summarised = summary_file.map_or(Ok(()), |file| {
-        let description = model.description();
-        let summary = Summary {
+
+    /// Publishes what a run left that was interrupted when nothing else was left to do.
+    fn finish(&self, outputs: &Outputs, journal: Journal, sealed: Sealed) -> Result<u8, Error> {
+        let summary_file = self.open_summary(outputs)?;
+        let done = journal.publish(&sealed).map_err(|source| self.journal_error(source.into()))?;
+        let (published, published_in_part, error) = match done {
+            Ok(()) => (true, Vec::new(), None),
+            Err(Unfinished { path, source, renamed, in_place }) => {
+                let what = format!("`{}`", path.display());
+                (renamed, in_place, Some(RunError::Write { what, source }))
+            }
+        };
+        if !self.task.job.quiet {
+            let records = sealed.end.counts.read;
+            say(&format!("resumed at the end: {records} records were done before\n"));
+        }
+        let outcome = Outcome {
+            counts: sealed.end.counts,
+            nodes: sealed.end.nodes.clone(),
+            published,
+            published_in_part,
+            pipe_closed: false,
+            error,
+            checkpoints: Some(Checkpoints::new(journal, Duration::ZERO, Some(sealed.end))),
+        };
+        self.end(outcome, summary_file)
+    }
+
+    fn open_summary(&self, outputs: &Outputs) -> Result<Option<Output>, Error> {
+        let summary = self.task.job.summary.as_deref().map(|path| {
+            outputs.open("the summary", Some(path).filter(|path| !paths::is_stdout(path)))
+        });
+        summary.transpose()
+    }
+
+    /// Says how the run ended: to people, in the summary, as an exit code.
+    fn end(&self, mut outcome: Outcome, summary_file: Option<Output>) -> Result<u8, Error> {
+        let took = self.since.elapsed();
+        // A file of rejects is there only where it was published with the output.
+        let rejects = match &self.rejects {
+            Some(path) => outcome.published.then(|| path.display().to_string()),
+            None => Some("stderr".to_owned()),
+        };
+        let rejects = rejects.filter(|_| outcome.counts.rejected > 0);
+        let is_hidden = self.output.is_some() && !outcome.published;
+        if !self.task.job.quiet {
+            say(&summary::lines(&outcome, is_hidden, rejects.as_deref(), took));
+        }
+        let exit_code = match &outcome.error {
+            Some(error) => error.exit_code(),
+            // A closed pipe is a quiet end, whatever was rejected before.
+            None if outcome.counts.rejected > 0 && !outcome.pipe_closed => exit::REJECTS,
+            None => exit::OK,
+        };
+        let summarised = summary_file
+            .map_or(Ok(()), |file| self.summary(&outcome, rejects, took, exit_code).publish(file));
+        let state = self.state(&outcome);
+        let is_kept = outcome.kept().is_some();
+        let error = outcome.error.take();
+        // Last of all: with it, a run that is interrupted now still knows what it owes.
+        let forgotten = match outcome.checkpoints.take() {
+            Some(checkpoints) if !is_kept && summarised.is_ok() => {
+                checkpoints.into_journal().remove()
+            }
+            _ => Ok(()),
+        };
+        // A run that failed has the more important thing to say.
+        match (error, summarised, forgotten) {
+            (Some(source), ..) => Err(Error::Run { source, state }),
+            (None, Err((path, source)), _) => Err(Error::Summary { path, source }),
+            (None, Ok(()), Err(source)) => Err(Error::Forget { state, source }),
+            (None, Ok(()), Ok(())) => Ok(exit_code),
+        }
+    }
+
+    /// What is on disk now, and what to do with it; `None` where nobody needs to be told.
+    fn state(&self, outcome: &Outcome) -> Option<String> {
+        let Some(output) = &self.output else {
+            let name = paths::output(self.task.job)
+                .map_or("stdout".to_owned(), |path| format!("`{}`", path.display()));
+            let written = outcome.counts.written;
+            return Some(format!("{name} has taken {written} predictions, perhaps a part of more"));
+        };
+        if outcome.published {
+            return Some(format!("`{}` is in its place, and whole", output.display()));
+        }
+        let mut state = match &outcome.published_in_part[..] {
+            [] => Error::unpublished(output),
+            [path, ..] => format!(
+                "`{}` is this run's already; `{}` {}",
+                path.display(),
+                output.display(),
+                Error::as_before(output)
+            ),
+        };
+        if let Some(Checkpoint { counts, .. }) = outcome.kept() {
+            state += &format!(
+                "; {} records are done and kept: start the same command again to go on behind them",
+                counts.read
+            );
+        }
+        Some(state)
+    }
+
+    /// The same, where the run is ended from outside and nobody can ask it.
+    fn state_if_ended(&self) -> Option<String> {
+        let mut state = Error::unpublished(self.output.as_deref()?);
+        if self.resumable.is_some() {
+            state += Error::KEPT;
+        }
+        Some(state)
+    }
+
+    fn header(&self, resumable: &Resumable, input: &dyn Input) -> Header {
+        let plugin = (&*self.plugin, &*self.plugin_sha256);
+        let started = self.started();
+        resume::header(self.task, resumable, plugin, &self.model, &self.config, input, started)
+    }
+
+    fn journal_error(&self, source: JournalError) -> Error {
+        let path = self.resumable.as_ref().map(|resumable| resumable.journal.clone());
+        Error::Journal { path: path.unwrap_or_default(), source }
+    }
+
+    fn started(&self) -> String {
+        humantime::format_rfc3339_millis(self.started).to_string()
+    }
+
+    fn summary<'a>(
+        &self,
+        outcome: &'a Outcome,
+        rejects: Option<String>,
+        took: Duration,
+        exit_code: u8,
+    ) -> Summary<'a> {
+        let description = self.model.description();
+        Summary {
             host_version: env!("CARGO_PKG_VERSION"),
             abi_version: model_abi_layout::ABI_VERSION,
-            plugin: PluginSummary { path: plugin_path.display().to_string(), sha256 },
+            plugin: PluginSummary {
+                path: self.plugin.display().to_string(),
+                sha256: self.plugin_sha256.clone(),
+            },
             model: ModelSummary {
                 name: description.qualified_name.clone(),
                 version: description.version(),
-                fingerprint: model.report().fingerprint.clone(),
+                fingerprint: self.model.report().fingerprint.clone(),
             },
-            input: source_path,
-            output: paths::output(args).unwrap_or(Path::new("-")).display().to_string(),
-            rejects: rejects_name,
+            input: self.source_name(),
+            output: paths::output(self.task.job).unwrap_or(Path::new("-")).display().to_string(),
+            rejects,
             counts: outcome.counts,
             nodes: &outcome.nodes,
             published: outcome.published,
-            started: humantime::format_rfc3339_millis(started.0).to_string(),
+            resumed: outcome.resumed().map(|Checkpoint { position, counts, .. }| ResumedSummary {
+                records: counts.read,
+                line: position.line,
+                byte: position.byte,
+            }),
+            checkpoints: outcome.checkpoints.as_ref().map_or(0, Checkpoints::count),
+            started: self.started(),
             seconds: took.as_secs_f64(),
             exit_code,
             error: outcome.error.as_ref().map(|error| chain(error)),
-        };
-        summary.publish(file)
-    });
-    // A run that failed has the more important thing to say.
-    let result = match (outcome.error, summarised) {
-        (Some(source), _) => {
-            let unpublished = paths::output(args).filter(|_| !outcome.published);
-            Err(Error::Run { source, unpublished: unpublished.map(Path::to_owned) })
         }
-        (None, Err((path, source))) => Err(Error::Summary { path, source }),
-        (None, Ok(())) => Ok(exit_code),
-    };
-    exits.settle(&result);
-    result
+    }
+
+    fn step(&self, stop: &Stop) -> ModelStep {
+        let description = self.model.description();
+        let validator = self.task.job.validate_output.then(|| {
+            let validator = jsonschema::validator_for(&description.output_schema);
+            Arc::new(validator.expect("it was compiled when the plugin was opened"))
+        });
+        let (model, emit) = (self.model.clone(), self.emit.clone());
+        ModelStep::new(&description.qualified_name, model, emit, validator, stop.clone())
+    }
+
+    /// What stands in rejects and messages as the place where records come from.
+    fn source_name(&self) -> String {
+        self.task.input().unwrap_or(Path::new("--record")).display().to_string()
+    }
 }
 
 /// What abi_stable has to say of a layout, for `--verbose`.
@@ -144,19 +357,19 @@ pub(super) fn long_report(error: &Error) -> Option<&str> {
     }
 }
 
-fn emit(args: &ScoreArgs) -> Result<Emit, Error> {
-    match args.emit {
-        EmitMode::Prediction if args.keep.is_empty() => Ok(Emit::Prediction),
+fn emit(job: &JobArgs) -> Result<Emit, Error> {
+    match job.emit {
+        EmitMode::Prediction if job.keep.is_empty() => Ok(Emit::Prediction),
         EmitMode::Prediction => {
             let mut kept: Vec<String> = Vec::new();
-            for field in &args.keep {
+            for field in &job.keep {
                 if !kept.contains(field) {
                     kept.push(field.clone()); // a field stands in an object once
                 }
             }
             Ok(Emit::Keep(kept))
         }
-        _ if !args.keep.is_empty() => Err(Error::Usage {
+        _ if !job.keep.is_empty() => Err(Error::Usage {
             message: "--keep goes with --emit prediction".to_owned(),
             hint: Some("merge and nest write the whole record already".to_owned()),
         }),
@@ -172,13 +385,12 @@ fn cannot_emit(error: EmitError) -> Error {
     }
 }
 
-fn input(args: &ScoreArgs) -> Result<Box<dyn Input>, Error> {
-    match (&args.input, &args.record) {
-        (_, Some(record)) => Ok(Box::new(Memory::new(one_line(record)?))),
-        (Some(path), None) => {
-            storage::open(path).map_err(|source| Error::Input { path: path.clone(), source })
+fn input(records: Records<'_>) -> Result<Box<dyn Input>, Error> {
+    match records {
+        Records::One(record) => Ok(Box::new(Memory::new(one_line(record)?))),
+        Records::File(path) => {
+            storage::open(path).map_err(|source| Error::Input { path: path.to_owned(), source })
         }
-        (None, None) => unreachable!("one of the two is required"),
     }
 }
 
@@ -194,13 +406,4 @@ fn one_line(record: &str) -> Result<String, Error> {
         return Err(Error::usage(format!("the record is not JSON: {error}")));
     }
     Ok(record.replace(['\n', '\r'], " "))
-}
-
-fn step(model: &Arc<LoadedModel>, emit: Emit, validate_output: bool, stop: &Stop) -> ModelStep {
-    let description = model.description();
-    let validator = validate_output.then(|| {
-        let validator = jsonschema::validator_for(&description.output_schema);
-        Arc::new(validator.expect("it was compiled when the plugin was opened"))
-    });
-    ModelStep::new(&description.qualified_name, model.clone(), emit, validator, stop.clone())
 }

@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_millis(900);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// Starts to listen.
-pub(super) fn listen(stop: &Stop) -> io::Result<()> {
+/// Starts to listen. `state`: what is on disk where the process ends without the run's own words.
+pub(super) fn listen(stop: &Stop, state: Option<String>) -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     let stop = stop.clone();
     let listener = thread::Builder::new().name("signals".to_owned());
@@ -32,7 +32,8 @@ pub(super) fn listen(stop: &Stop) -> io::Result<()> {
             thread::sleep(LOOK_EVERY);
             let is_late = since.elapsed() > PATIENCE && !stop.is_ending();
             if let Some(signal) = signals.pending().next().or(is_late.then_some(first)) {
-                let error = Error::from(RunError::Interrupted(signal));
+                let error =
+                    Error::Run { source: RunError::Interrupted(signal), state: state.clone() };
                 end_now(&shown(&error.report()), error.exit_code());
             }
         }

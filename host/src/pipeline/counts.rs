@@ -1,9 +1,9 @@
 //! What became of the records: every one that was read has one fate, and the sums prove it.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The fates of all records that were read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Read from the source.
     pub read: u64,
@@ -43,7 +43,7 @@ pub(super) struct Counted {
 }
 
 /// What one node did to all batches that were written.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {
     /// Its name.
     pub name: String,

@@ -58,6 +58,11 @@ impl Limits {
         Limits { fail_at_first, max_rejects, ..Limits::default() }
     }
 
+    /// Goes on behind so many rejects.
+    pub(super) fn resume(&mut self, rejected: u64) {
+        self.rejected = rejected;
+    }
+
     /// Counts the rejects of the next batch. Where they break a limit: how many of them it took.
     pub(super) fn check(
         &mut self,

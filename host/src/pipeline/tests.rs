@@ -84,6 +84,7 @@ impl Job {
             limits: Limits::default(),
             threads: 2,
             stop: Stop::default(),
+            checkpoints: None,
         };
         Job { pipeline, written, folder }
     }
@@ -138,8 +139,8 @@ fn writer(output: Output) -> Box<dyn Sink> {
     Box::new(Writer::new(output))
 }
 
-fn rejects(path: &std::path::Path) -> Rejects {
-    Rejects { output: Output::create(path).unwrap(), path: Some(path.to_owned()) }
+fn rejects(path: &std::path::Path) -> Output {
+    Output::create(path).unwrap()
 }
 
 /// Rejects the records that are called `bad`.
@@ -220,7 +221,8 @@ fn written_and_rejected(sizes: &[usize], threads: usize) -> [Vec<u8>; 2] {
     let lines = (0..600).map(|n| LINES[n * (1 + n / LINES.len()) % LINES.len()]);
     let input = crate::storage::Memory::new(lines.collect::<Vec<_>>().join(&b'\n'));
     let mut job = Job::new(&[]).step(reject_bad);
-    let reader = Reader::new("in", Box::new(input), Options { line_bytes_max: 50 });
+    let reader =
+        Reader::new("in", Box::new(input), Options { line_bytes_max: 50, ..Options::default() });
     job.pipeline.source = Box::new(Sized(reader, sizes.to_vec(), 0));
     job.pipeline.threads = threads;
     let ran = job.run();
@@ -369,7 +371,7 @@ fn a_reader_of_our_rejects_that_goes_away_is_an_error() {
     let (reader, output) = pipe_output();
     let mut job = Job::new(&["a bad", "b"]).step(reject_bad);
     job.pipeline.sink = writer(Output::create(&job.folder.path().join("out")).unwrap());
-    job.pipeline.rejects = Rejects { output, path: None };
+    job.pipeline.rejects = output;
     drop(reader);
     let ran = job.run();
     assert!(ran.summary().contains("can't be written: Broken pipe"), "{}", ran.summary());
@@ -395,7 +397,7 @@ fn a_rejects_file_of_an_earlier_run_goes_and_what_is_no_file_stays() {
 
     // As if the path were that of a device.
     let mut job = Job::new(&["a"]);
-    job.pipeline.rejects.output = Output::stream(tempfile::tempfile().unwrap());
+    job.pipeline.rejects = Output::stream(tempfile::tempfile().unwrap());
     std::fs::write(job.folder.path().join("rejects"), "").unwrap();
     assert_eq!(job.run().files(), ["rejects"]);
 }
@@ -464,8 +466,7 @@ fn a_signal_that_the_source_sees_first_is_told_too() {
 fn a_limit_ends_the_run_and_tells_of_every_reject_that_counts() {
     let mut job = Job::new(&["a", "bad b bad c bad", "d"]).step(reject_bad);
     let rejects = tempfile::tempfile().unwrap();
-    job.pipeline.rejects =
-        Rejects { output: Output::stream(rejects.try_clone().unwrap()), path: None };
+    job.pipeline.rejects = Output::stream(rejects.try_clone().unwrap());
     job.pipeline.limits = Limits::new(false, Some("1".parse().unwrap()));
     let ran = job.run();
     assert!(matches!(ran.outcome.error, Some(RunError::Limit(_))));

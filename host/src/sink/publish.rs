@@ -3,30 +3,55 @@
 //! A file is written under another name in the same folder, flushed to disk, renamed, and its
 //! folder flushed. That name is fixed (`.NAME.etl-host-part`) and locked while a run holds it: a
 //! second run on the same output is refused, and what a killed run left behind is taken over by
-//! the next. A device, a FIFO or a socket is written to directly and never renamed over.
-//!
-//! The trap: between opening that file and locking it, another run may have renamed it to its final
-//! name. So after locking we look whether the name still means the file we hold.
+//! the next, or gone on with where a journal says how far it can be trusted. A device, a FIFO or a
+//! socket is written to directly and never renamed over.
 
+use crate::storage::disk::{Disk, FileId, HeldFile, HoldError, Local};
 use rustix::event::{PollFd, PollFlags, poll};
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Somewhere to write to, not visible before it is published.
 pub struct Output {
-    file: File,
-    /// How many bytes were written, and how many of them are on their way to the disk.
+    target: Target,
+    /// How many bytes are in it, and how many of them are on their way to the disk.
     written: u64,
     written_back: u64,
-    /// Where it will be; `None` for what is visible at once.
-    unpublished: Option<Unpublished>,
 }
 
-struct Unpublished {
+enum Target {
+    /// Visible at once.
+    Stream(File),
+    Part(Part),
+}
+
+/// A file that has its final name only once it is published.
+struct Part {
+    disk: Arc<dyn Disk>,
+    file: Box<dyn HeldFile>,
     part: PathBuf,
-    path: PathBuf,
+    names: Names,
+    /// Whether it stays where it is not published: a journal trusts in it.
+    is_kept: bool,
+}
+
+/// The final name of an output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Names {
+    /// As it was given.
+    pub given: PathBuf,
+    /// The same, where links lead to: a link stays one.
+    pub path: PathBuf,
+}
+
+impl Names {
+    /// Where it lies until it is published.
+    pub fn part(&self) -> PathBuf {
+        hidden_path(&self.path, "part")
+    }
 }
 
 /// Why an output can't be written.
@@ -38,174 +63,184 @@ pub enum OpenError {
     /// The path has no file name.
     #[error("it names no file")]
     NoName,
-    /// Something that is no file has the name of the part file.
-    #[error("{} is in the way, and no file", .0.display())]
-    PartName(PathBuf),
-    /// Another run holds it.
-    #[error("another run is writing it (it holds {})", .0.display())]
-    Busy(PathBuf),
     /// There is no such stream.
     #[error("it is not open")]
     Stream(#[source] io::Error),
-    /// The system refuses.
-    #[error("{action} {}", path.display())]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// Why it failed.
-        source: io::Error,
+    /// The file can't be had.
+    #[error(transparent)]
+    Hold(#[from] HoldError),
+    /// What a journal trusts in is not there.
+    #[error("{} has {has} bytes; {needs} of them were safe on disk once", part.display())]
+    Short {
+        /// The unpublished file.
+        part: PathBuf,
+        /// Its length.
+        has: u64,
+        /// What the journal says.
+        needs: u64,
     },
 }
 
 /// How much is written before the disk is set to work on it.
 const WRITE_BACK_BYTES: u64 = 8 * 1024 * 1024;
 
-/// Begins to write a stretch of the file to the disk, without waiting for it to be there. What can't
-/// be written is told by the flush in the end.
-#[cfg(target_os = "linux")]
-#[expect(unsafe_code, reason = "no crate we have wraps it")]
-fn begin_write_back(file: &File, start: u64, len: u64) {
-    use std::os::fd::AsRawFd;
-    let (start, len) = (start as libc::off64_t, len as libc::off64_t);
-    // SAFETY: the descriptor is open as long as `file` is; nothing else is handed over.
-    unsafe { libc::sync_file_range(file.as_raw_fd(), start, len, libc::SYNC_FILE_RANGE_WRITE) };
+/// The names of the file that a path means; `None` where it means a device, a FIFO or a socket.
+pub fn names(path: &Path) -> Result<Option<Names>, OpenError> {
+    if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+        return Err(OpenError::Folder);
+    }
+    match path.metadata() {
+        Ok(metadata) if metadata.is_dir() => return Err(OpenError::Folder),
+        Ok(metadata) if !metadata.is_file() || is_descriptor(path) => return Ok(None),
+        _ => {}
+    }
+    let given = path.to_owned();
+    let is_link = path.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink());
+    let path = match is_link {
+        true => path.canonicalize().map_err(io_error("can't follow", path))?,
+        false => path.to_owned(),
+    };
+    if path.file_name().is_none() {
+        return Err(OpenError::NoName);
+    }
+    Ok(Some(Names { given, path }))
 }
-
-#[cfg(not(target_os = "linux"))]
-fn begin_write_back(_: &File, _: u64, _: u64) {}
 
 impl Output {
     /// What is written is visible at once: stdout, stderr.
     pub fn stream(file: File) -> Self {
-        Output { file, written: 0, written_back: 0, unpublished: None }
+        Output { target: Target::Stream(file), written: 0, written_back: 0 }
     }
 
     /// A file that becomes visible when it is published; or, where the path names a device, a FIFO
     /// or a socket, that itself.
     pub fn create(path: &Path) -> Result<Self, OpenError> {
-        let failed = |action, path: &Path| {
-            let path = path.to_owned();
-            move |source| OpenError::Io { action, path, source }
-        };
-        if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
-            return Err(OpenError::Folder);
-        }
-        match path.metadata() {
-            Ok(metadata) if metadata.is_dir() => return Err(OpenError::Folder),
-            Ok(metadata) if !metadata.is_file() || is_descriptor(path) => {
+        match names(path)? {
+            Some(names) => Self::go_on(Arc::new(Local), names, 0),
+            None => {
                 // Appending, since behind a descriptor there may be a file with something in it.
                 let file = OpenOptions::new().append(true).open(path);
-                return Ok(Self::stream(file.map_err(failed("can't open", path))?));
-            }
-            _ => {}
-        }
-        // Through a link, so that the link stays one.
-        let is_link = path.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink());
-        let path = match is_link {
-            true => path.canonicalize().map_err(failed("can't follow", path))?,
-            false => path.to_owned(),
-        };
-        let part = part_path(&path)?;
-        loop {
-            // Not truncated: it may be another run's, until we hold its lock. Nor through a link,
-            // which would have us write over what it points to; nor waiting for a FIFO's reader.
-            let mut options = OpenOptions::new();
-            options.write(true).create(true).truncate(false);
-            let file = options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(&part);
-            let file = file.map_err(failed("can't create", &part))?;
-            if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
-                return Err(OpenError::PartName(part));
-            }
-            match file.try_lock() {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => return Err(OpenError::Busy(part)),
-                Err(TryLockError::Error(error)) if cannot_lock(&error) => {}
-                Err(TryLockError::Error(error)) => return Err(failed("can't lock", &part)(error)),
-            }
-            if is_still(&file, &part) {
-                file.set_len(0).map_err(failed("can't empty", &part))?;
-                let unpublished = Some(Unpublished { part, path });
-                return Ok(Output { file, written: 0, written_back: 0, unpublished });
+                Ok(Self::stream(file.map_err(io_error("can't open", path))?))
             }
         }
+    }
+
+    /// A file of which `len` bytes are written already, by a run that was interrupted. What is
+    /// behind them is cut off.
+    pub fn go_on(disk: Arc<dyn Disk>, names: Names, len: u64) -> Result<Self, OpenError> {
+        let part = names.part();
+        let mut file = disk.hold(&part)?;
+        let has = file.id().map_err(io_error("can't look at", &part))?.len;
+        if has < len {
+            return Err(OpenError::Short { part, has, needs: len });
+        }
+        file.cut(len).map_err(io_error("can't cut", &part))?;
+        let part = Part { disk, file, part, names, is_kept: len > 0 };
+        Ok(Output { target: Target::Part(part), written: len, written_back: len })
     }
 
     /// Whether what is written is visible at once.
     pub fn is_stream(&self) -> bool {
-        self.unpublished.is_none()
+        matches!(self.target, Target::Stream(_))
     }
 
     /// Whether both are streams, and the same one: a pipe that two descriptors lead to.
     pub fn is_same_stream(&self, other: &Output) -> bool {
-        let identity = |output: &Output| {
-            let metadata = output.file.metadata().ok()?;
-            Some((metadata.dev(), metadata.ino()))
+        let identity = |output: &Output| match &output.target {
+            Target::Stream(file) => file.metadata().ok().map(|it| (it.dev(), it.ino())),
+            Target::Part(_) => None,
         };
-        self.is_stream()
-            && other.is_stream()
-            && identity(self).is_some_and(|it| Some(it) == identity(other))
+        identity(self).is_some_and(|it| Some(it) == identity(other))
     }
 
     /// Where it will be, for messages.
     pub fn path(&self) -> PathBuf {
-        self.unpublished.as_ref().map_or_else(|| "a stream".into(), |u| u.path.clone())
+        match &self.target {
+            Target::Stream(_) => "a stream".into(),
+            Target::Part(part) => part.names.path.clone(),
+        }
+    }
+
+    /// How many bytes are in it.
+    pub fn len(&self) -> u64 {
+        self.written
+    }
+
+    /// Whether nothing is in it.
+    pub fn is_empty(&self) -> bool {
+        self.written == 0
+    }
+
+    /// Which file it is; `None` for a stream.
+    pub fn id(&self) -> io::Result<Option<FileId>> {
+        match &self.target {
+            Target::Stream(_) => Ok(None),
+            Target::Part(part) => part.file.id().map(Some),
+        }
+    }
+
+    /// What is in it stays, published or not.
+    pub fn keep(&mut self) {
+        if let Target::Part(part) = &mut self.target {
+            part.is_kept = true;
+        }
     }
 
     /// Flushes it to disk, where it is on one.
-    fn sync(&self) -> io::Result<()> {
-        if self.unpublished.is_some() { self.file.sync_all() } else { Ok(()) }
+    pub fn sync(&self) -> io::Result<()> {
+        match &self.target {
+            Target::Stream(_) => Ok(()),
+            Target::Part(part) => part.file.sync(),
+        }
     }
 
     /// Lets the system write to the disk while we go on: else the flush in the end would find
     /// everything still to be done.
     fn write_back(&mut self) {
         let waiting = self.written - self.written_back;
-        if self.unpublished.is_some() && waiting >= WRITE_BACK_BYTES {
-            begin_write_back(&self.file, self.written_back, waiting);
+        if let Target::Part(part) = &self.target
+            && waiting >= WRITE_BACK_BYTES
+        {
+            part.file.begin_write_back(self.written_back, waiting);
             self.written_back = self.written;
         }
-    }
-
-    /// Gives it its final name.
-    fn rename(&mut self) -> io::Result<Option<PathBuf>> {
-        let Some(Unpublished { part, path }) = &self.unpublished else { return Ok(None) };
-        std::fs::rename(part, path)?;
-        let path = path.clone();
-        self.unpublished = None; // nothing left to remove
-        Ok(Some(path))
     }
 }
 
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        loop {
-            match self.file.write(bytes) {
-                // A pipe that somebody else made non-blocking: we wait all the same.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    poll(&mut [PollFd::new(&self.file, PollFlags::OUT)], None)?;
-                }
-                result => {
-                    self.written += *result.as_ref().unwrap_or(&0) as u64;
-                    self.write_back();
-                    return result;
-                }
-            }
-        }
+        let written = match &mut self.target {
+            Target::Stream(file) => write_to_stream(file, bytes)?,
+            Target::Part(part) => part.file.write(bytes)?,
+        };
+        self.written += written as u64;
+        self.write_back();
+        Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        Ok(())
     }
 }
 
-impl Drop for Output {
-    /// What was not published leaves nothing behind.
+fn write_to_stream(file: &mut File, bytes: &[u8]) -> io::Result<usize> {
+    loop {
+        match file.write(bytes) {
+            // A pipe that somebody else made non-blocking: we wait all the same.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                poll(&mut [PollFd::new(file, PollFlags::OUT)], None)?;
+            }
+            result => return result,
+        }
+    }
+}
+
+impl Drop for Part {
+    /// What was not published leaves nothing behind, unless somebody means to go on with it.
     fn drop(&mut self) {
-        if let Some(Unpublished { part, .. }) = &self.unpublished {
+        if !self.is_kept {
             // Before the lock goes with the file. Should it fail, the next run takes it over.
-            let _ = std::fs::remove_file(part);
+            let _ = self.disk.remove(&self.part);
         }
     }
 }
@@ -219,44 +254,62 @@ pub struct Unfinished {
     pub source: io::Error,
     /// Whether all outputs are in their place all the same.
     pub renamed: bool,
+    /// Those that are.
+    pub in_place: Vec<PathBuf>,
+}
+
+/// Publishes what a run wrote, the rejects only where there are `any_rejects`.
+pub fn publish_all([rejects, output]: [Output; 2], any_rejects: bool) -> Result<(), Unfinished> {
+    match any_rejects {
+        true => publish(vec![rejects, output], Vec::new()),
+        false => publish(vec![output], vec![rejects]),
+    }
 }
 
 /// Publishes outputs together: all flushed before the first is renamed, in the order given, the
-/// most important last. Then removes `stale`, which an earlier run left.
-pub fn publish(mut outputs: Vec<Output>, stale: Option<&Path>) -> Result<(), Unfinished> {
-    let unfinished = |path, source| Unfinished { path, source, renamed: false };
-    for output in &outputs {
-        output.sync().map_err(|error| unfinished(output.path(), error))?;
-    }
-    let mut folders = Vec::new();
-    for output in &mut outputs {
-        let path = output.path();
-        let renamed = output.rename().map_err(|error| unfinished(path, error))?;
-        folders.extend(renamed.as_deref().map(folder_of));
-    }
-    let unfinished = |path, source| Unfinished { path, source, renamed: true };
-    if let Some(stale) = stale {
-        match std::fs::remove_file(stale) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(unfinished(stale.to_owned(), error));
-            }
-            _ => {}
-        }
-    }
-    folders.dedup();
-    for folder in folders {
-        match File::open(&folder).and_then(|folder| folder.sync_all()) {
-            // A folder that may not be read, or a file system that knows no such flush.
-            Err(error) if cannot_flush(&error) => {}
-            result => result.map_err(|error| unfinished(folder, error))?,
-        }
-    }
-    Ok(())
+/// most important last. `outdated` are those that this run has nothing for: what an earlier one
+/// left under their names is removed.
+pub fn publish(outputs: Vec<Output>, outdated: Vec<Output>) -> Result<(), Unfinished> {
+    let mut in_place = Vec::new();
+    let mut renamed = false;
+    put_in_place(outputs, outdated, &mut in_place, &mut renamed)
+        .map_err(|(path, source)| Unfinished { path, source, renamed, in_place })
 }
 
-fn cannot_flush(error: &io::Error) -> bool {
-    use io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
-    matches!(error.kind(), InvalidInput | PermissionDenied | Unsupported)
+fn put_in_place(
+    outputs: Vec<Output>,
+    outdated: Vec<Output>,
+    in_place: &mut Vec<PathBuf>,
+    renamed: &mut bool,
+) -> Result<(), (PathBuf, io::Error)> {
+    for output in &outputs {
+        output.sync().map_err(|error| (output.path(), error))?;
+    }
+    let parts = |outputs: Vec<Output>| {
+        outputs.into_iter().filter_map(|output| match output.target {
+            Target::Stream(_) => None,
+            Target::Part(part) => Some(part),
+        })
+    };
+    let mut folders: Vec<(Arc<dyn Disk>, PathBuf)> = Vec::new();
+    for mut part in parts(outputs) {
+        let path = part.names.path.clone();
+        part.disk.rename(&part.part, &path).map_err(|error| (path.clone(), error))?;
+        part.is_kept = true; // nothing left to remove
+        folders.push((part.disk.clone(), folder_of(&path)));
+        in_place.push(path);
+    }
+    *renamed = true;
+    for mut part in parts(outdated) {
+        part.is_kept = false;
+        let path = part.names.given.clone();
+        part.disk.remove(&path).map_err(|error| (path.clone(), error))?;
+        folders.push((part.disk.clone(), folder_of(&path)));
+    }
+    folders.dedup_by(|(_, a), (_, b)| a == b);
+    folders.into_iter().try_for_each(|(disk, folder)| {
+        disk.sync_folder(&folder).map_err(|error| (folder.clone(), error))
+    })
 }
 
 /// Whether the path names an open descriptor (`/dev/fd/3`): what stands behind it is written to as
@@ -268,30 +321,24 @@ fn is_descriptor(path: &Path) -> bool {
         || (path.starts_with("/proc/") && path.contains("/fd/"))
 }
 
-fn folder_of(path: &Path) -> PathBuf {
+/// The folder that a file lies in.
+pub fn folder_of(path: &Path) -> PathBuf {
     match path.parent() {
         Some(folder) if folder != Path::new("") => folder.to_owned(),
         _ => PathBuf::from("."),
     }
 }
 
-fn part_path(path: &Path) -> Result<PathBuf, OpenError> {
-    let name = path.file_name().ok_or(OpenError::NoName)?;
-    let mut part = std::ffi::OsString::from(".");
-    part.push(name);
-    part.push(".etl-host-part");
-    Ok(path.with_file_name(part))
+/// A file beside another one, for as long as that is not finished: `.NAME.etl-host-WHAT`.
+pub fn hidden_path(path: &Path, what: &str) -> PathBuf {
+    let mut hidden = std::ffi::OsString::from(".");
+    hidden.push(path.file_name().unwrap_or_default());
+    hidden.push(format!(".etl-host-{what}"));
+    path.with_file_name(hidden)
 }
 
-/// Some network file systems have no locks; there the name alone has to do.
-fn cannot_lock(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::Unsupported
-        || error.raw_os_error() == Some(rustix::io::Errno::NOLCK.raw_os_error())
-}
-
-fn is_still(file: &File, path: &Path) -> bool {
-    let (Ok(held), Ok(named)) = (file.metadata(), path.symlink_metadata()) else { return false };
-    (held.dev(), held.ino()) == (named.dev(), named.ino())
+fn io_error<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> OpenError + 'a {
+    move |source| HoldError::Io { action, path: path.to_owned(), source }.into()
 }
 
 #[cfg(test)]
@@ -324,7 +371,7 @@ mod tests {
         drop(output);
         assert_eq!(fs::read_to_string(&path).unwrap(), "old");
         assert_eq!(names(folder.path()), ["out.json"]);
-        publish(vec![written(&path, "newer")], None).unwrap();
+        publish(vec![written(&path, "newer")], vec![]).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "newer");
         assert_eq!(names(folder.path()), ["out.json"]);
     }
@@ -334,9 +381,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out.json");
         let first = written(&path, "first");
-        assert!(matches!(Output::create(&path), Err(OpenError::Busy(_))));
-        publish(vec![first], None).unwrap();
-        publish(vec![written(&path, "second")], None).unwrap();
+        assert!(matches!(Output::create(&path), Err(OpenError::Hold(HoldError::Busy(_)))));
+        publish(vec![first], vec![]).unwrap();
+        publish(vec![written(&path, "second")], vec![]).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "second");
     }
 
@@ -345,7 +392,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out.json");
         fs::write(folder.path().join(".out.json.etl-host-part"), "half of a long output").unwrap();
-        publish(vec![written(&path, "whole")], None).unwrap();
+        publish(vec![written(&path, "whole")], vec![]).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "whole");
         assert_eq!(names(folder.path()), ["out.json"]);
     }
@@ -354,7 +401,7 @@ mod tests {
     fn a_published_file_has_the_permissions_of_any_new_file() {
         let folder = tempfile::tempdir().unwrap();
         let (path, other) = (folder.path().join("out.json"), folder.path().join("other"));
-        publish(vec![written(&path, "x")], None).unwrap();
+        publish(vec![written(&path, "x")], vec![]).unwrap();
         fs::write(&other, "x").unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
         assert_eq!(mode(&path), mode(&other));
@@ -366,7 +413,7 @@ mod tests {
         let (path, link) = (folder.path().join("out.json"), folder.path().join("link"));
         fs::write(&path, "old").unwrap();
         std::os::unix::fs::symlink(&path, &link).unwrap();
-        publish(vec![written(&link, "new")], None).unwrap();
+        publish(vec![written(&link, "new")], vec![]).unwrap();
         assert!(link.symlink_metadata().unwrap().is_symlink());
         assert_eq!(fs::read_to_string(&path).unwrap(), "new");
         assert!(written(Path::new("/dev/null"), "gone").is_stream());
@@ -393,7 +440,7 @@ mod tests {
         let path = folder.path().join("log");
         fs::write(&path, "old ").unwrap();
         let file = File::open(&path).unwrap();
-        publish(vec![written(format!("/dev/fd/{}", file.as_raw_fd()).as_ref(), "new")], None)
+        publish(vec![written(format!("/dev/fd/{}", file.as_raw_fd()).as_ref(), "new")], vec![])
             .unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "old new");
     }

@@ -10,6 +10,8 @@ use model_abi_layout::Span;
 /// How far a buffer has been cut into lines.
 #[derive(Default)]
 pub(super) struct Lines {
+    /// Where to stop on the way, if anywhere.
+    pub(super) checkpoints: Option<Checkpoints>,
     /// Where the line begins that has not ended yet.
     pub(super) start: usize,
     /// How many lines ended before it.
@@ -20,6 +22,36 @@ pub(super) struct Lines {
     scanned: usize,
 }
 
+/// Places in a source where a run can be resumed: behind each record whose line holds a multiple of
+/// `interval` bytes, or ends there. So they depend on the source alone, and not on how it is read.
+#[derive(Clone, Copy)]
+pub(super) struct Checkpoints {
+    interval: u64,
+    /// The next multiple, counted from the beginning of the buffer.
+    next: u64,
+}
+
+impl Checkpoints {
+    /// For a buffer that begins at `byte` of the source, where a line begins.
+    pub(super) fn new(interval: u64, byte: u64) -> Self {
+        Checkpoints { interval, next: interval - byte % interval }
+    }
+
+    /// How many bytes it is to the next multiple.
+    pub(super) fn distance(&self) -> u64 {
+        self.next
+    }
+
+    /// Whether the line that ends here, the next to be cut, holds a multiple.
+    pub(super) fn pass(&mut self, end: u64) -> bool {
+        let is_passed = end >= self.next;
+        if is_passed {
+            self.next += ((end - self.next) / self.interval + 1) * self.interval;
+        }
+        is_passed
+    }
+}
+
 /// What stopped the cutting.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Cut {
@@ -27,9 +59,16 @@ pub(super) enum Cut {
     AllSeen,
     /// The line that begins at `start` is longer than a line may be, ended or not.
     TooLong,
+    /// A record ended where the run can be resumed.
+    Checkpoint,
 }
 
 impl Lines {
+    /// Cuts a new buffer.
+    pub(super) fn new(checkpoints: Option<Checkpoints>) -> Self {
+        Lines { checkpoints, ..Lines::default() }
+    }
+
     /// Cuts what has come since the last call. Lines that are not blank become spans, without
     /// their line end.
     pub(super) fn cut(
@@ -43,10 +82,17 @@ impl Lines {
             if end - self.start > line_bytes_max {
                 return Cut::TooLong;
             }
-            self.any_blank |= !push_unless_blank(bytes, self.start, end, spans);
+            let is_record = push_unless_blank(bytes, self.start, end, spans);
+            self.any_blank |= !is_record;
             self.start = end + 1;
             self.scanned = self.start;
             self.count += 1;
+            if let Some(checkpoints) = &mut self.checkpoints
+                && checkpoints.pass(self.start as u64)
+                && is_record
+            {
+                return Cut::Checkpoint;
+            }
         }
         self.scanned = bytes.len();
         if bytes.len() - self.start > line_bytes_max { Cut::TooLong } else { Cut::AllSeen }
@@ -109,6 +155,45 @@ mod tests {
         check("a\naaaaaa\nb", "0+1 !1");
         check("aaaaa\r\nb", "!0");
         check("a\naaaaaa", "0+1 !1");
+    }
+
+    /// Where checkpoints lie when every `interval` bytes one may, and the text is read from line to
+    /// line or in one.
+    #[track_caller]
+    fn check_checkpoints(text: &str, interval: u64, expected: &[u64]) {
+        for step in [1, text.len()] {
+            let (mut found, mut at) = (Vec::new(), 0);
+            while at < text.len() {
+                let checkpoints = Some(Checkpoints::new(interval, at as u64));
+                let mut lines = Lines::new(checkpoints);
+                let mut end = at;
+                loop {
+                    end = (end + step).min(text.len());
+                    let cut = lines.cut(&text.as_bytes()[at..end], 100, &mut Vec::new());
+                    if cut == Cut::Checkpoint {
+                        found.push((at + lines.start) as u64);
+                    }
+                    if cut == Cut::Checkpoint || lines.start > 0 && step == 1 {
+                        break; // the next buffer begins here
+                    }
+                    if end == text.len() {
+                        assert_eq!(found, expected, "steps of {step}");
+                        return;
+                    }
+                }
+                at += lines.start;
+            }
+            assert_eq!(found, expected, "steps of {step}");
+        }
+    }
+
+    #[test]
+    fn checkpoints_lie_behind_the_records_that_hold_a_multiple_of_the_interval() {
+        check_checkpoints("aa\nbb\ncc\ndd\n", 6, &[6, 12]);
+        check_checkpoints("aa\nbb\ncc\ndd\n", 5, &[6, 12]);
+        check_checkpoints("aa\nbb\ncc\ndd\n", 1, &[3, 6, 9, 12]);
+        check_checkpoints("aa\nbbbbbbbbbbb\ncc\ndd", 4, &[15, 18]);
+        check_checkpoints("aa\n\n\n\n\n\nbb\ncc\n", 4, &[14]); // 4 and 8 lie on blank lines
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //!
 //! From a pipe that has nothing more for now, what has come goes on at once as a short batch.
 
-use super::frame::{Cut, Lines};
+use super::frame::{Checkpoints, Cut, Lines};
 use super::{Source, SourceError};
 use crate::batch::{Batch, Block, Oversized};
 use crate::record::RecordPosition;
@@ -14,6 +14,7 @@ use crate::stop::Stop;
 use crate::storage::Input;
 use memchr::memchr;
 use std::io;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -30,6 +31,9 @@ const SKIP_BYTES: usize = 64 * 1024;
 /// that not much of what stands behind it comes with it, and no more than this.
 const PIECE_BYTES_MAX: usize = 4096;
 const PIECE_SHARE: usize = 4;
+/// How much to read beyond a multiple of the checkpoints' interval, so that the record that holds it
+/// comes with it: else it would be a batch of its own.
+const CROSSING_BYTES: u64 = 1024;
 /// How long to wait for more before a short batch goes on, and how long at most in all. Both well
 /// below the 100 ms within which a slow pipe is to be answered.
 const LINGER: Duration = Duration::from_millis(5);
@@ -42,11 +46,20 @@ const STOP_POLL: Duration = Duration::from_millis(50);
 pub struct Options {
     /// A longer line is a reject [default: 16 MiB; at most [`LINE_BYTES_MAX`]].
     pub line_bytes_max: usize,
+    /// Batches end behind each record whose line holds a multiple of so many bytes, or ends there,
+    /// so that a run can be resumed behind it [default: they need not].
+    pub checkpoint_bytes: Option<NonZeroU64>,
+    /// Where to begin: the beginning of a line [default: of the source].
+    pub start: RecordPosition,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { line_bytes_max: 16 * 1024 * 1024 }
+        Options {
+            line_bytes_max: 16 * 1024 * 1024,
+            checkpoint_bytes: None,
+            start: RecordPosition::default(),
+        }
     }
 }
 
@@ -67,16 +80,17 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// `path` stands in rejects and messages.
+    /// `path` stands in rejects and messages. `input` is there where `options` say that it begins.
     pub fn new(path: &str, input: Box<dyn Input>, options: Options) -> Self {
         let line_bytes_max = options.line_bytes_max.min(LINE_BYTES_MAX);
+        let position = options.start;
         Reader {
-            options: Options { line_bytes_max },
+            options: Options { line_bytes_max, ..options },
             path: path.into(),
             input,
             carry: Vec::new(),
-            position: RecordPosition::default(),
-            at_start: true,
+            position,
+            at_start: position.byte == 0,
             ended: false,
             failed: None,
         }
@@ -88,19 +102,29 @@ impl Reader {
         block.start = self.position;
         // Not copied: each takes the other's buffer, and neither keeps one that a long line left.
         std::mem::swap(&mut block.bytes, &mut self.carry);
-        let mut lines = Lines::default();
+        let mut lines = Lines::new(self.checkpoints());
+        let crossing = lines.checkpoints.map_or(u64::MAX, |it| it.distance() + CROSSING_BYTES);
+        let bytes_wanted = bytes_wanted.min(crossing.try_into().unwrap_or(usize::MAX));
         let mut waits_until = None;
         let mut failed = self.failed.take();
+        let mut is_checkpoint = false;
         while failed.is_none() {
             if self.at_start && (self.ended || !is_part_of_mark(&block.bytes)) {
                 self.skip_byte_order_mark(block);
+                lines.checkpoints = self.checkpoints();
             }
-            let max = self.options.line_bytes_max;
-            if !self.at_start && lines.cut(&block.bytes, max, &mut block.spans) == Cut::TooLong {
-                if block.spans.is_empty() {
-                    return self.skip_line(block, &lines, stop);
+            if !self.at_start {
+                match lines.cut(&block.bytes, self.options.line_bytes_max, &mut block.spans) {
+                    Cut::AllSeen => {}
+                    Cut::Checkpoint => {
+                        is_checkpoint = true;
+                        break;
+                    }
+                    Cut::TooLong if block.spans.is_empty() => {
+                        return self.skip_line(block, &lines, stop);
+                    }
+                    Cut::TooLong => break, // the long line begins the next block
                 }
-                break; // the long line begins the next block
             }
             if self.ended {
                 lines.finish(&block.bytes, &mut block.spans);
@@ -117,6 +141,7 @@ impl Reader {
         block.is_one_a_line = !lines.any_blank;
         self.position.byte += lines.start as u64;
         self.position.line += lines.count;
+        block.checkpoint = is_checkpoint.then_some(self.position);
         match failed {
             Some(error) if block.spans.is_empty() => Err(error),
             failed => {
@@ -124,6 +149,12 @@ impl Reader {
                 Ok(())
             }
         }
+    }
+
+    /// Where to stop in a buffer that begins at the position.
+    fn checkpoints(&self) -> Option<Checkpoints> {
+        let interval = self.options.checkpoint_bytes?;
+        Some(Checkpoints::new(interval.get(), self.position.byte))
     }
 
     /// Reads on behind what is there. False: the block goes on as it is.
@@ -185,6 +216,7 @@ impl Reader {
         self.position.byte += lines.start as u64;
         self.position.line += lines.count;
         block.start = self.position;
+        let checkpoints = self.checkpoints();
         block.bytes.drain(..lines.start);
         let (mut head, mut length) = (Vec::new(), 0);
         loop {
@@ -196,6 +228,8 @@ impl Reader {
                 block.bytes.drain(..=line_feed);
                 self.position.line += 1;
                 self.position.byte += length + 1;
+                let is_checkpoint = checkpoints.is_some_and(|mut it| it.pass(length + 1));
+                block.checkpoint = is_checkpoint.then_some(self.position);
                 break;
             }
             block.bytes.clear();

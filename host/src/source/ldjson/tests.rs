@@ -56,6 +56,14 @@ impl Input for Events {
     fn bytes_total(&self) -> Option<u64> {
         None
     }
+
+    fn version(&self) -> Option<String> {
+        None
+    }
+
+    fn seek(&mut self, _: u64) -> io::Result<()> {
+        Err(io::ErrorKind::NotSeekable.into())
+    }
 }
 
 fn show(text: &mut String, position: RecordPosition, record: &[u8], note: &str) {
@@ -67,7 +75,7 @@ fn show(text: &mut String, position: RecordPosition, record: &[u8], note: &str) 
 /// batch; then how it ended.
 fn batches(events: &[Event], line_bytes_max: usize, bytes_wanted: usize, stop: &Stop) -> String {
     let input = Box::new(Events(events.iter().cloned().collect()));
-    let mut reader = Reader::new("in", input, Options { line_bytes_max });
+    let mut reader = Reader::new("in", input, Options { line_bytes_max, ..Options::default() });
     let (mut batch, mut text) = (Batch::default(), String::new());
     loop {
         match reader.read_batch(&mut batch, bytes_wanted, stop) {
@@ -229,7 +237,7 @@ fn the_beginning_of_a_line_that_is_too_long_is_text_where_the_line_is() {
     let mut reader = Reader::new(
         "in",
         Box::new(Events([bytes(input.as_bytes())].into())),
-        Options { line_bytes_max: 9 },
+        Options { line_bytes_max: 9, ..Options::default() },
     );
     let mut batch = Batch::default();
     reader.read_batch(&mut batch, 100, &Stop::default()).unwrap();
@@ -240,7 +248,8 @@ fn the_beginning_of_a_line_that_is_too_long_is_text_where_the_line_is() {
 /// How many bytes a batch holds at most, of an input of ten records.
 fn bytes_held(record: &str, line_bytes_max: usize, bytes_wanted: usize) -> usize {
     let input = crate::storage::Memory::new((record.to_owned() + "\n").repeat(10));
-    let mut reader = Reader::new("in", Box::new(input), Options { line_bytes_max });
+    let mut reader =
+        Reader::new("in", Box::new(input), Options { line_bytes_max, ..Options::default() });
     let mut batches = [(); 3].map(|()| Batch::default());
     let read = (0..10).map(|line| {
         let batch = &mut batches[line % 3];
@@ -265,7 +274,7 @@ fn a_long_line_takes_as_much_memory_as_it_is_long_and_what_is_no_record_takes_no
 /// How many bytes each block holds, of those that were wanted.
 fn blocks<const N: usize>(input: String, line_bytes_max: usize, wanted: [usize; N]) -> [usize; N] {
     let input = Box::new(crate::storage::Memory::new(input));
-    let mut reader = Reader::new("in", input, Options { line_bytes_max });
+    let mut reader = Reader::new("in", input, Options { line_bytes_max, ..Options::default() });
     let mut batch = Batch::default();
     wanted.map(|bytes_wanted| {
         reader.read_batch(&mut batch, bytes_wanted, &Stop::default()).unwrap();

@@ -1,0 +1,138 @@
+//! `--resume` and `--state`: which job it is that may be interrupted, and what is left of it.
+
+use super::args::Task;
+use super::paths;
+use crate::error::Error;
+use crate::journal::{self, Checkpoint, Header, Identity, Journal, JournalError, Left};
+use crate::plugin::LoadedModel;
+use crate::sink::publish::{self, Names, Output};
+use crate::storage::Input;
+use crate::storage::disk::Local;
+use crate::summary;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf, absolute};
+use std::sync::Arc;
+
+/// The files of a job that can be resumed.
+pub(super) struct Resumable {
+    pub(super) journal: PathBuf,
+    /// Of the rejects and of the output.
+    pub(super) names: [Names; 2],
+}
+
+/// What the command line asks for; `None`: a job that is not to be resumed.
+pub(super) fn wanted(task: Task<'_>) -> Result<Option<Resumable>, Error> {
+    let job = task.job;
+    if !job.resume && job.state.is_none() {
+        return Ok(None);
+    }
+    let refused = |message: &str, hint: &str| Error::Usage {
+        message: format!("a run can be resumed only where {message}"),
+        hint: Some(hint.to_owned()),
+    };
+    if task.input().is_none_or(|path| path == Path::new("-")) {
+        return Err(refused("its input is a file", "write what comes through the pipe to a file"));
+    }
+    let names = |path: Option<&Path>, what, flag| {
+        let named = path.filter(|path| !paths::is_stderr(path)).map(publish::names).transpose();
+        let named = named.map_err(|source| Error::Output {
+            what,
+            path: path.unwrap_or(Path::new("-")).to_owned(),
+            source,
+        })?;
+        named.flatten().ok_or_else(|| refused(&format!("{what} is a file"), flag))
+    };
+    let output = names(paths::output(job), "the output", "name one: --output FILE")?;
+    let rejects = paths::rejects(job);
+    let rejects = names(rejects.as_deref(), "the rejects file", "name one: --rejects FILE")?;
+    let journal = match &job.state {
+        Some(folder) => journal::path_in(folder),
+        None => journal::path_beside(&output.path),
+    };
+    Ok(Some(Resumable { journal, names: [rejects, output] }))
+}
+
+/// Refuses to write over what an interrupted run of `--resume` left beside the output.
+pub(super) fn refuse_left(task: Task<'_>) -> Result<(), Error> {
+    let Some(Ok(Some(output))) = paths::output(task.job).map(publish::names) else { return Ok(()) };
+    let rejects = paths::rejects(task.job).map(|path| publish::names(&path));
+    // Rejects that go elsewhere now: whatever became of the file of before, it is not ours.
+    let rejects = rejects.and_then(Result::ok).flatten().unwrap_or_else(|| output.clone());
+    let path = journal::path_beside(&output.path);
+    Journal::refuse_left(&Local, &path, [rejects, output])
+        .map_err(|source| Error::Journal { path, source })
+}
+
+impl Resumable {
+    /// Opens the journal, and says what is left of a run of the same job.
+    pub(super) fn open(&self, header: Header) -> Result<(Journal, Left), Error> {
+        let failed = |source| Error::Journal { path: self.journal.clone(), source };
+        let folder = publish::folder_of(&self.journal);
+        std::fs::create_dir_all(&folder)
+            .map_err(|source| failed(JournalError::Io { path: folder, source }))?;
+        Journal::open(Arc::new(Local), self.journal.clone(), header, self.names.clone())
+            .map_err(failed)
+    }
+
+    /// The rejects and the output, as far as they were written.
+    pub(super) fn outputs(&self, resumed: Option<&Checkpoint>) -> Result<[Output; 2], Error> {
+        let lengths = resumed.map_or([0, 0], |checkpoint| checkpoint.lengths);
+        let open = |i: usize, what| {
+            let names = self.names[i].clone();
+            let path = names.given.clone();
+            Output::go_on(Arc::new(Local), names, lengths[i]).map_err(|source| Error::Output {
+                what,
+                path,
+                source,
+            })
+        };
+        Ok([open(0, "the rejects file")?, open(1, "the output")?])
+    }
+}
+
+/// All that shapes the bytes of the outputs, and where its files are.
+pub(super) fn header(
+    task: Task<'_>,
+    resumable: &Resumable,
+    (plugin, plugin_sha256): (&Path, &str),
+    model: &LoadedModel,
+    config: &str,
+    input: &dyn Input,
+    started: String,
+) -> Header {
+    let job = task.job;
+    let [rejects, output] = resumable.names.each_ref().map(|names| whole(&names.path));
+    let input_path = task.input().unwrap_or(Path::new("-"));
+    let description = model.description();
+    let shown = |path: &Path| path.display().to_string();
+    let identity = [
+        ("the version of etl-host", env!("CARGO_PKG_VERSION").to_owned()),
+        ("the plugin's SHA-256", plugin_sha256.to_owned()),
+        ("the model", format!("{}@{}", description.qualified_name, description.version())),
+        ("the model's fingerprint", model.report().fingerprint.clone().unwrap_or_default()),
+        // Not the config itself, which may hold what is not to lie on a disk.
+        ("the SHA-256 of the config", summary::sha256_of(config.as_bytes())),
+        ("--input", shown(input_path)),
+        ("the input's content", input.version().unwrap_or_default()),
+        ("--output", shown(&output)),
+        ("--rejects", shown(&rejects)),
+        ("--emit", format!("{:?}", job.emit).to_lowercase()),
+        ("--keep", job.keep.join(",")),
+        ("--validate-output", job.validate_output.to_string()),
+        ("--line-bytes-max", job.line_bytes_max.to_string()),
+    ];
+    let identity = identity.map(|(name, value)| (name.to_owned(), value)).into();
+    let files = [
+        ("input", whole(input_path)),
+        ("output", output),
+        ("plugin", whole(plugin)),
+        ("rejects", rejects),
+    ];
+    let files: BTreeMap<_, _> = files.map(|(name, path)| (name.to_owned(), path)).into();
+    Header::new(Identity(identity), files, started)
+}
+
+/// The same file, named so that it is found from any folder.
+fn whole(path: &Path) -> PathBuf {
+    absolute(path).unwrap_or_else(|_| path.to_owned())
+}
