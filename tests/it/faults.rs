@@ -14,7 +14,7 @@ const SIGXFSZ: i32 = 25;
 const OUTPUTS: [&str; 3] = ["out.json", "out.json.rejects.ldjson", "s.json"];
 
 /// Thirty records, of which every third is bad.
-pub(crate) fn input() -> String {
+fn input() -> String {
     format!("{SETOSA}\n{BAD}\n{VIRGINICA}\n").repeat(10)
 }
 

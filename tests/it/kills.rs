@@ -5,7 +5,7 @@
 //! operation on a file, of a small one. `make soak` is the first with a thousand kills.
 
 use crate::faults::on_a_disk_that_fills_up;
-use crate::main_job::iris;
+use crate::main_job::{BAD, SETOSA, VIRGINICA, iris};
 use etl_host_benches::{Options, Size};
 use etl_host_tests::faults::{Operation, run_with_fault, unflushed};
 use etl_host_tests::kill::{Moment, Random, run_and_kill, run_and_measure};
@@ -152,18 +152,23 @@ fn lines_of(output: &[u8], name: &str) -> Vec<u64> {
 #[derive(Default)]
 struct Figures {
     kills: u64,
-    /// Runs that were started where one had been killed, and those of them that did not have to
-    /// begin at the first record.
+    /// Runs that were started where one had been killed; those of them that did not have to begin
+    /// at the first record; and those of these that had nothing left to do but to publish.
     resumes: u64,
     resumed_further: u64,
+    resumed_at_the_end: u64,
     /// Jobs that came to their end, and what was wrong with their outputs.
     ends: u64,
     lost: u64,
     doubled: u64,
 }
 
+fn says(ran: &Ran, text: &str) -> bool {
+    String::from_utf8_lossy(&ran.stderr).contains(text)
+}
+
 fn is_resumed(ran: &Ran) -> bool {
-    String::from_utf8_lossy(&ran.stderr).contains("resumed at ")
+    says(ran, "resumed at ")
 }
 
 /// Kills and resumes until there are so many kills, and the job that was under way then has ended.
@@ -181,6 +186,7 @@ fn kill_and_resume(job: &Job, kills: u64, random: &mut Random) -> Figures {
             };
             figures.resumes += u64::from(is_resume);
             figures.resumed_further += u64::from(is_resume && is_resumed(&ran));
+            figures.resumed_at_the_end += u64::from(is_resume && says(&ran, "resumed at the end"));
             if ran.signal.is_none() {
                 ran.exits(1);
                 break;
@@ -212,57 +218,78 @@ fn a_run_that_is_killed_at_any_moment_goes_on_and_loses_and_doubles_nothing() {
     let job = Job::new(300_000, 25);
     println!("an uninterrupted run takes {:?}, its end {:?}", job.takes, job.ending);
     let figures = kill_and_resume(&job, kills, &mut Random(seed));
-    let Figures { kills, resumes, resumed_further, ends, lost, doubled } = figures;
+    let Figures { kills, resumes, resumed_further, resumed_at_the_end, ends, lost, doubled } =
+        figures;
     println!(
-        "{kills} kills, {resumes} resumes, {resumed_further} of them past the beginning; {ends} \
-         jobs of {} records came to their end: {lost} records lost, {doubled} doubled",
+        "{kills} kills, {resumes} resumes, {resumed_further} of them past the beginning, \
+         {resumed_at_the_end} of these with nothing left but to publish; {ends} jobs of {} records came to their end: {lost} records lost, {doubled} doubled",
         job.records
     );
     assert!(resumed_further * 2 >= resumes, "{resumed_further} of {resumes} went on");
 }
 
-/// A small job: thirty records, and a checkpoint every few.
+/// A small job with a checkpoint every few records.
 struct Small {
     folder: Folder,
     /// Further words of the command line.
     words: &'static str,
 }
 
-const SMALL: &str = "-i in.json -o out.json --summary s.json --threads 1";
+const SMALL: &str = "-i in.json -o out.json --summary s.json --threads 1 --line-bytes-max 200";
+
+/// What a small job comes to: output, rejects, counts.
+type Results = ([Option<Vec<u8>>; 2], Value);
 
 impl Small {
+    /// With all that a source has to step over or to put aside, and no line feed at the end.
     fn new(words: &'static str) -> Self {
+        let long = format!("{SETOSA}{}", " ".repeat(200));
+        let block = format!("\n{SETOSA}\r\n \n{BAD}\n{long}{VIRGINICA}\n{VIRGINICA}\r\n\r\n");
+        let input = format!("\u{feff}{}{SETOSA}", block.repeat(5));
         let folder = Folder::new();
-        folder.write(INPUT, crate::faults::input());
+        folder.write(INPUT, input);
         Small { folder, words }
     }
 
+    /// Without a reject, where an earlier run left some.
+    fn without_rejects() -> Self {
+        let folder = Folder::new();
+        folder.write(INPUT, format!("{SETOSA}\n{VIRGINICA}\n").repeat(15));
+        folder.write(OUTPUTS[1], "old");
+        Small { folder, words: "" }
+    }
+
     fn run(&self) -> Run<'_> {
-        let resume = "--resume --checkpoint-seconds 0 --checkpoint-bytes 400";
+        let resume = "--resume --checkpoint-seconds 0 --checkpoint-bytes 600";
         iris(&self.folder, &format!("{SMALL} {resume} {}", self.words))
     }
 
-    /// What a run writes that nobody disturbs, and that can't be resumed.
-    fn whole() -> [Option<Vec<u8>>; 2] {
-        let small = Small::new("");
-        unflushed(iris(&small.folder, SMALL)).run().exits(1);
-        small.outputs()
+    /// What a run comes to that nobody disturbs, and that can't be resumed.
+    fn whole(&self) -> Results {
+        unflushed(iris(&self.folder, SMALL)).run();
+        self.results()
     }
 
     fn outputs(&self) -> [Option<Vec<u8>>; 2] {
         OUTPUTS.map(|name| self.folder.read(name))
     }
 
+    fn results(&self) -> Results {
+        let mut summary: Value = serde_json::from_str(&self.folder.text(SUMMARY)).unwrap();
+        (self.outputs(), summary["counts"].take())
+    }
+
     /// Runs it to its end; then all is as if nothing had happened. Whether it went on with something.
     #[track_caller]
-    fn end(&self, whole: &[Option<Vec<u8>>; 2], what: &str) -> bool {
-        let ran = unflushed(self.run()).run().exits(1);
-        assert_eq!(&self.outputs(), whole, "{what}");
+    fn end(&self, whole: &Results, what: &str) -> bool {
+        let rejected = whole.0[1].is_some();
+        let ran = unflushed(self.run()).run().exits(rejected.into());
+        assert_eq!(&self.results(), whole, "{what}");
         // Where there is a folder for the state, nothing is in it.
         let _ = fs::remove_dir(self.folder.path().join(STATE));
-        assert_eq!(self.folder.names(), [INPUT, OUTPUTS[0], OUTPUTS[1], SUMMARY], "{what}");
-        let summary: Value = serde_json::from_str(&self.folder.text(SUMMARY)).unwrap();
-        assert_eq!(summary["counts"]["read"], 30, "{what}");
+        let names = [INPUT, OUTPUTS[0], OUTPUTS[1], SUMMARY];
+        let names = names.into_iter().filter(|name| rejected || *name != OUTPUTS[1]);
+        assert_eq!(self.folder.names(), names.collect::<Vec<_>>(), "{what}");
         is_resumed(&ran)
     }
 }
@@ -279,18 +306,24 @@ enum Left {
 /// Does this to each operation of a small run in turn, and resumes; which has to go on with what
 /// the journal says, if it says anything. It does once `journalled` was done to it.
 #[track_caller]
-fn for_each_operation(deed: &str, journalled: &str, check: impl Fn(Ran, &Operation, &Small, Left)) {
-    let whole = Small::whole();
+fn for_each_operation(
+    deed: &str,
+    journalled: &str,
+    small: fn() -> Small,
+    check: impl Fn(Ran, &Operation, &Small, Left),
+) {
+    let whole = small().whole();
     for number in 1.. {
-        let small = Small::new("");
+        let small = small();
+        let before = small.outputs();
         let (ran, operations) = run_with_fault(small.run(), number, deed);
         let Some(operation) = operations.get(number - 1) else {
             assert!(number > 40, "{operations:?}"); // else there were no checkpoints
             return;
         };
         let what = format!("{deed} at {number}, {operation:?}");
-        for (now, whole) in small.outputs().iter().zip(&whole) {
-            assert!(now.is_none() || now == whole, "{what}: {now:?}");
+        for (now, (before, whole)) in small.outputs().iter().zip(before.iter().zip(&whole.0)) {
+            assert!(now == before || now == whole, "{what}: {now:?}");
         }
         let done = &operations[..number - usize::from(deed != "kill-after")];
         let is_done = |name, path| done.iter().any(|it| it.name == name && it.path == path);
@@ -305,17 +338,25 @@ fn for_each_operation(deed: &str, journalled: &str, check: impl Fn(Ran, &Operati
     }
 }
 
+const ODD: fn() -> Small = || Small::new("");
+
 #[test]
 fn a_run_that_is_killed_at_any_operation_goes_on_to_the_same_bytes() {
     for deed in ["kill", "kill-after", "torn"] {
-        for_each_operation(deed, "write", |ran, _, _, _| _ = ran.dies_of(SIGKILL));
+        for_each_operation(deed, "write", ODD, |ran, _, _, _| _ = ran.dies_of(SIGKILL));
     }
+}
+
+#[test]
+fn a_run_without_rejects_that_is_killed_removes_those_of_an_earlier_one_in_the_end() {
+    let small = Small::without_rejects;
+    for_each_operation("kill", "write", small, |ran, _, _, _| _ = ran.dies_of(SIGKILL));
 }
 
 #[test]
 fn a_run_in_which_any_operation_fails_goes_on_to_the_same_bytes() {
     for (deed, cause) in [("eio", "Input/output error"), ("enospc", "No space left on device")] {
-        for_each_operation(deed, "flush", |ran, operation, small, left| {
+        for_each_operation(deed, "flush", ODD, |ran, operation, small, left| {
             if deed == "enospc" && ["truncate", "unlink"].contains(&&*operation.name) {
                 ran.exits(1); // which take no room
                 return;
@@ -337,7 +378,7 @@ fn a_run_in_which_any_operation_fails_goes_on_to_the_same_bytes() {
 /// elsewhere, one time in two.
 #[test]
 fn a_run_that_is_killed_again_and_again_goes_on_to_the_same_bytes() {
-    let whole = Small::whole();
+    let whole = Small::new("").whole();
     let random = &mut Random(1);
     for chain in 0..40 {
         let small = Small::new(["", "--state state"][chain % 2]);
@@ -347,7 +388,7 @@ fn a_run_that_is_killed_again_and_again_goes_on_to_the_same_bytes() {
             numbers.push(number);
             let deed = ["kill", "kill-after", "torn"][random.below(3) as usize];
             let (ran, _) = run_with_fault(small.run(), number as usize, deed);
-            for (now, whole) in small.outputs().iter().zip(&whole) {
+            for (now, whole) in small.outputs().iter().zip(&whole.0) {
                 assert!(now.is_none() || now == whole, "{numbers:?}: {now:?}");
             }
             if ran.signal.is_none() {
