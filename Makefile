@@ -2,7 +2,10 @@
 CARGO ?= cargo
 BENCH_VENV = target/bench-venv
 
-.PHONY: help run build test check bench bench-profile bench-micro bench-smoke archive
+SOAK_KILLS ?= 1000
+SEED ?= $(shell date +%s)
+
+.PHONY: help run build test soak check bench bench-profile bench-micro bench-smoke archive
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,6 +18,10 @@ build: ## Build the host and the plugins (release)
 
 test: build ## Run all tests, with the real binary and real plugins
 	$(CARGO) test --locked --workspace
+
+soak: build ## Kill and resume a run a thousand times: make soak SOAK_KILLS=1000 SEED=1
+	SOAK_KILLS=$(SOAK_KILLS) SEED=$(SEED) $(CARGO) test --locked -p etl-host-tests --test it -- \
+		--nocapture --exact kills::a_run_that_is_killed_at_any_moment_goes_on_and_loses_and_doubles_nothing
 
 check: ## Check formatting, lints, docs and benchmarks; warnings are errors
 	$(CARGO) fmt --check

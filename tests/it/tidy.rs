@@ -59,6 +59,10 @@ fn the_map_names_every_part_of_the_harness() {
         let name = file.file_name().unwrap().to_str().unwrap();
         assert!(map.contains(&format!("`{name}`")) || name == "__init__.py", "{name}");
     }
+    for file in rust_files(&root().join("tests/src")) {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        assert!(map.contains(&format!("`src/{name}`")), "{name}");
+    }
 }
 
 #[test]

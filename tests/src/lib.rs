@@ -9,9 +9,12 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use tempfile::TempDir;
+
+pub mod faults;
+pub mod kill;
 
 /// The project's root.
 pub fn root() -> &'static Path {
@@ -178,12 +181,19 @@ impl Run<'_> {
 
     /// Runs it to its end.
     pub fn run(self) -> Ran {
+        self.run_with(|_| ())
+    }
+
+    /// Runs it to its end, which this may bring about. Nobody takes what it writes until this has
+    /// come back.
+    fn run_with(self, meddle: impl FnOnce(&mut Child)) -> Ran {
         let mut command = self.command();
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary starts");
         let mut stdin = child.stdin.take().expect("stdin is a pipe");
         // In a thread of its own: the child may not read before we have read what it writes.
         let writer = std::thread::spawn(move || drop(stdin.write_all(&self.stdin)));
+        meddle(&mut child);
         let output = child.wait_with_output().expect("the binary ends");
         writer.join().expect("writing to the child does not panic");
         let mut shown = format!("{command:?}\nfolder: {:?}\n", self.folder.names());

@@ -128,14 +128,15 @@ impl Output {
     /// A file of which `len` bytes are written already, by a run that was interrupted. What is
     /// behind them is cut off.
     pub fn go_on(disk: Arc<dyn Disk>, names: Names, len: u64) -> Result<Self, OpenError> {
-        let part = names.part();
-        let mut file = disk.hold(&part)?;
-        let has = file.id().map_err(io_error("can't look at", &part))?.len;
+        let path = names.part();
+        let file = disk.hold(&path)?;
+        // From here on it is removed where nothing in it is to be kept, whatever fails.
+        let mut part = Part { disk, file, part: path.clone(), names, is_kept: len > 0 };
+        let has = part.file.id().map_err(io_error("can't look at", &path))?.len;
         if has < len {
-            return Err(OpenError::Short { part, has, needs: len });
+            return Err(OpenError::Short { part: path, has, needs: len });
         }
-        file.cut(len).map_err(io_error("can't cut", &part))?;
-        let part = Part { disk, file, part, names, is_kept: len > 0 };
+        part.file.cut(len).map_err(io_error("can't cut", &path))?;
         Ok(Output { target: Target::Part(part), written: len, written_back: len })
     }
 
