@@ -5,7 +5,19 @@ BENCH_VENV = target/bench-venv
 SOAK_KILLS ?= 1000
 SEED ?= $(shell date +%s)
 
-.PHONY: help run build test soak check bench bench-profile bench-micro bench-smoke archive
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS = $(or $(ONLY),$(notdir $(wildcard fuzz/corpus/*)))
+# Else no input is longer than the longest in the corpus.
+FUZZ_INPUT_BYTES_MAX ?= 16384
+FUZZ_HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+# The counters that libFuzzer is led by, as cargo-fuzz asks for them where there is no sanitizer.
+FUZZ_RUSTFLAGS = --cfg fuzzing -C passes=sancov-module \
+	-C llvm-args=-sanitizer-coverage-level=4 \
+	-C llvm-args=-sanitizer-coverage-inline-8bit-counters \
+	-C llvm-args=-sanitizer-coverage-pc-table \
+	-C llvm-args=-sanitizer-coverage-trace-compares
+
+.PHONY: help run build test soak check bench bench-profile bench-micro bench-smoke archive fuzz
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,3 +63,16 @@ bench-smoke: build ## Prove that the benchmarks run; their numbers mean nothing
 
 archive: ## Build a plugin for the tests' archive: make archive RUSTC=/usr/bin/rustc PLUGIN=iris_model
 	tests/archive/build.sh "$(RUSTC)" $(PLUGIN)
+
+# With --target, so that build scripts and macros are built without the counters. What is found on
+# the way stays in target/fuzz; an artifact that is put into fuzz/corpus/NAME is a test.
+fuzz: ## Fuzz on one core, a minute a target (C++ compiler): make fuzz FUZZ_SECONDS=600 ONLY=frame
+	RUSTFLAGS="$(FUZZ_RUSTFLAGS)" $(CARGO) build --locked --profile fuzz -p etl-host-fuzz --bin fuzz \
+		--features fuzzer --target $(FUZZ_HOST) --target-dir target/fuzz
+	for name in $(FUZZ_TARGETS); do \
+		mkdir -p target/fuzz/corpus/$$name target/fuzz/artifacts/$$name && \
+		FUZZ_TARGET=$$name target/fuzz/$(FUZZ_HOST)/fuzz/fuzz -max_total_time=$(FUZZ_SECONDS) \
+			-max_len=$(FUZZ_INPUT_BYTES_MAX) -timeout=20 -dict=fuzz/json.dict -print_final_stats=1 \
+			-artifact_prefix=target/fuzz/artifacts/$$name/ \
+			target/fuzz/corpus/$$name fuzz/corpus/$$name || exit 1; \
+	done

@@ -25,8 +25,9 @@ const MEMBERS_KEPT: usize = 1 << 16;
 const SHOWN_NAME_CHARS: usize = 64;
 
 /// The state of a scan, kept between texts so that its buffers are allocated once.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Scanner {
+    depth_max: usize,
     /// Of every object still open, outermost first; in the end, of the outermost alone.
     members: Vec<Member>,
     /// The containers that are still open, outermost first.
@@ -89,8 +90,8 @@ pub(crate) enum What {
     /// The name as the text writes it the second time.
     #[error("duplicate field `{0}`")]
     Duplicate(Box<str>),
-    #[error("nesting deeper than {DEPTH_MAX} levels")]
-    Depth,
+    #[error("nesting deeper than {0} levels")]
+    Depth(usize),
     #[error("text longer than 4 GiB")]
     Length,
 }
@@ -103,7 +104,23 @@ enum Open {
     Object(usize),
 }
 
+impl Default for Scanner {
+    fn default() -> Self {
+        Scanner::inside(0)
+    }
+}
+
 impl Scanner {
+    /// Of texts that will stand inside of so many containers.
+    pub(crate) fn inside(levels: usize) -> Self {
+        Scanner {
+            depth_max: DEPTH_MAX - levels,
+            members: Vec::new(),
+            open: Vec::new(),
+            tags: Vec::new(),
+        }
+    }
+
     /// Checks that `text` is exactly one JSON value on one line, spaces and tabs around it allowed.
     ///
     /// Takes time near linear in the length of the text, whatever is in it (names are sorted), and
@@ -210,8 +227,8 @@ impl Scanner {
     }
 
     fn enter(&mut self, open: Open, cursor: Cursor<'_>) -> Result<Open, Box<Fault>> {
-        if self.open.len() == DEPTH_MAX {
-            return Err(Fault::new(cursor.at, What::Depth));
+        if self.open.len() == self.depth_max {
+            return Err(Fault::new(cursor.at, What::Depth(self.depth_max)));
         }
         self.open.push(open);
         Ok(open)

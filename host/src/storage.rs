@@ -23,10 +23,15 @@ pub trait Input: Send {
 
     /// Which content this is, as a text that differs where the content does: `20 bytes, changed
     /// …Z`. `None` for what can't be read once more.
-    fn version(&self) -> Option<String>;
+    fn version(&self) -> Option<String> {
+        None
+    }
 
-    /// Reads on from this byte.
-    fn seek(&mut self, byte: u64) -> io::Result<()>;
+    /// Reads on from this byte, where it has a [`version`](Input::version).
+    fn seek(&mut self, byte: u64) -> io::Result<()> {
+        let _ = byte;
+        Err(io::ErrorKind::NotSeekable.into())
+    }
 }
 
 /// Opens a local path; `-` is stdin.

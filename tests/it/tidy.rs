@@ -17,7 +17,7 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
 }
 
 fn project_files() -> Vec<PathBuf> {
-    let folders = ["model-abi", "host", "plugins", "tests", "benches"];
+    let folders = ["model-abi", "host", "plugins", "tests", "benches", "fuzz"];
     folders.iter().flat_map(|folder| rust_files(&root().join(folder))).collect()
 }
 

@@ -205,7 +205,7 @@ fn nesting_ends_where_serde_json_ends_it() {
         }
     }
     let fault = scan(&"[".repeat(1_000_000)).unwrap_err();
-    assert_eq!((fault.offset, fault.what), (DEPTH_MAX, What::Depth));
+    assert_eq!((fault.offset, fault.what), (DEPTH_MAX, What::Depth(DEPTH_MAX)));
 }
 
 #[test]

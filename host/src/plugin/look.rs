@@ -121,7 +121,7 @@ pub enum Refusal {
     #[error("expected a plugin, found a shared library without `{SYMBOL}`")]
     NoStamp,
     #[error("its stamp is garbled")]
-    StampGarbled(#[source] StampError),
+    StampGarbled(#[source] Garbled),
     #[error("its stamp is garbled: expected an ABI version such as {ABI_VERSION}, found `{found}`")]
     AbiGarbled { found: String },
     #[error("plugin speaks ABI {found}, this host speaks {ABI_VERSION}")]
@@ -133,6 +133,24 @@ pub enum Refusal {
         asked.0, asked.1, has.0, has.1
     )]
     NewerGlibc { asked: (u32, u32), has: (u32, u32) },
+}
+
+/// Why a stamp can't be read.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Garbled(String);
+
+impl From<StampError> for Garbled {
+    /// The message may repeat a text of the stamp, all of it: up to a megabyte.
+    fn from(error: StampError) -> Self {
+        const CHARACTERS_MAX: usize = 200;
+        let mut message = error.to_string();
+        if let Some((end, _)) = message.char_indices().nth(CHARACTERS_MAX) {
+            message.truncate(end);
+            message.push('…');
+        }
+        Garbled(message)
+    }
 }
 
 impl Refusal {
@@ -185,7 +203,8 @@ pub fn read(path: &Path) -> Result<Looked, Refusal> {
         return Err(refuse_foreign(&file, &start));
     }
     let Found { machine, needed, glibc_newest, stamp } = own::look(&file)?;
-    let stamp = stamp::read(&stamp.ok_or(Refusal::NoStamp)?).map_err(Refusal::StampGarbled)?;
+    let stamp = stamp::read(&stamp.ok_or(Refusal::NoStamp)?);
+    let stamp = stamp.map_err(|error| Refusal::StampGarbled(error.into()))?;
     Ok(Looked { stamp, format: FORMAT, system: SYSTEM, machine, needed, glibc_newest })
 }
 

@@ -73,7 +73,8 @@ pub(super) struct Emitter {
 
 impl Emitter {
     pub(super) fn new(emit: Emit) -> Self {
-        Emitter { emit, record: Scanner::default(), prediction: Scanner::default() }
+        let (record, prediction) = (scanner(&emit), scanner(&emit));
+        Emitter { emit, record, prediction }
     }
 
     pub(super) fn emit(&self) -> &Emit {
@@ -128,7 +129,7 @@ impl Emitter {
             }
         }
         if record.len() > LONG_RECORD_BYTES {
-            self.record = Scanner::default(); // it may have noted a million members
+            self.record = scanner(&self.emit); // it may have noted a million members
         }
         Ok(())
     }
@@ -156,6 +157,11 @@ impl Emitter {
         }
         Ok(())
     }
+}
+
+/// For a text that goes into a line of output, which must not nest deeper than a reader goes.
+fn scanner(emit: &Emit) -> Scanner {
+    Scanner::inside(if *emit == Emit::Nest { 1 } else { 0 })
 }
 
 fn invalid(fault: Fault) -> Why {
@@ -246,6 +252,30 @@ mod tests {
             check(emit.clone(), r#"{"a":01}"#, r#"{"p":1}"#, "invalid_json  can't go on");
             check(emit, r#"{"a":{"b":1,"b":1}}"#, r#"{"p":1}"#, "duplicate field `b`");
         }
+    }
+
+    #[test]
+    fn no_line_nests_deeper_than_a_reader_goes() {
+        let nested = |depth| "[".repeat(depth) + &"]".repeat(depth);
+        for (emit, most) in [(Emit::Prediction, 127), (Emit::Nest, 126)] {
+            check(emit.clone(), "{}", &nested(most), "[[");
+            let message = format!("nesting deeper than {most} levels");
+            check(emit.clone(), "{}", &nested(most + 1), &message);
+        }
+        check(
+            Emit::Nest,
+            &nested(126),
+            "1",
+            &format!(r#"{{"input":{},"prediction":1}}"#, nested(126)),
+        );
+        check(Emit::Nest, &nested(127), "1", "nesting deeper than 126 levels");
+        let (ours, theirs) = (format!(r#""a":{}"#, nested(126)), format!(r#""b":{}"#, nested(126)));
+        check(
+            Emit::Merge,
+            &format!("{{{ours}}}"),
+            &format!("{{{theirs}}}"),
+            &format!("{{{ours},{theirs}}}"),
+        );
     }
 
     #[test]

@@ -511,6 +511,10 @@ mod tests {
         check_refused(&with(longer_than_the_file), &garbled("it ends too early"));
         let not_json = with(stamped("{\"abi\":1}"));
         assert!(matches!(look_at(&not_json), Err(Refusal::StampGarbled(_))));
+        let endless = format!(r#"{{"abi":"1.0.0","models":"{}"}}"#, "x".repeat(100_000));
+        let message = said(&look_at(&with(stamped(&endless))).unwrap_err());
+        let beginning = garbled("its text is garbled: invalid type: string \"xxx");
+        assert!(message.starts_with(&beginning) && message.len() < 300, "{message}");
         check_refused(
             &with(stamped(r#"{"abi":"2.0.0"}"#)),
             "plugin speaks ABI 2.0.0, this host speaks 1.0.0",

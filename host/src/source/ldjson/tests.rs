@@ -56,14 +56,6 @@ impl Input for Events {
     fn bytes_total(&self) -> Option<u64> {
         None
     }
-
-    fn version(&self) -> Option<String> {
-        None
-    }
-
-    fn seek(&mut self, _: u64) -> io::Result<()> {
-        Err(io::ErrorKind::NotSeekable.into())
-    }
 }
 
 fn show(text: &mut String, position: RecordPosition, record: &[u8], note: &str) {
