@@ -1,8 +1,10 @@
 //! Bytes into records: whatever the bytes, and in whatever pieces they come, the records are those
 //! that a reader finds who has all bytes before him and splits them at line feeds.
 //!
-//! Settings: the bytes wanted for a batch, the longest line, `!` where the input breaks in the end,
-//! then how long the pieces are, over and over; 0 is a moment in which nothing comes.
+//! Checkpoints lie behind the same records, too.
+//!
+//! Settings: the bytes wanted for a batch, the longest line, `!` where the input breaks in the end or
+//! else how far checkpoints are apart, then how long the pieces are, over and over; 0 is a moment in which nothing comes.
 
 use crate::{length, settings};
 use etl_host::batch::Batch;
@@ -12,6 +14,7 @@ use etl_host::source::{Source, SourceError};
 use etl_host::stop::Stop;
 use etl_host::storage::Input;
 use std::io;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 /// How much of a line that is too long a reject holds: as it is promised in the README.
@@ -25,16 +28,19 @@ pub fn run(input: &[u8]) {
     if pieces.iter().all(|&length| length == 0) {
         pieces.push(usize::MAX); // something must come at last
     }
-    check(content, length(settings, 0) + 1, length(settings, 1), &pieces, breaks);
+    let apart = if breaks { 0 } else { length(settings, 2) };
+    check(content, length(settings, 0) + 1, length(settings, 1), &pieces, breaks, apart as u64);
 }
 
-/// Reads `content`, which comes in pieces of these lengths, and compares.
+/// Reads `content`, which comes in pieces of these lengths, and compares. Checkpoints are so many bytes
+/// `apart`; 0: there are none.
 pub fn check(
     content: &[u8],
     bytes_wanted: usize,
     line_bytes_max: usize,
     pieces: &[usize],
     breaks: bool,
+    apart: u64,
 ) {
     let input = Pieces {
         content: content.to_vec(),
@@ -44,10 +50,10 @@ pub fn check(
         left: 0,
         breaks,
     };
-    let reader =
-        Reader::new("in", Box::new(input), Options { line_bytes_max, ..Options::default() });
-    let (records, error) = read(reader, bytes_wanted);
-    let (expected, expected_end) = expected(content, line_bytes_max, breaks);
+    let checkpoint_bytes = NonZeroU64::new(apart);
+    let options = Options { line_bytes_max, checkpoint_bytes, ..Options::default() };
+    let (records, error) = read(Reader::new("in", Box::new(input), options), bytes_wanted);
+    let (expected, expected_end) = expected(content, line_bytes_max, breaks, apart);
     assert_eq!(records, expected);
     let end = error.map(|error| RecordPosition { line: error.line, byte: error.byte });
     assert_eq!(end, breaks.then_some(expected_end), "where the input broke");
@@ -59,6 +65,8 @@ struct Record {
     bytes: Vec<u8>,
     /// How long it is in the input, where that is longer than it may be.
     too_long: Option<u64>,
+    /// Where the next line begins, where a run can be resumed there.
+    checkpoint: Option<RecordPosition>,
 }
 
 fn read(mut reader: Reader, bytes_wanted: usize) -> (Vec<Record>, Option<SourceError>) {
@@ -73,6 +81,7 @@ fn read(mut reader: Reader, bytes_wanted: usize) -> (Vec<Record>, Option<SourceE
             position: batch.position(index),
             bytes: batch.record(index).to_vec(),
             too_long: None,
+            checkpoint: None,
         }));
         records.extend(batch.rejects().iter().map(|reject| {
             assert_eq!((reject.kind, batch.read()), (RejectKind::LineTooLong, 1));
@@ -80,13 +89,22 @@ fn read(mut reader: Reader, bytes_wanted: usize) -> (Vec<Record>, Option<SourceE
                 position: reject.position,
                 bytes: reject.record.to_vec(),
                 too_long: Some(reject.length),
+                checkpoint: None,
             }
         }));
+        if let Some(last) = records.last_mut() {
+            last.checkpoint = batch.checkpoint();
+        }
     }
 }
 
 /// The records, slow and obvious, and where the first begins that is not whole.
-fn expected(content: &[u8], line_bytes_max: usize, breaks: bool) -> (Vec<Record>, RecordPosition) {
+fn expected(
+    content: &[u8],
+    line_bytes_max: usize,
+    breaks: bool,
+    apart: u64,
+) -> (Vec<Record>, RecordPosition) {
     let lines = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
     let mut position = RecordPosition { line: 1, byte: (content.len() - lines.len()) as u64 };
     let mut records = Vec::new();
@@ -95,15 +113,18 @@ fn expected(content: &[u8], line_bytes_max: usize, breaks: bool) -> (Vec<Record>
             break;
         }
         let line = whole.strip_suffix(b"\n").unwrap_or(whole);
+        let next =
+            RecordPosition { line: position.line + 1, byte: position.byte + whole.len() as u64 };
+        let is_checkpoint = apart > 0 && whole != line && next.byte / apart > position.byte / apart;
+        let checkpoint = is_checkpoint.then_some(next);
         if line.len() > line_bytes_max {
             let (bytes, too_long) = (head(line), Some(line.len() as u64));
-            records.push(Record { position, bytes, too_long });
+            records.push(Record { position, bytes, too_long, checkpoint });
         } else if !line.trim_ascii().is_empty() {
             let bytes = line.strip_suffix(b"\r").unwrap_or(line).to_vec();
-            records.push(Record { position, bytes, too_long: None });
+            records.push(Record { position, bytes, too_long: None, checkpoint });
         }
-        position.line += 1;
-        position.byte += whole.len() as u64;
+        position = next;
     }
     (records, position)
 }

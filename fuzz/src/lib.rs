@@ -9,6 +9,7 @@
 //! then what is tested.
 
 pub mod frame;
+pub mod journal;
 mod json;
 mod memory;
 pub mod predictions;
@@ -21,6 +22,7 @@ pub type Target = fn(&[u8]);
 /// All targets, by the names of their folders in `corpus/`.
 pub const TARGETS: &[(&str, Target)] = &[
     ("frame", frame::run),
+    ("journal", journal::run),
     ("predictions", predictions::run),
     ("splice", splice::run),
     ("stamp", stamp::run),

@@ -60,7 +60,7 @@ fn an_input_may_be_split_at_any_byte() {
         // Each split reads all of it: long ones are for the fuzzer.
         for split in 1..input.len().min(500) {
             for line_bytes_max in [5, 100] {
-                frame::check(&input, 40, line_bytes_max, &[split, usize::MAX], false);
+                frame::check(&input, 40, line_bytes_max, &[split, usize::MAX], false, 20);
             }
         }
     }
@@ -131,9 +131,10 @@ proptest! {
         line_bytes_max in 0..20_usize,
         pieces in vec(0..20_usize, 1..10),
         breaks: bool,
+        apart in 0..30_u64,
     ) {
         let pieces = [&pieces[..], &[1]].concat(); // something must come at last
-        frame::check(content.as_bytes(), bytes_wanted, line_bytes_max, &pieces, breaks);
+        frame::check(content.as_bytes(), bytes_wanted, line_bytes_max, &pieces, breaks, apart);
     }
 
     #[test]
@@ -158,6 +159,11 @@ proptest! {
     #[test]
     fn any_file_is_looked_at(file in any_file()) {
         target("stamp").unwrap()(&file);
+    }
+
+    #[test]
+    fn any_journal_is_believed_up_to_where_it_is_damaged(input in any_input("journal")) {
+        target("journal").unwrap()(&input);
     }
 
     #[test]

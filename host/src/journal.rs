@@ -294,6 +294,26 @@ impl Sum {
     }
 }
 
+/// Writes lines, each with the checksum that covers those before it too.
+fn add_line(text: &mut Vec<u8>, sum: &mut Sum, line: &Line) {
+    let json = serde_json::to_vec(line).expect("its keys are texts");
+    *sum = sum.next(&json);
+    text.extend_from_slice(sum.text().as_bytes());
+    text.push(b' ');
+    text.extend_from_slice(&json);
+    text.push(b'\n');
+}
+
+/// What a journal with these checkpoints holds.
+pub fn text(header: &Header, checkpoints: &[Checkpoint]) -> Vec<u8> {
+    let (mut text, mut sum) = (Vec::new(), Sum::default());
+    add_line(&mut text, &mut sum, &Line::Run(header.clone()));
+    for checkpoint in checkpoints {
+        add_line(&mut text, &mut sum, &Line::Checkpoint(checkpoint.clone()));
+    }
+    text
+}
+
 /// What the valid lines of a journal say, and how long they are.
 struct Read {
     left: Left,
@@ -445,25 +465,15 @@ impl Journal {
 
     fn append(&mut self, line: &Line) -> io::Result<()> {
         let mut text = Vec::new();
-        let mut sum = self.sum.clone();
-        let mut add = |line: &Line| {
-            let json = serde_json::to_vec(line).expect("its keys are texts");
-            sum = sum.next(&json);
-            text.extend_from_slice(sum.text().as_bytes());
-            text.push(b' ');
-            text.extend_from_slice(&json);
-            text.push(b'\n');
-        };
         if let Some(header) = self.header.take() {
-            add(&Line::Run(header));
+            add_line(&mut text, &mut self.sum, &Line::Run(header));
         }
-        add(line);
+        add_line(&mut text, &mut self.sum, line);
         if !self.are_names_safe {
             self.sync_folders()?;
             self.are_names_safe = true;
         }
         self.is_kept = true;
-        self.sum = sum;
         let mut rest = &text[..];
         while !rest.is_empty() {
             match self.file.write(rest) {
@@ -504,5 +514,100 @@ impl Drop for Journal {
         if !self.is_kept {
             let _ = self.disk.remove(&self.path);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::disk::sim::Sim;
+
+    fn checkpoint(read: u64) -> Checkpoint {
+        Checkpoint {
+            position: RecordPosition { line: read + 1, byte: 10 * read },
+            lengths: [0, read],
+            counts: Counts { read, written: read, ..Counts::default() },
+            nodes: Vec::new(),
+            time: String::new(),
+        }
+    }
+
+    fn header(values: &[(&str, &str)]) -> Header {
+        let values = values.iter().map(|&(name, value)| (name.to_owned(), value.to_owned()));
+        Header::new(Identity(values.collect()), BTreeMap::new(), String::new())
+    }
+
+    fn names() -> [Names; 2] {
+        ["/bad", "/out"].map(|path| Names { given: path.into(), path: path.into() })
+    }
+
+    /// How many records are done by what this file holds, to a run of this job; or why it can't be.
+    fn opened(bytes: &[u8], job: &[(&str, &str)]) -> Result<u64, String> {
+        let disk = Sim::default();
+        disk.put(Path::new("/j"), bytes);
+        match Journal::open(Arc::new(disk), "/j".into(), header(job), names()) {
+            Ok((_, left)) => Ok(left.records()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn reading_ends_before_the_first_line_that_is_not_as_it_was_written() {
+        let text = text(&header(&[]), &[checkpoint(1), checkpoint(2)]);
+        assert_eq!(opened(&text, &[]), Ok(2));
+        let ends: Vec<usize> = memchr::memchr_iter(b'\n', &text).map(|at| at + 1).collect();
+        for cut in 0..text.len() {
+            let expected = (ends.iter().filter(|&&end| end <= cut).count() as u64).max(1) - 1;
+            assert_eq!(opened(&text[..cut], &[]), Ok(expected), "cut at {cut}");
+        }
+        for at in ends[0]..text.len() {
+            for change in [0x01, 0x20, 0xff] {
+                let mut text = text.clone();
+                text[at] ^= change;
+                let expected = u64::from(at >= ends[1]);
+                assert_eq!(opened(&text, &[]), Ok(expected), "byte {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_in_the_place_of_another_is_not_valid() {
+        let text = text(&header(&[]), &[checkpoint(1), checkpoint(2), checkpoint(3)]);
+        let lines: Vec<&[u8]> = text.split_inclusive(|&byte| byte == b'\n').collect();
+        for order in [[0, 1, 3, 2], [0, 2, 1, 3], [0, 1, 1, 2]] {
+            let expected = order.iter().zip(0..).take_while(|(line, at)| **line == *at).count() - 1;
+            let text: Vec<u8> = order.iter().flat_map(|&line| lines[line]).copied().collect();
+            assert_eq!(opened(&text, &[]), Ok(expected as u64), "{order:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_disk_never_wrote_is_no_work_and_what_is_not_ours_stays() {
+        assert_eq!(opened(b"", &[]), Ok(0));
+        assert_eq!(opened(&[0; 4096], &[]), Ok(0));
+        assert_eq!(opened(b"half a li", &[]), Ok(0));
+        let refused = opened(b"somebody's notes\n", &[]).unwrap_err();
+        assert_eq!(refused, "/j is no journal of etl-host");
+    }
+
+    #[test]
+    fn another_job_is_refused_by_the_names_of_what_differs() {
+        let text = text(&header(&[("a", "1"), ("b", "2"), ("c", "3")]), &[checkpoint(1)]);
+        let refused = opened(&text, &[("a", "1"), ("b", "other"), ("d", "4")]).unwrap_err();
+        assert_eq!(
+            refused,
+            "the interrupted run was not the same job: b was `2` and is `other`; c was `3` and is \
+             nothing; d was nothing and is `4`"
+        );
+        // Without a checkpoint there is nothing to be lost.
+        let text = super::text(&header(&[("a", "1")]), &[]);
+        assert_eq!(opened(&text, &[]), Ok(0));
+    }
+
+    #[test]
+    fn a_journal_of_another_form_is_refused() {
+        let newer = Header { format: FORMAT + 1, ..header(&[]) };
+        let refused = opened(&text(&newer, &[checkpoint(1)]), &[]).unwrap_err();
+        assert!(refused.contains("was written by another version"), "{refused}");
     }
 }
