@@ -17,6 +17,7 @@ HOST_ALL = "etl-host, all cores"
 NEST = "etl-host, nest"
 MERGE = "etl-host, merge"
 BAD = "etl-host, 1 % bad"
+JOURNAL = "etl-host, all cores, a journal"
 STATIC_LINEAR = "linear: static baseline"
 HOST_LINEAR = "linear: etl-host"
 HOST_LINEAR_ALL = "linear: etl-host, all cores"
@@ -35,6 +36,7 @@ PAIRS = [
     (NEST, HOST),
     (MERGE, HOST),
     (BAD, HOST),
+    (JOURNAL, HOST_ALL),
     (STATIC_LINEAR, PARSE),
     (HOST_LINEAR, PARSE),
     (HOST_LINEAR, STATIC_LINEAR),
@@ -86,6 +88,8 @@ def native_rows(args, data, cores):
         host(NEST, cores.one, flags=["--emit", "nest"]),
         host(MERGE, cores.one, flags=["--emit", "merge"]),
         host(BAD, cores.one, source=bad, rejects=bad_count),
+        # Ten times as often as it is by default: else a run this short would journal nothing.
+        host(JOURNAL, cores.all, flags=["--resume", "--checkpoint-seconds", "0.1"], answers="iris"),
         static(STATIC_LINEAR, answers="linear", program=args.static_linear),
         host(HOST_LINEAR, cores.one, args.linear, answers="linear"),
         host(HOST_LINEAR_ALL, cores.all, args.linear, answers="linear"),

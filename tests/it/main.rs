@@ -16,6 +16,7 @@ mod misbehaving;
 mod panics;
 mod refusals;
 mod replay;
+mod resume;
 mod scaffold;
 mod sentinel;
 mod streams;

@@ -289,9 +289,12 @@ impl Job<'_> {
             ),
         };
         if let Some(Checkpoint { counts, .. }) = outcome.kept() {
+            let records = match counts.read {
+                1 => "1 record is".to_owned(),
+                records => format!("{records} records are"),
+            };
             state += &format!(
-                "; {} records are done and kept: start the same command again to go on behind them",
-                counts.read
+                "; {records} done and kept: start the same command again to go on behind that"
             );
         }
         Some(state)

@@ -1,0 +1,311 @@
+//! What a run that was interrupted leaves, what is said of it, and what goes on with it or may not.
+//!
+//! Runs are interrupted here by a limit, so that each ends at a record that is known; `kills.rs` does
+//! it at any moment.
+
+use crate::main_job::{BAD, SETOSA, VIRGINICA, iris, predictions, rejects};
+use crate::streams::{Live, eventually};
+use etl_host_tests::{Folder, Ran, Run, plugin};
+use serde_json::{Value, json};
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::Path;
+
+const WORDS: &str = "-i in.json -o out.json --resume --checkpoint-seconds 0 --checkpoint-bytes 1";
+/// Ends the run at the bad record, which is the third of five.
+const INTERRUPTED: &str = "--max-rejects 0";
+
+/// Three records were done of these: the third record is not among them.
+fn interrupted() -> Folder {
+    let folder = Folder::new();
+    folder.write("in.json", format!("{SETOSA}\n{VIRGINICA}\n{BAD}\n{SETOSA}\n{VIRGINICA}\n"));
+    interrupt(&folder).exits(6);
+    folder
+}
+
+fn interrupt(folder: &Folder) -> Ran {
+    iris(folder, &format!("{WORDS} {INTERRUPTED}")).run()
+}
+
+fn go_on(folder: &Folder, words: &str) -> Ran {
+    iris(folder, &format!("{WORDS} {words}")).run()
+}
+
+#[track_caller]
+fn check_whole(folder: &Folder) {
+    assert_eq!(folder.text("out.json"), predictions("setosa virginica setosa virginica"));
+    let rejects = rejects(folder.text("out.json.rejects.ldjson"));
+    assert_eq!((rejects.len(), &rejects[0]["line"]), (1, &json!(3)));
+    assert_eq!(folder.names(), ["in.json", "out.json", "out.json.rejects.ldjson"]);
+}
+
+#[test]
+fn a_run_goes_on_behind_the_last_checkpoint_and_counts_all_records() {
+    let folder = interrupted();
+    let ran = go_on(&folder, "--summary s.json").exits(1);
+    let byte = SETOSA.len() + VIRGINICA.len() + 2;
+    ran.says(&format!("resumed at line 3, byte {byte}: 2 records were done before\n"))
+        .says("5 records: 4 written, 1 rejected (see out.json.rejects.ldjson), 2 of them by");
+    let summary: Value = serde_json::from_str(&folder.text("s.json")).unwrap();
+    assert_eq!(summary["counts"]["read"], 5);
+    assert_eq!(summary["resumed"], json!({"records": 2, "line": 3, "byte": byte}));
+    fs::remove_file(folder.path().join("s.json")).unwrap();
+    check_whole(&folder);
+}
+
+#[test]
+fn a_run_that_is_interrupted_says_what_is_kept_and_shows_nothing_of_it() {
+    let folder = interrupted();
+    let ran = interrupt(&folder).exits(6);
+    ran.says("predicted, none published").says(
+        "state: nothing was published; `out.json` is not there; 2 records are done and kept: \
+         start the same command again to go on behind that",
+    );
+    assert_eq!(
+        folder.names(),
+        [
+            ".out.json.etl-host-journal",
+            ".out.json.etl-host-part",
+            ".out.json.rejects.ldjson.etl-host-part",
+            "in.json"
+        ]
+    );
+}
+
+#[test]
+fn a_run_that_ends_before_its_first_checkpoint_leaves_nothing() {
+    let folder = Folder::new();
+    folder.write("in.json", format!("{BAD}\n{SETOSA}\n"));
+    interrupt(&folder).exits(6).says_nothing_of("kept");
+    assert_eq!(folder.names(), ["in.json"]);
+}
+
+#[test]
+fn what_differs_from_the_interrupted_run_is_refused_by_its_name() {
+    let folder = interrupted();
+    #[track_caller]
+    fn check(folder: &Folder, run: Run<'_>, difference: &str) {
+        let before = folder.names();
+        run.run().exits(3).says("no run can be resumed at `out.json`").says(difference).says(
+            "hint: make it the same again to go on with it; to give it up: etl-host status \
+             --abort out.json",
+        );
+        assert_eq!(folder.names(), before);
+    }
+    let with = |words: &str| iris(&folder, &format!("{WORDS} {words}"));
+    check(&folder, with("--emit nest"), "--emit was `prediction` and is `nest`");
+    check(&folder, with("--keep petal_width"), "--keep was `` and is `petal_width`");
+    check(&folder, with("--place"), "--place was `false` and is `true`");
+    check(&folder, with("--line-bytes-max 99"), "--line-bytes-max was `16777216` and is `99`");
+    check(&folder, with("--rejects r.json"), "--rejects was `");
+    check(&folder, with("--config {\"a\":1}"), "the SHA-256 of the config was `");
+    let words = WORDS.replace("-i in.json", "-i ./in.json");
+    check(&folder, iris(&folder, &words), "--input was `in.json` and is `./in.json`");
+
+    let other = folder.write("other.so", fs::read(plugin("linear_model")).unwrap());
+    let args = ["--plugin".to_owned(), other.display().to_string()];
+    let args = args.into_iter().chain(WORDS.split(' ').map(str::to_owned));
+    check(&folder, folder.host(args), "the plugin's SHA-256 was `");
+
+    let mut input = OpenOptions::new().append(true).open(folder.path().join("in.json")).unwrap();
+    input.write_all(SETOSA.as_bytes()).unwrap();
+    check(&folder, with(""), "the input's content was `");
+}
+
+#[test]
+fn what_does_not_shape_the_output_may_differ() {
+    let folder = interrupted();
+    go_on(&folder, "--threads 3 --quiet --max-rejects 7").exits(1);
+    check_whole(&folder);
+}
+
+#[test]
+fn a_run_without_resume_writes_over_nothing_that_can_be_gone_on_with() {
+    let folder = interrupted();
+    iris(&folder, "-i in.json -o out.json").run().exits(3).says(
+        "error: nothing can be written over what is left of `out.json`\n  \
+         cause: an interrupted run has done 2 records of it\n  \
+         hint: --resume goes on with it; to give it up: etl-host status --abort out.json\n",
+    );
+    go_on(&folder, "").exits(1);
+    check_whole(&folder);
+}
+
+#[test]
+fn what_is_given_up_is_removed() {
+    let folder = interrupted();
+    let given_up = folder.host(["status", "--abort", "out.json"]).run().exits(0);
+    let told = String::from_utf8(given_up.stdout).unwrap();
+    assert!(told.contains("out.json: given up\n"), "{told}");
+    assert_eq!(told.matches("  removed   ").count(), 3, "{told}");
+    assert_eq!(folder.names(), ["in.json"]);
+    folder.host(["status", "--abort", "out.json"]).run().exits(0);
+    iris(&folder, "-i in.json -o out.json").run().exits(1);
+    check_whole(&folder);
+}
+
+#[test]
+fn the_state_may_lie_in_a_folder_of_its_own() {
+    let folder = Folder::new();
+    folder.write("in.json", format!("{SETOSA}\n{VIRGINICA}\n{BAD}\n{SETOSA}\n{VIRGINICA}\n"));
+    let words = format!("{} --state a/state", WORDS.replace(" --resume", ""));
+    iris(&folder, &format!("{words} {INTERRUPTED}")).run().exits(6);
+    assert!(folder.path().join("a/state/etl-host-journal").is_file());
+    for path in ["a/state", "a/state/etl-host-journal"] {
+        let told = folder.host(["status", path]).run().exits(0).stdout;
+        assert!(String::from_utf8(told).unwrap().contains("read      2 records of "));
+    }
+    iris(&folder, &words).run().exits(1).says("resumed at line 3");
+    fs::remove_dir(folder.path().join("a/state")).unwrap(); // it is empty
+    fs::remove_dir(folder.path().join("a")).unwrap();
+    check_whole(&folder);
+}
+
+#[test]
+fn status_says_how_far_a_run_came_and_whether_it_can_be_resumed() {
+    let folder = interrupted();
+    let text = |path: &str| {
+        let told = folder.host(["status", path]).run().exits(0).stdout;
+        String::from_utf8(told).unwrap()
+    };
+    let bytes = SETOSA.len() + VIRGINICA.len() + 2;
+    let total = folder.text("in.json").len();
+    let percent = 100.0 * bytes as f64 / total as f64;
+    for path in ["out.json", ".", ".out.json.etl-host-journal"] {
+        let told = text(path);
+        let place = format!(", up to line 3, byte {bytes} of {total} ({percent:.1} %)\n");
+        for expected in
+            ["out.json: interrupted\n", &place, "2 written, 0 rejected", "resume    yes: start the"]
+        {
+            assert!(told.contains(expected), "{told}");
+        }
+    }
+    let json = folder.host(["status", "--json", "out.json"]).run().exits(0).stdout;
+    let json: Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!((&json[0]["state"], &json[0]["resumable"]), (&json!("interrupted"), &json!(true)));
+    assert_eq!(json[0]["checkpoint"]["counts"]["read"], 2);
+
+    fs::remove_file(folder.path().join("in.json")).unwrap();
+    let told = text("out.json");
+    assert!(told.contains("resume    no: the input "), "{told}");
+    assert!(
+        told.contains("give up   etl-host status --abort .out.json.etl-host-journal"),
+        "{told}"
+    );
+    let nothing = text("other.json");
+    assert_eq!(nothing, "other.json: no run that can be resumed was interrupted\n");
+}
+
+#[test]
+fn a_second_run_is_refused_while_the_first_is_at_it() {
+    let folder = Folder::new();
+    folder.write("in.json", "");
+    let slow = r#"{"act":"hang","text":"hanging"}"#;
+    folder.write("slow.json", format!("{{\"n\":1}}\n{slow}\n"));
+    let words = "-i slow.json -o out.json --resume --checkpoint-seconds 0 --checkpoint-bytes 1";
+    let acts = plugin("misbehaving").display().to_string();
+    let args = ["--plugin", &acts, "--model", "acts"].into_iter().chain(words.split(' '));
+    let first = Live::start(&folder.host(args));
+    eventually("the model hangs", || folder.path().join("hanging").exists());
+    iris(&folder, WORDS).run().exits(3).says("another run is writing it");
+    iris(&folder, "-i in.json -o out.json").run().exits(3).says("another run is writing it");
+    folder.host(["status", "--abort", "out.json"]).run().exits(3).says("another run is writing it");
+    let told = folder.host(["status", "out.json"]).run().exits(0).stdout;
+    assert!(String::from_utf8(told).unwrap().contains("a run is at it"));
+    first.signal("TERM");
+    let (code, said) = first.end();
+    assert_eq!(code, Some(143), "{said}");
+    assert!(said.contains("1 record is done and kept: start the same command"), "{said}");
+}
+
+#[test]
+fn only_files_can_be_gone_on_with() {
+    let folder = Folder::new();
+    folder.write("in.json", SETOSA);
+    for (words, expected) in [
+        ("-i - -o out.json", "only where its input is a file"),
+        ("-i in.json", "only where the output is a file"),
+        ("-i in.json -o /dev/null", "only where the output is a file"),
+        ("-i in.json -o out.json --rejects /dev/stderr", "only where the rejects file is a file"),
+        ("-i in.json -o out.json --rejects /dev/null", "only where the rejects file is a file"),
+    ] {
+        iris(&folder, &format!("{words} --resume")).run().exits(2).says(expected).says("hint: ");
+    }
+    assert_eq!(folder.names(), ["in.json"]);
+}
+
+#[test]
+fn an_unpublished_file_that_somebody_cut_is_not_gone_on_with() {
+    let folder = interrupted();
+    let part = OpenOptions::new().write(true).open(folder.path().join(".out.json.etl-host-part"));
+    part.unwrap().set_len(5).unwrap();
+    go_on(&folder, "").exits(3).says("has 5 bytes; ").says("of them were safe on disk once");
+}
+
+#[test]
+fn what_is_no_journal_is_left_alone() {
+    let folder = Folder::new();
+    folder.write("in.json", SETOSA);
+    folder.write(".out.json.etl-host-journal", "my notes\n");
+    for words in [WORDS, "-i in.json -o out.json"] {
+        iris(&folder, words).run().exits(3).says("is no journal of etl-host");
+    }
+    assert_eq!(folder.text(".out.json.etl-host-journal"), "my notes\n");
+}
+
+#[test]
+fn a_replay_is_gone_on_with_too() {
+    let folder = Folder::new();
+    folder.write("in.json", format!("{BAD}\n{SETOSA}\n").repeat(5));
+    iris(&folder, "-i in.json -o out.json").run().exits(1);
+    let rejects = folder.text("out.json.rejects.ldjson");
+    let words = "replay out.json.rejects.ldjson -o again.json --resume --checkpoint-seconds 0 \
+                 --checkpoint-bytes 1";
+    let run = |more: &str| {
+        let plugin = plugin("iris_model").display().to_string();
+        let words = words.split_whitespace().chain(more.split_whitespace()).map(str::to_owned);
+        folder.host(words.chain(["--plugin".to_owned(), plugin])).run()
+    };
+    run("--max-rejects 2").exits(6).says("2 records are done and kept");
+    run("").exits(1).says("resumed at line 3");
+    assert_eq!(folder.text("again.json.rejects.ldjson"), rejects);
+}
+
+/// The input is changed while the model is busy with its second record.
+fn changed(change: impl FnOnce(&Path)) -> (Option<i32>, String) {
+    let folder = Folder::new();
+    let wait = r#"{"n":2,"act":"print","text":"here"}"#;
+    // More than the host reads before the first record is done.
+    let rest = "{\"n\":3}\n".repeat(200_000);
+    let input = folder.write("in.json", format!("{{\"n\":1}}\n{wait}\n{rest}"));
+    let acts = plugin("misbehaving").display().to_string();
+    let config = r#"{"sleep_ms":1}"#;
+    let args = ["--plugin", &acts, "--model", "acts", "--config", config, "-i", "in.json"];
+    let live = Live::start(&folder.host(args.into_iter().chain(["-o", "out.json"])));
+    eventually("the run is at it", || folder.path().join(".out.json.etl-host-part").exists());
+    change(&input);
+    let (code, said) = live.end();
+    assert_eq!(folder.read("out.json"), None);
+    (code, said)
+}
+
+#[test]
+fn an_input_that_is_cut_while_it_is_read_is_an_error() {
+    let (code, said) = changed(|input| {
+        OpenOptions::new().write(true).open(input).unwrap().set_len(20).unwrap();
+    });
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.contains("cause: in.json: can't read on at line "), "{said}");
+    assert!(said.contains("it changed while it was read: it had 1600"), "{said}");
+    assert!(said.contains("and has 20 bytes"), "{said}");
+}
+
+#[test]
+fn an_input_that_is_written_over_while_it_is_read_is_an_error() {
+    let (code, said) = changed(|input| {
+        let len = input.metadata().unwrap().len();
+        File::create(input).unwrap().write_all(&vec![b' '; len as usize]).unwrap();
+    });
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.contains("it changed while it was read"), "{said}");
+}
