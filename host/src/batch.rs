@@ -40,10 +40,22 @@ pub struct Block {
     /// Whether nothing stands between the records but the ends of their lines, so that the n-th
     /// record is on the n-th line.
     pub is_one_a_line: bool,
+    /// Where the records stood first, where that is elsewhere: one for each of them, or none.
+    pub places: Vec<Place>,
     /// Instead of all this: one record that was too long to be held.
     pub oversized: Option<Oversized>,
     /// Where the source goes on, if the run can be resumed from there.
     pub checkpoint: Option<RecordPosition>,
+}
+
+/// Where a record stood that came here by way of a rejects file.
+pub struct Place {
+    /// Name of the source.
+    pub source: Arc<str>,
+    /// Where it began.
+    pub position: RecordPosition,
+    /// Its length there, in bytes: more than there is of it here where only its beginning is.
+    pub length: u64,
 }
 
 /// A record that was longer than a record may be.
@@ -121,6 +133,7 @@ impl Block {
         self.bytes.clear();
         self.spans.clear();
         self.is_one_a_line = false;
+        self.places.clear();
         self.oversized = None;
         self.checkpoint = None;
     }
@@ -131,6 +144,34 @@ impl Block {
             true => (record - first) as u64,
             false => memchr_iter(b'\n', &self.bytes[from..to]).count() as u64,
         }
+    }
+}
+
+/// Tells where records stood, which are asked about in order: lines are counted on from one to the
+/// next.
+struct Places<'a> {
+    block: &'a Block,
+    line: u64,
+    /// The record up to which lines are counted: its index and its place.
+    counted: (usize, usize),
+}
+
+impl<'a> Places<'a> {
+    fn new(block: &'a Block) -> Self {
+        Places { block, line: block.start.line, counted: (0, 0) }
+    }
+
+    /// Of a record by its index in the block.
+    fn of(&mut self, record: usize) -> (&'a Arc<str>, RecordPosition) {
+        if let Some(Place { source, position, .. }) = self.block.places.get(record) {
+            return (source, *position);
+        }
+        let start = self.block.spans[record].start;
+        let here = (record, start as usize);
+        self.line += self.block.lines_between(self.counted, here);
+        self.counted = here;
+        let byte = self.block.start.byte + u64::from(start);
+        (&self.block.source, RecordPosition { line: self.line, byte })
     }
 }
 
@@ -147,6 +188,14 @@ impl Batch {
         self.origins.clear();
         self.origins.extend(0..self.block.spans.len() as u32);
         Ok(())
+    }
+
+    /// Lets a source that reads through another say what in the block the records are: as many as
+    /// before, of which it rejects those that can't go on.
+    pub fn refine(&mut self, refine: impl FnOnce(&mut Block) -> Vec<Rejection>) {
+        let mut rejections = refine(&mut self.block);
+        self.spans.clone_from(&self.block.spans);
+        self.remove(&mut rejections);
     }
 
     /// Where the source goes on behind it, if the run can be resumed from there.
@@ -197,13 +246,19 @@ impl Batch {
 
     /// Where a record stood in its source. Counts lines: for errors, not for every record.
     pub fn position(&self, index: usize) -> RecordPosition {
-        let record = self.origins[index] as usize;
-        let start = self.block.spans[record].start;
-        RecordPosition {
-            line: self.block.start.line
-                + self.block.lines_between((0, 0), (record, start as usize)),
-            byte: self.block.start.byte + u64::from(start),
-        }
+        Places::new(&self.block).of(self.origins[index] as usize).1
+    }
+
+    /// Name of the source that a record stood in.
+    pub fn source(&self, index: usize) -> &Arc<str> {
+        let place = self.block.places.get(self.origins[index] as usize);
+        place.map_or(&self.block.source, |place| &place.source)
+    }
+
+    /// Where each of the records that still go on stood: its source, and where in it.
+    pub fn places(&self) -> impl Iterator<Item = (&Arc<str>, RecordPosition)> {
+        let mut places = Places::new(&self.block);
+        self.origins.iter().map(move |&record| places.of(record as usize))
     }
 
     /// An empty text to rewrite the records into, with buffers that were used before.
@@ -291,18 +346,17 @@ impl Batch {
         }
         let mut rejections: Vec<&Rejection> = self.rejections.iter().collect();
         rejections.sort_by_key(|rejection| rejection.record);
-        let (mut line, mut counted) = (block.start.line, (0, 0));
+        let mut places = Places::new(block);
         let mut rejects = Vec::with_capacity(rejections.len());
         for rejection in rejections {
             let span = block.spans[rejection.record];
-            let place = (rejection.record, span.start as usize);
-            line += block.lines_between(counted, place);
-            counted = place;
+            let (source, position) = places.of(rejection.record);
+            let place = block.places.get(rejection.record);
             rejects.push(Reject {
-                source: &block.source,
-                position: RecordPosition { line, byte: block.start.byte + u64::from(span.start) },
+                source,
+                position,
                 index: rejection.record as u32,
-                length: span.len.into(),
+                length: place.map_or(span.len.into(), |place| place.length),
                 step: &rejection.step,
                 kind: rejection.kind,
                 message: &rejection.message,

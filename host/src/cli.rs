@@ -1,7 +1,7 @@
 //! The command line. Flags in, result out; the only part that prints.
 //!
 //! Results go to stdout, everything for people to stderr. Scoring needs no name; every other
-//! command has one, and a file of its own here.
+//! command has one, and a file of its own here, but for `replay`, which is scoring too.
 
 mod args;
 mod check;
@@ -17,10 +17,11 @@ mod progress;
 mod resume;
 mod score;
 mod signals;
+mod status;
 
 use crate::error::Error;
 use crate::pipeline::RunError;
-use args::ScoreArgs;
+use args::{ReplayArgs, ScoreArgs};
 use clap::{Args as _, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -46,10 +47,12 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    Replay(ReplayArgs),
     Inspect(inspect::InspectArgs),
     Check(check::CheckArgs),
     List(list::ListArgs),
     New(new::NewArgs),
+    Status(status::StatusArgs),
     #[command(name = crate::plugin::judge::COMMAND, hide = true)]
     Describe(describe::DescribeArgs),
     #[command(name = crate::check::COMMAND, hide = true)]
@@ -65,11 +68,16 @@ pub fn main(args: impl Iterator<Item = OsString>) -> u8 {
             return error.exit_code() as u8;
         }
     };
-    let verbose = score.as_ref().is_some_and(|score| score.job.verbose);
+    let verbose = match (&command, &score) {
+        (Some(Command::Replay(replay)), _) => replay.job.verbose,
+        (_, score) => score.as_ref().is_some_and(|score| score.job.verbose),
+    };
     let done = match (command, score) {
+        (Some(Command::Replay(args)), _) => score::score(args.task()),
         (Some(Command::Inspect(args)), _) => inspect::inspect(&args),
         (Some(Command::List(args)), _) => list::list(&args),
         (Some(Command::New(args)), _) => new::new(&args),
+        (Some(Command::Status(args)), _) => status::status(&args),
         (Some(Command::Describe(args)), _) => describe::describe(&args),
         (Some(Command::Check(args)), _) => check::check(&args),
         (Some(Command::CheckChild(args)), _) => check::child(&args),
@@ -152,40 +160,4 @@ fn shown(text: &str) -> String {
 /// A text that stays on its line: a name or a description must not look like lines of ours.
 fn on_a_line(text: &str) -> String {
     shown(&text.replace('\n', "\\n").replace('\t', "\\t"))
-}
-
-/// A word of a command, as a shell reads it back.
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./=,+:@".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        return word.to_owned();
-    }
-    if word.contains(char::is_control) {
-        // `$'…'` of bash, zsh and POSIX 2024.
-        let escape = |c: char| match c {
-            '\'' | '\\' => format!("\\{c}"),
-            c if c.is_control() => format!("\\x{:02x}", u32::from(c)),
-            c => c.to_string(),
-        };
-        return format!("$'{}'", word.chars().map(escape).collect::<String>());
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_are_quoted_where_a_shell_would_read_them_otherwise() {
-        for (word, expected) in [
-            ("some/where-1", "some/where-1"),
-            ("it's here/rent", r"'it'\''s here/rent'"),
-            (r#"{"a": 1}"#, r#"'{"a": 1}'"#),
-            ("", "''"),
-            ("a\u{1b}[31m's", r"$'a\x1b[31m\'s'"),
-        ] {
-            assert_eq!(quoted(word), expected);
-        }
-    }
 }

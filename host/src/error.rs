@@ -6,6 +6,7 @@ use crate::journal::JournalError;
 use crate::pipeline::RunError;
 use crate::plugin::PluginError;
 use crate::plugin::folder::FindError;
+use crate::shell::quoted;
 use crate::sink::publish::OpenError;
 use crate::step::StepError;
 use crate::storage::disk::HoldError;
@@ -99,11 +100,11 @@ pub enum Error {
         /// What is on disk now.
         state: Option<String>,
     },
-    /// The journal of a run that can be resumed.
-    #[error("the journal `{}` can't be used", path.display())]
+    /// The journal of a run that can be resumed keeps this one from running.
+    #[error("{} `{}`", journal_trouble(source), subject.display())]
     Journal {
-        /// The journal.
-        path: PathBuf,
+        /// The output or, where `--state` names one, the folder.
+        subject: PathBuf,
         /// Why.
         source: JournalError,
     },
@@ -137,6 +138,13 @@ fn folder_trouble(source: &FindError) -> &'static str {
     match source {
         FindError::Unreadable(_) => "can't read the plugin folder",
         _ => "no model can be chosen from the plugin folder",
+    }
+}
+
+fn journal_trouble(source: &JournalError) -> &'static str {
+    match source {
+        JournalError::Left(_) => "nothing can be written over what is left of",
+        _ => "no run can be resumed at",
     }
 }
 
@@ -223,7 +231,9 @@ impl Error {
                 "the folder must be there, and this user must be allowed to write in it".into(),
             ),
             Error::Run { source, .. } => source.hint().map(str::to_owned),
-            Error::Journal { path, source } => source.hint(path),
+            Error::Journal { subject, source } => {
+                source.hint(&quoted(&subject.display().to_string()))
+            }
             Error::Forget { .. } => Some("remove it by hand".to_owned()),
             Error::Exited { .. } => Some(MODELS_FAULT.to_owned()),
             _ => None,

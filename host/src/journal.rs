@@ -15,7 +15,7 @@
 use crate::pipeline::counts::{Counts, Node};
 use crate::record::RecordPosition;
 use crate::sink::publish::{self, Names, OpenError, Output, folder_of, hidden_path};
-use crate::storage::disk::{Disk, HeldFile, HoldError};
+use crate::storage::disk::{Disk, HeldFile, HoldError, Local};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -45,6 +45,13 @@ impl Header {
         Header { format: FORMAT, identity, files, started }
     }
 }
+
+/// Names in an [`Identity`] whose values files can tell.
+pub const INPUT: &str = "the input's content";
+/// The plugin's digest.
+pub const PLUGIN: &str = "the plugin's SHA-256";
+/// The host.
+pub const HOST: &str = "the version of etl-host";
 
 /// What makes a job this one: names and values that must be the same when it is resumed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -164,7 +171,7 @@ pub enum JournalError {
     #[error(transparent)]
     Hold(#[from] HoldError),
     /// The file can't be read or written.
-    #[error("{}", path.display())]
+    #[error("{} can't be read or written", path.display())]
     Io {
         /// The journal.
         path: PathBuf,
@@ -182,7 +189,7 @@ pub enum JournalError {
     #[error("the interrupted run was not the same job: {}", .0.join("; "))]
     Differs(Vec<String>),
     /// A run that does not resume would destroy what an interrupted run did.
-    #[error("an interrupted run left {} records there", .0)]
+    #[error("an interrupted run has done {} records of it", .0)]
     Left(u64),
     /// What the journal trusts in can't be had.
     #[error(transparent)]
@@ -190,18 +197,21 @@ pub enum JournalError {
 }
 
 impl JournalError {
-    /// What to do, for the journal at `path`.
-    pub fn hint(&self, path: &Path) -> Option<String> {
-        let abort = format!("to give it up: etl-host status --abort {}", path.display());
+    /// What to do. `status` is to be asked about `subject`.
+    pub fn hint(&self, subject: &str) -> Option<String> {
+        let abort = format!("to give it up: etl-host status --abort {subject}");
         match self {
-            JournalError::Hold(HoldError::Busy(_)) => {
-                Some("wait for the other run to end, or give this one another output".to_owned())
-            }
+            JournalError::Hold(HoldError::Busy(_)) => Some(
+                "wait for the other run to end, or give this one another output or --state".into(),
+            ),
             JournalError::Differs(_) => {
                 Some(format!("make it the same again to go on with it; {abort}"))
             }
             JournalError::Left(_) => Some(format!("--resume goes on with it; {abort}")),
-            JournalError::Output(_) | JournalError::Format(_) => Some(abort),
+            JournalError::Output(_) => Some(abort),
+            JournalError::Format(_) => {
+                Some("go on with the version that wrote it, or remove it".to_owned())
+            }
             JournalError::Foreign(_) | JournalError::Io { .. } | JournalError::Hold(_) => None,
         }
     }
@@ -215,6 +225,58 @@ pub fn path_beside(output: &Path) -> PathBuf {
 /// Where it lies in a folder of its own.
 pub fn path_in(folder: &Path) -> PathBuf {
     folder.join("etl-host-journal")
+}
+
+/// Whether a file is called as journals are.
+pub fn is_name(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().ends_with("etl-host-journal"))
+}
+
+/// What there is of a journal.
+pub struct Look {
+    /// What it says.
+    pub left: Left,
+    /// Whether a run holds it.
+    pub is_running: bool,
+}
+
+/// Looks at a journal of this machine that is there.
+pub fn look(path: &Path) -> Result<Look, JournalError> {
+    let is_running = match Local.hold(path) {
+        Ok(_) => false,
+        Err(HoldError::Busy(_)) => true,
+        // Whoever may not write may look.
+        Err(HoldError::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => {
+            false
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let bytes = std::fs::read(path);
+    let bytes = bytes.map_err(|source| JournalError::Io { path: path.to_owned(), source })?;
+    let read = read(&bytes).map_err(|why| why(path.to_owned()))?;
+    Ok(Look { left: read.left, is_running })
+}
+
+/// Removes a journal of this machine and the unpublished files that it speaks of, the journal last;
+/// says what it said, and what was removed.
+pub fn abort(path: &Path) -> Result<(Look, Vec<PathBuf>), JournalError> {
+    let io_error = |source| JournalError::Io { path: path.to_owned(), source };
+    let mut held = Local.hold(path)?;
+    let bytes = held.read_all().map_err(io_error)?;
+    let left = read(&bytes).map_err(|why| why(path.to_owned()))?.left;
+    let mut removed = Vec::new();
+    let files = left.header.iter().flat_map(|header| &header.files);
+    for (_, file) in files.filter(|(name, _)| ["output", "rejects"].contains(&name.as_str())) {
+        let part = Names { given: file.clone(), path: file.clone() }.part();
+        if Local.find(&part).map_err(io_error)?.is_some() {
+            let _held = Local.hold(&part)?; // not while a run without a journal has taken it over
+            Local.remove(&part).map_err(io_error)?;
+            removed.push(part);
+        }
+    }
+    Local.remove(path).map_err(io_error)?;
+    removed.push(path.to_owned());
+    Ok((Look { left, is_running: false }, removed))
 }
 
 /// Covers a line and all lines before it.

@@ -29,6 +29,7 @@ pub mod pipeline;
 pub mod plugin;
 pub mod record;
 pub mod schema;
+pub mod shell;
 pub mod sink;
 pub mod source;
 pub mod step;

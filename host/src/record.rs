@@ -106,7 +106,7 @@ pub struct Reject<'a> {
 }
 
 impl Reject<'_> {
-    /// Writes the reject as one line of JSON. In pieces: the writer should have a buffer.
+    /// Writes the reject as one line of JSON, which `source/rejects.rs` reads again. In pieces: the writer should have a buffer.
     pub fn write_line(&self, out: &mut impl Write) -> io::Result<()> {
         serde_json::to_writer(&mut *out, self)?;
         out.write_all(b"\n")

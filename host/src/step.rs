@@ -2,6 +2,7 @@
 
 pub mod emit;
 pub mod model;
+pub mod place;
 
 use crate::batch::Batch;
 use crate::plugin::ModelError;

@@ -3,7 +3,7 @@
 //! Prediction mode writes nothing of the record, so a record need only be good enough for the
 //! model. The others splice its bytes, so it is checked as a whole.
 
-use crate::main_job::{SETOSA, iris, predictions, rejects};
+use crate::main_job::{BAD, SETOSA, VIRGINICA, iris, predictions, rejects};
 use etl_host_tests::Folder;
 
 /// A record with all that a rewriting of it would lose, and blanks around it.
@@ -141,4 +141,22 @@ fn a_rejected_record_leaves_no_trace_between_those_that_are_written() {
     let input = format!("{clash}\n{SETOSA}\n{clash}\n");
     let merged = SETOSA.replace('}', ",\"species\":\"setosa\"}\n");
     iris(&folder, "-i - --emit merge").stdin(input).run().exits(1).writes(&merged);
+}
+
+#[test]
+fn every_job_can_write_the_places_of_its_records() {
+    let folder = Folder::new();
+    folder.write("in.json", format!("\u{feff}{SETOSA}\n\n{BAD}\r\n{VIRGINICA}"));
+    iris(&folder, "-i in.json -o out.json --place").run().exits(1);
+    let line = |line: u64, byte: usize, species: &str| {
+        let prediction = predictions(species);
+        let place = format!(r#""source":"in.json","line":{line},"byte":{byte}"#);
+        format!("{{{place},\"output\":{}}}\n", prediction.trim_end())
+    };
+    let last = 3 + SETOSA.len() + 2 + BAD.len() + 2;
+    let expected = [line(1, 3, "setosa"), line(4, last, "virginica")].concat();
+    assert_eq!(folder.text("out.json"), expected);
+    let ran =
+        iris(&folder, "-i - --place").stdin(SETOSA).run().exits(0).says(" - place in=1 out=1");
+    ran.writes(&line(1, 0, "setosa").replace("in.json", "-"));
 }

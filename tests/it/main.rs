@@ -15,6 +15,7 @@ mod million;
 mod misbehaving;
 mod panics;
 mod refusals;
+mod replay;
 mod scaffold;
 mod sentinel;
 mod streams;

@@ -299,6 +299,8 @@ mod sayings {
                 node("LdjsonReader", 0, 3, 0), node("iris_model", 3, 2, 1), node("LdjsonWriter", 2, 0, 0),
             ],
             "published": true,
+            "resumed": null,
+            "checkpoints": 0,
             "exit_code": 1,
             "error": null,
         });
@@ -379,7 +381,7 @@ mod refusals {
         check(
             2,
             &[
-                ("", "--input <FILE>"),
+                ("", "--input <FILE>|--record <JSON>"),
                 ("-i in.json --record {}", "cannot be used with"),
                 ("-i in.json --max-rejects many", "like 0.5%"),
                 ("-i in.json --max-rejects -1", "unexpected argument '-1'"),

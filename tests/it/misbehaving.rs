@@ -179,7 +179,7 @@ fn a_model_that_exits_while_it_ends_changes_nothing_either() {
         check(misbehaving(&args), &[good]);
         check(misbehaving(&args), &[good, bad, good]);
         let broken = r#"{"n": 1, "act": "broken", "text": "no map"}"#;
-        let words = "it says that it is broken: no map (at line 1, byte 0)";
+        let words = "it says that it is broken: no map (in.ldjson: line 1, byte 0)";
         check_broken(misbehaving(&args), broken, words);
     }
 }
@@ -234,7 +234,7 @@ fn an_error_of_an_unknown_kind_means_its_range() {
     check_broken(
         lying("kind_157"),
         THREE,
-        "it says that it is broken: of this kind (at line 2, byte 8)",
+        "it says that it is broken: of this kind (in.ldjson: line 2, byte 8)",
     );
 }
 
@@ -304,7 +304,7 @@ fn a_model_that_says_it_is_broken_ends_the_run() {
         check_broken(
             misbehaving(&[model]),
             records,
-            "it says that it is broken: no map (at line 2, byte 9)",
+            "it says that it is broken: no map (in.ldjson: line 2, byte 9)",
         );
     }
 }
@@ -320,7 +320,7 @@ fn the_first_broken_record_is_told_whatever_the_threads_do() {
     check_broken(
         misbehaving(&["acts", "--threads", "4"]),
         &records,
-        "it says that it is broken: first (at line 5001, byte 45000)",
+        "it says that it is broken: first (in.ldjson: line 5001, byte 45000)",
     );
 }
 

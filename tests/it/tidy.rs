@@ -70,7 +70,7 @@ fn what_must_be_done_in_one_place_is_done_in_one_place() {
     for (done, place) in [
         ("process::Command", "child.rs"),
         ("Library::open", "plugin/library.rs"),
-        ("fs::rename", "sink/publish.rs"),
+        ("fs::rename", "storage/disk.rs"),
     ] {
         let files = rust_files(&root().join("host/src"));
         let does = |file: &&PathBuf| {

@@ -3,31 +3,44 @@
 use crate::pipeline::limits::MaxRejects;
 use crate::plugin::Selector;
 use crate::source::ldjson::LINE_BYTES_MAX;
-use clap::{Args, ValueEnum, value_parser};
+use clap::{ArgGroup, Args, ValueEnum, value_parser};
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 // No doc comment here and below: clap would take it for what the command is for.
 #[derive(Args, Debug)]
+#[command(group(ArgGroup::new("records").required(true)))]
 pub(super) struct ScoreArgs {
     #[command(flatten)]
     pub(super) model: ModelArgs,
 
     /// Read records from this file; `-` is stdin
-    #[arg(
-        short,
-        long,
-        alias = "input_file",
-        value_name = "FILE",
-        required_unless_present = "record",
-        conflicts_with = "record"
-    )]
+    #[arg(short, long, alias = "input_file", value_name = "FILE", group = "records")]
     pub(super) input: Option<PathBuf>,
 
     /// Ask about this one record instead of reading any
-    #[arg(long, value_name = "JSON")]
+    #[arg(long, value_name = "JSON", group = "records")]
     pub(super) record: Option<String>,
+
+    #[command(flatten)]
+    pub(super) job: JobArgs,
+}
+
+/// Run the records of a rejects file again: after a fix, or with a newer plugin
+///
+/// Their place stays the one where they stood first: a record that is rejected once more names its own
+/// source, line and byte, and not those in the rejects file. What can't be run again is rejected again:
+/// a record that the rejects file holds only in part, and a line that is no line of a rejects file.
+/// The rejects file itself is left as it is, so that all outputs need other names.
+#[derive(Args, Debug)]
+pub(super) struct ReplayArgs {
+    #[command(flatten)]
+    pub(super) model: ModelArgs,
+
+    /// Run the records of this rejects file; `-` is stdin
+    #[arg(value_name = "REJECTS")]
+    pub(super) rejects_file: PathBuf,
 
     #[command(flatten)]
     pub(super) job: JobArgs,
@@ -80,6 +93,12 @@ pub(super) struct JobArgs {
     /// A field that a record lacks is left out. Only with `--emit prediction`.
     #[arg(long, value_name = "FIELD,...", value_delimiter = ',')]
     pub(super) keep: Vec<String>,
+
+    /// Write with each line where its record stood: {"source":...,"line":...,"byte":...,"output":LINE}
+    ///
+    /// The names mean what they mean in a rejects file: a line counts from 1, a byte from 0.
+    #[arg(long)]
+    pub(super) place: bool,
 
     /// Check each prediction against the model's output schema
     ///
@@ -160,6 +179,8 @@ pub(super) struct Task<'a> {
 pub(super) enum Records<'a> {
     /// In a file; `-` is stdin.
     File(&'a Path),
+    /// In a rejects file; `-` is stdin.
+    Rejects(&'a Path),
     /// On the command line.
     One(&'a str),
 }
@@ -168,7 +189,7 @@ impl<'a> Task<'a> {
     /// The file that is read, if one is.
     pub(super) fn input(&self) -> Option<&'a Path> {
         match self.records {
-            Records::File(path) => Some(path),
+            Records::File(path) | Records::Rejects(path) => Some(path),
             Records::One(_) => None,
         }
     }
@@ -181,6 +202,13 @@ impl ScoreArgs {
             (Some(path), None) => Records::File(path),
             (None, None) => unreachable!("one of the two is required"),
         };
+        Task { model: &self.model, records, job: &self.job }
+    }
+}
+
+impl ReplayArgs {
+    pub(super) fn task(&self) -> Task<'_> {
+        let records = Records::Rejects(&self.rejects_file);
         Task { model: &self.model, records, job: &self.job }
     }
 }

@@ -2,11 +2,12 @@
 //! its checks.
 
 use super::outputs::Outputs;
-use super::{config, exits, print, quoted, shown};
+use super::{config, exits, print, shown};
 use crate::check::{self, Check, Checked, Finding, Plan};
 use crate::child;
 use crate::error::{Error, exit};
 use crate::plugin::look::{self, Refusal};
+use crate::shell::quoted;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use serde_json::{Value, json};

@@ -7,8 +7,9 @@
 
 mod name;
 
-use super::{print, quoted, say, shown};
+use super::{print, say, shown};
 use crate::error::{Error, exit};
+use crate::shell::quoted;
 use crate::storage::disk::HoldError;
 use clap::Args;
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};

@@ -1,6 +1,6 @@
 //! Which files a command line names, and that none of them would be written over by mistake.
 
-use super::args::{JobArgs, ModelArgs, Task};
+use super::args::{JobArgs, ModelArgs, Records, Task};
 use crate::error::Error;
 use crate::plugin::folder;
 use std::path::{Path, PathBuf};
@@ -60,7 +60,11 @@ pub(super) fn refuse_to_overwrite(task: Task<'_>, plugin: &Path) -> Result<(), E
     let rejects = rejects(job);
     let config =
         task.model.config.as_deref().and_then(|config| config.strip_prefix('@')).map(Path::new);
-    let read = [("--plugin", Some(plugin)), ("--input", task.input()), ("--config", config)];
+    let input = match task.records {
+        Records::Rejects(_) => "REJECTS, which is replayed,",
+        Records::File(_) | Records::One(_) => "--input",
+    };
+    let read = [("--plugin", Some(plugin)), (input, task.input()), ("--config", config)];
     let written = [
         ("the output", output(job)),
         ("the rejects file", rejects.as_deref()),

@@ -1,6 +1,6 @@
 //! `--resume` and `--state`: which job it is that may be interrupted, and what is left of it.
 
-use super::args::Task;
+use super::args::{Records, Task};
 use super::paths;
 use crate::error::Error;
 use crate::journal::{self, Checkpoint, Header, Identity, Journal, JournalError, Left};
@@ -15,7 +15,9 @@ use std::sync::Arc;
 
 /// The files of a job that can be resumed.
 pub(super) struct Resumable {
-    pub(super) journal: PathBuf,
+    journal: PathBuf,
+    /// What `status` is to be asked about.
+    subject: PathBuf,
     /// Of the rejects and of the output.
     pub(super) names: [Names; 2],
 }
@@ -49,7 +51,8 @@ pub(super) fn wanted(task: Task<'_>) -> Result<Option<Resumable>, Error> {
         Some(folder) => journal::path_in(folder),
         None => journal::path_beside(&output.path),
     };
-    Ok(Some(Resumable { journal, names: [rejects, output] }))
+    let subject = job.state.as_ref().unwrap_or(&output.given).clone();
+    Ok(Some(Resumable { journal, subject, names: [rejects, output] }))
 }
 
 /// Refuses to write over what an interrupted run of `--resume` left beside the output.
@@ -59,19 +62,24 @@ pub(super) fn refuse_left(task: Task<'_>) -> Result<(), Error> {
     // Rejects that go elsewhere now: whatever became of the file of before, it is not ours.
     let rejects = rejects.and_then(Result::ok).flatten().unwrap_or_else(|| output.clone());
     let path = journal::path_beside(&output.path);
+    let subject = output.given.clone();
     Journal::refuse_left(&Local, &path, [rejects, output])
-        .map_err(|source| Error::Journal { path, source })
+        .map_err(|source| Error::Journal { subject, source })
 }
 
 impl Resumable {
     /// Opens the journal, and says what is left of a run of the same job.
     pub(super) fn open(&self, header: Header) -> Result<(Journal, Left), Error> {
-        let failed = |source| Error::Journal { path: self.journal.clone(), source };
+        let failed = |source| self.error(source);
         let folder = publish::folder_of(&self.journal);
         std::fs::create_dir_all(&folder)
             .map_err(|source| failed(JournalError::Io { path: folder, source }))?;
         Journal::open(Arc::new(Local), self.journal.clone(), header, self.names.clone())
             .map_err(failed)
+    }
+
+    pub(super) fn error(&self, source: JournalError) -> Error {
+        Error::Journal { subject: self.subject.clone(), source }
     }
 
     /// The rejects and the output, as far as they were written.
@@ -86,7 +94,8 @@ impl Resumable {
                 source,
             })
         };
-        Ok([open(0, "the rejects file")?, open(1, "the output")?])
+        let output = open(1, "the output")?;
+        Ok([open(0, "the rejects file")?, output])
     }
 }
 
@@ -102,22 +111,28 @@ pub(super) fn header(
 ) -> Header {
     let job = task.job;
     let [rejects, output] = resumable.names.each_ref().map(|names| whole(&names.path));
+    // A rejects file is another input where its records are meant.
+    let input_name = match task.records {
+        Records::Rejects(_) => "REJECTS",
+        Records::File(_) | Records::One(_) => "--input",
+    };
     let input_path = task.input().unwrap_or(Path::new("-"));
     let description = model.description();
     let shown = |path: &Path| path.display().to_string();
     let identity = [
-        ("the version of etl-host", env!("CARGO_PKG_VERSION").to_owned()),
-        ("the plugin's SHA-256", plugin_sha256.to_owned()),
+        (journal::HOST, env!("CARGO_PKG_VERSION").to_owned()),
+        (journal::PLUGIN, plugin_sha256.to_owned()),
         ("the model", format!("{}@{}", description.qualified_name, description.version())),
         ("the model's fingerprint", model.report().fingerprint.clone().unwrap_or_default()),
         // Not the config itself, which may hold what is not to lie on a disk.
         ("the SHA-256 of the config", summary::sha256_of(config.as_bytes())),
-        ("--input", shown(input_path)),
-        ("the input's content", input.version().unwrap_or_default()),
+        (input_name, shown(input_path)),
+        (journal::INPUT, input.version().unwrap_or_default()),
         ("--output", shown(&output)),
         ("--rejects", shown(&rejects)),
         ("--emit", format!("{:?}", job.emit).to_lowercase()),
         ("--keep", job.keep.join(",")),
+        ("--place", job.place.to_string()),
         ("--validate-output", job.validate_output.to_string()),
         ("--line-bytes-max", job.line_bytes_max.to_string()),
     ];

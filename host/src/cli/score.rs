@@ -1,4 +1,5 @@
-//! `etl-host --plugin FILE --input FILE`: scores a file of records.
+//! `etl-host --plugin FILE --input FILE`: scores a file of records. `etl-host replay REJECTS`: the
+//! same for the records of a rejects file.
 //!
 //! In this order, so that a mistake is found before it costs anything: flags; the plugin; what its
 //! schemas say of the way to emit; the input; the model; the outputs; and then the first record.
@@ -10,7 +11,7 @@ use super::resume::{self, Resumable};
 use super::{config, exits, paths, say, signals};
 use crate::causes::chain;
 use crate::error::{Error, exit};
-use crate::journal::{Checkpoint, Header, Journal, JournalError, Left, Sealed};
+use crate::journal::{Checkpoint, Header, Journal, Left, Sealed};
 use crate::pipeline::checkpoints::Checkpoints;
 use crate::pipeline::limits::Limits;
 use crate::pipeline::{self, Outcome, Pipeline, RunError};
@@ -18,9 +19,12 @@ use crate::plugin::{LoadedModel, Plugin, PluginError};
 use crate::record::RecordPosition;
 use crate::sink::ldjson::Writer;
 use crate::sink::publish::{Output, Unfinished, names};
-use crate::source::ldjson::{Options, Reader};
+use crate::source::ldjson::{self, Options};
+use crate::source::{Source, rejects};
+use crate::step::Step;
 use crate::step::emit::{Emit, EmitError};
 use crate::step::model::ModelStep;
+use crate::step::place::PlaceStep;
 use crate::stop::Stop;
 use crate::storage::{self, Input, Memory};
 use crate::summary::{self, ModelSummary, PluginSummary, ResumedSummary, Summary};
@@ -112,19 +116,23 @@ impl Job<'_> {
                 (Some(journal), left)
             }
         };
-        let journal = match (journal, left.sealed) {
-            (Some(journal), Some(sealed)) => return self.finish(outputs, journal, sealed),
-            (journal, _) => journal,
+        let journal = match (journal, left.sealed, &self.resumable) {
+            (Some(journal), Some(sealed), Some(resumable)) => {
+                let published = journal.publish(&sealed).map_err(|e| resumable.error(e.into()))?;
+                return self.finish(outputs, journal, sealed, published);
+            }
+            (journal, ..) => journal,
         };
         let resumed = left.checkpoint;
         let [rejects, output] = match &self.resumable {
             Some(resumable) => resumable.outputs(resumed.as_ref())?,
             None => {
+                let output = outputs.open("the output", paths::output(job))?;
                 let rejects = match &self.rejects {
                     Some(path) => outputs.open("the rejects file", Some(path))?,
                     None => outputs.stderr()?,
                 };
-                [rejects, outputs.open("the output", paths::output(job))?]
+                [rejects, output]
             }
         };
         let summary_file = self.open_summary(outputs)?;
@@ -150,10 +158,14 @@ impl Job<'_> {
         }
         let checkpoints =
             journal.map(|journal| Checkpoints::new(journal, job.checkpoint_seconds, resumed));
+        let mut steps: Vec<Box<dyn Step>> = vec![Box::new(self.step(stop))];
+        if job.place {
+            steps.push(Box::new(PlaceStep::default()));
+        }
         let outcome = pipeline::run(
             Pipeline {
-                source: Box::new(Reader::new(&self.source_name(), input, options)),
-                steps: vec![Box::new(self.step(stop))],
+                source: self.source(input, options),
+                steps,
                 sink: Box::new(Writer::new(output)),
                 rejects,
                 limits: Limits::new(job.on_error == OnError::Fail, job.max_rejects),
@@ -167,11 +179,26 @@ impl Job<'_> {
         self.end(outcome, summary_file)
     }
 
-    /// Publishes what a run left that was interrupted when nothing else was left to do.
-    fn finish(&self, outputs: &Outputs, journal: Journal, sealed: Sealed) -> Result<u8, Error> {
+    fn source(&self, input: Box<dyn Input>, options: Options) -> Box<dyn Source> {
+        let name = self.source_name();
+        match self.task.records {
+            Records::Rejects(_) => Box::new(rejects::Reader::new(&name, input, options)),
+            Records::File(_) | Records::One(_) => {
+                Box::new(ldjson::Reader::new(&name, input, options))
+            }
+        }
+    }
+
+    /// Tells of a run that was interrupted when nothing but the publication was left to do.
+    fn finish(
+        &self,
+        outputs: &Outputs,
+        journal: Journal,
+        sealed: Sealed,
+        published: Result<(), Unfinished>,
+    ) -> Result<u8, Error> {
         let summary_file = self.open_summary(outputs)?;
-        let done = journal.publish(&sealed).map_err(|source| self.journal_error(source.into()))?;
-        let (published, published_in_part, error) = match done {
+        let (published, published_in_part, error) = match published {
             Ok(()) => (true, Vec::new(), None),
             Err(Unfinished { path, source, renamed, in_place }) => {
                 let what = format!("`{}`", path.display());
@@ -285,11 +312,6 @@ impl Job<'_> {
         resume::header(self.task, resumable, plugin, &self.model, &self.config, input, started)
     }
 
-    fn journal_error(&self, source: JournalError) -> Error {
-        let path = self.resumable.as_ref().map(|resumable| resumable.journal.clone());
-        Error::Journal { path: path.unwrap_or_default(), source }
-    }
-
     fn started(&self) -> String {
         humantime::format_rfc3339_millis(self.started).to_string()
     }
@@ -388,7 +410,7 @@ fn cannot_emit(error: EmitError) -> Error {
 fn input(records: Records<'_>) -> Result<Box<dyn Input>, Error> {
     match records {
         Records::One(record) => Ok(Box::new(Memory::new(one_line(record)?))),
-        Records::File(path) => {
+        Records::File(path) | Records::Rejects(path) => {
             storage::open(path).map_err(|source| Error::Input { path: path.to_owned(), source })
         }
     }

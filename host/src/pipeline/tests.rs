@@ -14,6 +14,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use tempfile::TempDir;
 
+mod power;
+
 type FromSource = Result<(), SourceError>;
 type FromStep = Result<(), StepError>;
 

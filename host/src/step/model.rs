@@ -101,7 +101,8 @@ impl Step for ModelStep {
                 {
                     let RecordPosition { line, byte } = batch.position(record);
                     let path = if path.is_empty() { String::new() } else { format!("{path}: ") };
-                    let message = format!("{path}{message} (at line {line}, byte {byte})");
+                    let source = batch.source(record);
+                    let message = format!("{path}{message} ({source}: line {line}, byte {byte})");
                     return Err(ModelError::Broken(message));
                 }
                 match self.writer.write(batch.record(record), answered, &mut text) {

@@ -7,6 +7,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// Files by name.
 pub trait Disk: Send + Sync {
@@ -79,6 +80,9 @@ pub enum HoldError {
     },
 }
 
+/// How long to wait for a lock: whoever has it may only want to look, or be about to end.
+const PATIENCE: Duration = Duration::from_millis(100);
+
 /// The file system of this machine.
 pub struct Local;
 
@@ -87,6 +91,7 @@ impl Disk for Local {
     /// name. So after locking we look whether the name still means the file we hold.
     fn hold(&self, path: &Path) -> Result<Box<dyn HeldFile>, HoldError> {
         let failed = |action| move |source| HoldError::Io { action, path: path.to_owned(), source };
+        let began = Instant::now();
         loop {
             // Not truncated: it may be another run's, until we hold its lock. Nor through a link,
             // which would have us write over what it points to; nor waiting for a FIFO's reader.
@@ -99,6 +104,10 @@ impl Disk for Local {
             }
             match file.try_lock() {
                 Ok(()) => {}
+                Err(TryLockError::WouldBlock) if began.elapsed() < PATIENCE => {
+                    std::thread::sleep(PATIENCE / 10);
+                    continue;
+                }
                 Err(TryLockError::WouldBlock) => return Err(HoldError::Busy(path.to_owned())),
                 Err(TryLockError::Error(error)) if cannot_lock(&error) => {}
                 Err(TryLockError::Error(error)) => return Err(failed("can't lock")(error)),
@@ -199,3 +208,6 @@ fn is_still(file: &File, path: &Path) -> bool {
     let (Ok(held), Ok(named)) = (file.metadata(), path.symlink_metadata()) else { return false };
     (held.dev(), held.ino()) == (named.dev(), named.ino())
 }
+
+#[cfg(test)]
+pub(crate) mod sim;

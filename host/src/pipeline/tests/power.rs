@@ -1,0 +1,218 @@
+//! A run on a disk that fails at each of its operations in turn, or loses its power: gone on with,
+//! it ends with the same bytes as if nothing had happened, and on the way nobody ever saw a part.
+
+use super::*;
+use crate::journal::{Header, Identity, Journal};
+use crate::sink::publish::Names;
+use crate::storage::disk::Disk;
+use crate::storage::disk::sim::{Fate, Harm, Sim};
+use crate::storage::{Input, Memory};
+use proptest::prelude::RngExt as _;
+use proptest::test_runner::TestRng;
+use std::collections::BTreeMap;
+use std::num::NonZeroU64;
+use std::path::Path;
+
+const OUTPUT: &str = "/data/out";
+const REJECTS: &str = "/rejects/bad";
+const JOURNAL: &str = "/data/journal";
+
+type Files = BTreeMap<PathBuf, Vec<u8>>;
+
+/// 40 records, every fifth of which is rejected, and blank lines.
+fn input() -> String {
+    let record = |n: usize| match n {
+        n if n % 5 == 3 => format!("bad {n}\n"),
+        n if n % 7 == 0 => format!("record {n}\n\n\r\n"),
+        n => format!("record {n}\n"),
+    };
+    (0..40).map(record).collect()
+}
+
+/// What an uninterrupted run without a journal makes of it.
+fn expected() -> Files {
+    let (input, mut line, mut byte) = (input(), 1, 0);
+    let (mut output, mut rejects) = (String::new(), String::new());
+    for text in input.split_inclusive('\n') {
+        if text.starts_with("bad") {
+            let place = format!(r#"{{"source":"in","line":{line},"byte":{byte},"#);
+            rejects += &format!(
+                r#"{place}"length":{},"step":"step","kind":"value","message":"bad","record":"{}"}}"#,
+                text.len() - 1,
+                text.trim_end()
+            );
+            rejects += "\n";
+        } else if !text.trim().is_empty() {
+            output += text;
+        }
+        line += 1;
+        byte += text.len();
+    }
+    [(OUTPUT, output), (REJECTS, rejects)].map(|(name, text)| (name.into(), text.into())).into()
+}
+
+/// One process: begins, or goes on with what there is. `Ok`: it says that all is done.
+fn attempt(disk: &Sim) -> Result<(), String> {
+    let disk: Arc<dyn Disk> = Arc::new(disk.clone());
+    let names = [REJECTS, OUTPUT].map(|path| Names { given: path.into(), path: path.into() });
+    let header = Header::new(Identity::default(), BTreeMap::new(), String::new());
+    let (journal, left) = Journal::open(disk.clone(), JOURNAL.into(), header, names.clone())
+        .map_err(|error| crate::causes::chain(&error))?;
+    if let Some(sealed) = left.sealed {
+        let published = journal.publish(&sealed).map_err(|error| error.to_string())?;
+        published.map_err(|unfinished| unfinished.source.to_string())?;
+        return journal.remove().map_err(|error| error.to_string());
+    }
+    let resumed = left.checkpoint;
+    let lengths = resumed.as_ref().map_or([0, 0], |checkpoint| checkpoint.lengths);
+    let open = |i: usize| {
+        Output::go_on(disk.clone(), names[i].clone(), lengths[i]).map_err(|error| error.to_string())
+    };
+    let (rejects, output) = (open(0)?, open(1)?);
+    let mut memory = Memory::new(input());
+    let mut options = Options { checkpoint_bytes: NonZeroU64::new(64), ..Options::default() };
+    if let Some(resumed) = &resumed {
+        options.start = resumed.position;
+        memory.seek(resumed.position.byte).unwrap();
+    }
+    let outcome = run(
+        Pipeline {
+            source: Box::new(Reader::new("in", Box::new(memory), options)),
+            steps: vec![Box::new(FnStep(Arc::new(reject_those_called_bad), "step".into()))],
+            sink: writer(output),
+            rejects,
+            limits: Limits::default(),
+            threads: 1,
+            stop: Stop::default(),
+            checkpoints: Some(Checkpoints::new(journal, Duration::ZERO, resumed)),
+        },
+        |_, _| {},
+    );
+    outcome.counts.check_identity().unwrap();
+    let kept = outcome.kept().is_some();
+    let removed = match outcome.checkpoints {
+        Some(checkpoints) if !kept => checkpoints.into_journal().remove(),
+        _ => Ok(()),
+    };
+    match outcome.error {
+        Some(error) => Err(crate::causes::chain(&error)),
+        None => {
+            let Counts { read, written, rejected, .. } = outcome.counts;
+            assert_eq!((read, written, rejected), (40, 32, 8));
+            removed.map_err(|error| error.to_string())
+        }
+    }
+}
+
+fn reject_those_called_bad(batch: &mut Batch) -> FromStep {
+    let bad = (0..batch.len()).filter(|&record| batch.record(record).starts_with(b"bad"));
+    let mut rejections = bad.map(rejection).collect();
+    batch.remove(&mut rejections);
+    Ok(())
+}
+
+/// A name that users look at shows what was there before, or the whole.
+#[track_caller]
+fn check_no_part_is_seen(disk: &Sim, before: &Files, expected: &Files) {
+    for (path, bytes) in disk.files() {
+        let is_final = [OUTPUT, REJECTS].iter().any(|name| Path::new(name) == path);
+        let is_whole = Some(&bytes) == before.get(&path) || Some(&bytes) == expected.get(&path);
+        assert!(!is_final || is_whole, "{path:?}: {}", bytes.escape_ascii());
+    }
+}
+
+/// Goes on without harm until it is done, and checks everything.
+#[track_caller]
+fn check_goes_on(disk: &Sim, before: &Files, expected: &Files) {
+    check_no_part_is_seen(disk, before, expected);
+    attempt(disk).unwrap();
+    assert_eq!(&disk.files(), expected);
+    let after = disk.power_cycled(|| Fate::Lost);
+    for (path, bytes) in expected {
+        assert_eq!(after.files().get(path), Some(bytes), "{path:?} was not durable");
+    }
+}
+
+fn begun(before: &Files) -> Sim {
+    let disk = Sim::default();
+    before.iter().for_each(|(path, bytes)| disk.put(path, bytes));
+    disk
+}
+
+fn random_fate(rng: &mut TestRng) -> Fate {
+    match rng.random_range(0..3) {
+        0 => Fate::Lost,
+        1 => Fate::Kept,
+        _ => Fate::Partly(rng.random_range(0..100)),
+    }
+}
+
+/// Does harm at each operation of a run in turn; says how many there were.
+fn harm_everywhere(harm: Harm, before: &Files) -> usize {
+    let expected = expected();
+    let mut rng = TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha);
+    for n in 0.. {
+        let disk = begun(before);
+        disk.harm(n, harm);
+        let done = attempt(&disk);
+        if disk.operations() <= n {
+            assert_eq!((done, disk.files()), (Ok(()), expected));
+            return n;
+        }
+        if done.is_ok() {
+            let files = disk.files();
+            assert!(expected.iter().all(|(path, bytes)| files.get(path) == Some(bytes)), "{n}");
+        }
+        check_goes_on(&disk.process_gone(), before, &expected);
+        check_goes_on(&disk.power_cycled(|| Fate::Lost), before, &expected);
+        check_goes_on(&disk.power_cycled(|| Fate::Kept), before, &expected);
+        for _ in 0..4 {
+            let after = disk.power_cycled(|| random_fate(&mut rng));
+            check_goes_on(&after, before, &expected);
+        }
+    }
+    unreachable!("a run comes to its end")
+}
+
+fn old() -> Files {
+    let files = [(OUTPUT, "the output of before\n"), (REJECTS, "the rejects of before\n")];
+    files.map(|(name, text)| (name.into(), text.into())).into()
+}
+
+#[test]
+fn power_that_is_cut_at_any_operation_costs_nothing() {
+    for before in [Files::new(), old()] {
+        let operations = harm_everywhere(Harm::Cut, &before);
+        assert!(operations > 50, "{operations}");
+        harm_everywhere(Harm::Torn, &before);
+    }
+}
+
+#[test]
+fn a_disk_that_fails_at_any_operation_costs_nothing() {
+    use io::ErrorKind::{PermissionDenied, StorageFull};
+    for kind in [StorageFull, PermissionDenied] {
+        harm_everywhere(Harm::Fails(kind), &old());
+        harm_everywhere(Harm::FailsFromNowOn(kind), &old());
+    }
+    harm_everywhere(Harm::Short, &old());
+}
+
+#[test]
+fn power_that_is_cut_again_and_again_costs_nothing() {
+    let (before, expected) = (old(), expected());
+    let mut rng = TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha);
+    for _ in 0..300 {
+        let mut disk = begun(&before);
+        for attempts in 0.. {
+            assert!(attempts < 1_000, "it never ends");
+            disk.harm(rng.random_range(0..50), Harm::Torn);
+            match attempt(&disk) {
+                Ok(()) => break,
+                Err(_) => disk = disk.power_cycled(|| random_fate(&mut rng)),
+            }
+            check_no_part_is_seen(&disk, &before, &expected);
+        }
+        assert_eq!(disk.files(), expected);
+    }
+}
