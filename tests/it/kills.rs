@@ -238,7 +238,7 @@ struct Small {
 const SMALL: &str = "-i in.json -o out.json --summary s.json --threads 1 --line-bytes-max 200";
 
 /// What a small job comes to: output, rejects, counts.
-type Results = ([Option<Vec<u8>>; 2], Value);
+type Results = ([Option<String>; 2], Value);
 
 impl Small {
     /// With all that a source has to step over or to put aside, and no line feed at the end.
@@ -270,8 +270,8 @@ impl Small {
         self.results()
     }
 
-    fn outputs(&self) -> [Option<Vec<u8>>; 2] {
-        OUTPUTS.map(|name| self.folder.read(name))
+    fn outputs(&self) -> [Option<String>; 2] {
+        OUTPUTS.map(|name| self.folder.read(name).map(|text| String::from_utf8(text).unwrap()))
     }
 
     fn results(&self) -> Results {
