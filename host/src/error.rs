@@ -144,6 +144,7 @@ fn folder_trouble(source: &FindError) -> &'static str {
 fn journal_trouble(source: &JournalError) -> &'static str {
     match source {
         JournalError::Left(_) => "nothing can be written over what is left of",
+        JournalError::Hold(_) => "nothing can be written to",
         _ => "no run can be resumed at",
     }
 }

@@ -5,7 +5,7 @@ use super::paths;
 use crate::error::Error;
 use crate::journal::{self, Checkpoint, Header, Identity, Journal, JournalError, Left};
 use crate::plugin::LoadedModel;
-use crate::sink::publish::{self, Names, Output};
+use crate::sink::publish::{self, Names, OpenError, Output};
 use crate::storage::Input;
 use crate::storage::disk::Local;
 use crate::summary;

@@ -138,7 +138,7 @@ impl Job<'_> {
         let summary_file = self.open_summary(outputs)?;
 
         signals::listen(stop, self.state_if_ended()).map_err(RunError::Thread)?;
-        let progress = Progress::new(job.quiet, input.bytes_total());
+        let progress = Progress::new(job.quiet, input.bytes_total(), resumed.as_ref());
         let mut options = Options {
             line_bytes_max: job.line_bytes_max as usize,
             checkpoint_bytes: journal.is_some().then_some(job.checkpoint_bytes),

@@ -5,6 +5,7 @@ use super::{on_a_line, print};
 use crate::error::{Error, exit};
 use crate::journal::{self, Checkpoint, Header, JournalError, Left, Look};
 use crate::shell::quoted;
+use crate::sink::publish;
 use crate::storage;
 use crate::summary::sha256;
 use clap::Args;
@@ -79,8 +80,11 @@ pub(super) fn status(args: &StatusArgs) -> Result<u8, Error> {
 /// The journals that a path means.
 fn journals(path: &Path) -> io::Result<Vec<PathBuf>> {
     if !path.is_dir() {
-        let is_journal = journal::is_name(path);
-        let journal = if is_journal { path.to_owned() } else { journal::path_beside(path) };
+        let journal = match publish::names(path) {
+            _ if journal::is_name(path) => path.to_owned(),
+            Ok(Some(output)) => journal::path_beside(&output.path), // where a link leads to
+            _ => journal::path_beside(path),
+        };
         return Ok(Vec::from_iter(journal.exists().then_some(journal)));
     }
     let mut journals = Vec::new();
