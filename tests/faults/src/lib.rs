@@ -3,7 +3,7 @@
 //!
 //! - `FAULTS_IN`: the folder, absolute and without links. Nothing outside is counted or changed.
 //! - `FAULTS`: `7:eio` for the seventh operation, `7+:enospc` for it and all behind it. What can be
-//!   done to it is a [`Deed`].
+//!   done to it is a `Deed`.
 //! - `FAULTS_LOG`: a file to which each operation adds a line before it is done:
 //!   `7 write .out.json.etl-host-part 512`.
 //!
