@@ -116,14 +116,30 @@ pub struct Left {
     pub sealed: Option<Sealed>,
 }
 
+/// What is left, in a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Nothing that anybody could go on with.
+    Worthless,
+    /// Work that must not be lost: checkpoints, or files that wait for their names.
+    Unfinished,
+    /// Everything has its name.
+    Published,
+}
+
 impl Left {
-    /// Whether there is work in it that should not be lost: checkpoints, or files that wait for
-    /// their names.
-    fn is_of_worth(&self, disk: &dyn Disk, names: &[Names; 2]) -> io::Result<bool> {
-        match &self.sealed {
-            Some(sealed) => Ok(sealed.publication(disk, names)? == Publication::Pending),
-            None => Ok(self.checkpoint.is_some()),
-        }
+    fn state(&self, disk: &dyn Disk, names: &[Names; 2]) -> io::Result<State> {
+        let Some(sealed) = &self.sealed else {
+            return Ok(match self.checkpoint {
+                Some(_) => State::Unfinished,
+                None => State::Worthless,
+            });
+        };
+        Ok(match sealed.publication(disk, names)? {
+            Publication::Pending => State::Unfinished,
+            Publication::Done => State::Published,
+            Publication::Gone => State::Worthless,
+        })
     }
 
     /// How many records have come to their end.
@@ -135,7 +151,7 @@ impl Left {
 
 /// How far the publication of a sealed run has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Publication {
+enum Publication {
     /// All files have their names.
     Done,
     /// Some wait for them.
@@ -146,7 +162,7 @@ pub enum Publication {
 
 impl Sealed {
     /// Looks for the files. `names`: of the rejects and the output.
-    pub fn publication(&self, disk: &dyn Disk, names: &[Names; 2]) -> io::Result<Publication> {
+    fn publication(&self, disk: &dyn Disk, names: &[Names; 2]) -> io::Result<Publication> {
         let mut publication = Publication::Done;
         for (number, names) in self.files.iter().zip(names) {
             let has_number = |path: &Path| -> io::Result<bool> {
@@ -387,16 +403,18 @@ impl Journal {
         let io_error = |source| JournalError::Io { path: path.clone(), source };
         let Read { left, len, sum } =
             read(&file.read_all().map_err(io_error)?).map_err(|why| why(path.clone()))?;
-        let is_of_worth = left.is_of_worth(&*disk, &names).map_err(io_error)?;
+        let state = left.state(&*disk, &names).map_err(io_error)?;
         let are_names_safe = false;
         let mut journal =
             Journal { disk, path, file, sum, header: None, names, are_names_safe, is_kept: true };
-        match &left.header {
-            Some(was) if is_of_worth => {
-                let differences = was.identity.differences(&header.identity);
-                if !differences.is_empty() {
-                    return Err(JournalError::Differs(differences));
-                }
+        let differences =
+            left.header.as_ref().map(|was| was.identity.differences(&header.identity));
+        match (state, differences) {
+            (State::Unfinished, Some(differences)) if !differences.is_empty() => {
+                Err(JournalError::Differs(differences))
+            }
+            // Published, and nobody was told: this run tells it.
+            (State::Unfinished | State::Published, Some(differences)) if differences.is_empty() => {
                 journal.cut(len)?;
                 Ok((journal, left))
             }
@@ -423,7 +441,7 @@ impl Journal {
         }
         let mut file = disk.hold(path)?;
         let read = read(&file.read_all().map_err(io_error)?).map_err(|why| why(path.to_owned()))?;
-        if read.left.is_of_worth(disk, &names).map_err(io_error)? {
+        if read.left.state(disk, &names).map_err(io_error)? == State::Unfinished {
             return Err(JournalError::Left(read.left.records()));
         }
         disk.remove(path).map_err(io_error)

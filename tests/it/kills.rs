@@ -328,9 +328,11 @@ fn for_each_operation(
         let done = &operations[..number - usize::from(deed != "kill-after")];
         let is_done = |name, path| done.iter().any(|it| it.name == name && it.path == path);
         let left = match (is_done("rename", OUTPUTS[0]), is_done(journalled, JOURNAL)) {
-            (true, _) => Left::Output,
-            (false, true) => Left::Checkpoints,
-            (false, false) => Left::Nothing,
+            // A run that was not killed has told of its end itself, and cleared up.
+            (true, _) if ran.signal.is_none() => Left::Output,
+            (true, _) if is_done("unlink", JOURNAL) => Left::Nothing,
+            (_, true) => Left::Checkpoints,
+            (_, false) => Left::Nothing,
         };
         check(ran, operation, &small, left);
         let went_on = small.end(&whole, &what);

@@ -98,7 +98,6 @@ fn what_differs_from_the_interrupted_run_is_refused_by_its_name() {
     check(&folder, with("--place"), "--place was `false` and is `true`");
     check(&folder, with("--line-bytes-max 99"), "--line-bytes-max was `16777216` and is `99`");
     check(&folder, with("--rejects r.json"), "--rejects was `");
-    check(&folder, with("--config {\"a\":1}"), "the SHA-256 of the config was `");
     let words = WORDS.replace("-i in.json", "-i ./in.json");
     check(&folder, iris(&folder, &words), "--input was `in.json` and is `./in.json`");
 
@@ -110,6 +109,22 @@ fn what_differs_from_the_interrupted_run_is_refused_by_its_name() {
     let mut input = OpenOptions::new().append(true).open(folder.path().join("in.json")).unwrap();
     input.write_all(SETOSA.as_bytes()).unwrap();
     check(&folder, with(""), "the input's content was `");
+}
+
+#[test]
+fn a_config_is_the_same_however_it_is_written() {
+    let folder = Folder::new();
+    folder.write("in.json", "{\"n\":1}\n{}\n{\"n\":2}\n");
+    let acts = plugin("misbehaving").display().to_string();
+    let run = |config: &str, more: &str| {
+        let args = ["--plugin", &acts, "--model", "acts", "--config", config];
+        let words = WORDS.split(' ').chain(more.split_whitespace());
+        folder.host(args.into_iter().chain(words)).run()
+    };
+    run(r#"{"sleep_ms":0,"forget":0}"#, INTERRUPTED).exits(6);
+    run(r#"{"sleep_ms":1,"forget":0}"#, "").exits(3).says("the SHA-256 of the config was `");
+    run(r#"{ "forget": 0, "sleep_ms": 0 }"#, "").exits(1).says("resumed at line 2");
+    assert_eq!(folder.text("out.json"), "{\"y\":1.0}\n{\"y\":2.0}\n");
 }
 
 #[test]
@@ -200,7 +215,7 @@ fn status_says_how_far_a_run_came_and_whether_it_can_be_resumed() {
 fn a_second_run_is_refused_while_the_first_is_at_it() {
     let folder = Folder::new();
     folder.write("in.json", "");
-    let slow = r#"{"act":"hang","text":"hanging"}"#;
+    let slow = r#"{"n":2,"act":"hang","text":"hanging"}"#;
     folder.write("slow.json", format!("{{\"n\":1}}\n{slow}\n"));
     let words = "-i slow.json -o out.json --resume --checkpoint-seconds 0 --checkpoint-bytes 1";
     let acts = plugin("misbehaving").display().to_string();

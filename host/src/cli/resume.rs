@@ -9,6 +9,7 @@ use crate::sink::publish::{self, Names, OpenError, Output};
 use crate::storage::Input;
 use crate::storage::disk::Local;
 use crate::summary;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf, absolute};
 use std::sync::Arc;
@@ -88,10 +89,9 @@ impl Resumable {
         let open = |i: usize, what| {
             let names = self.names[i].clone();
             let path = names.given.clone();
-            Output::go_on(Arc::new(Local), names, lengths[i]).map_err(|source| Error::Output {
-                what,
-                path,
-                source,
+            Output::go_on(Arc::new(Local), names, lengths[i]).map_err(|source| match source {
+                OpenError::Short { .. } => self.error(source.into()),
+                source => Error::Output { what, path, source },
             })
         };
         let output = open(1, "the output")?;
@@ -125,7 +125,7 @@ pub(super) fn header(
         ("the model", format!("{}@{}", description.qualified_name, description.version())),
         ("the model's fingerprint", model.report().fingerprint.clone().unwrap_or_default()),
         // Not the config itself, which may hold what is not to lie on a disk.
-        ("the SHA-256 of the config", summary::sha256_of(config.as_bytes())),
+        ("the SHA-256 of the config", summary::sha256_of(normal(config).as_bytes())),
         (input_name, shown(input_path)),
         (journal::INPUT, input.version().unwrap_or_default()),
         ("--output", shown(&output)),
@@ -145,6 +145,11 @@ pub(super) fn header(
     ];
     let files: BTreeMap<_, _> = files.map(|(name, path)| (name.to_owned(), path)).into();
     Header::new(Identity(identity), files, started)
+}
+
+/// The same JSON, however it was written.
+fn normal(json: &str) -> String {
+    serde_json::from_str::<Value>(json).map_or_else(|_| json.to_owned(), |value| value.to_string())
 }
 
 /// The same file, named so that it is found from any folder.

@@ -9,9 +9,10 @@ use super::shown;
 use crate::error::Error;
 use crate::pipeline::RunError;
 use crate::stop::Stop;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use std::io;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// Starts to listen. `state`: what is on disk where the process ends without the run's own words.
 pub(super) fn listen(stop: &Stop, state: Option<String>) -> io::Result<()> {
+    // A file over the limit that is set for files (`ulimit -f`) is to be a write that fails, which is
+    // told with words, and no death.
+    signal_hook::flag::register(SIGXFSZ, Arc::default())?;
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     let stop = stop.clone();
     let listener = thread::Builder::new().name("signals".to_owned());
