@@ -150,7 +150,7 @@ pub(super) struct JobArgs {
     pub(super) checkpoint_seconds: Duration,
 
     /// There may be a checkpoint behind each record that holds a multiple of so many bytes of input
-    #[arg(long, value_name = "BYTES", default_value = "65536")]
+    #[arg(long, value_name = "BYTES", default_value = "262144")]
     pub(super) checkpoint_bytes: NonZeroU64,
 
     /// Write what the run did to this file, as JSON

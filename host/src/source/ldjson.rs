@@ -31,9 +31,12 @@ const SKIP_BYTES: usize = 64 * 1024;
 /// that not much of what stands behind it comes with it, and no more than this.
 const PIECE_BYTES_MAX: usize = 4096;
 const PIECE_SHARE: usize = 4;
-/// How much to read beyond a multiple of the checkpoints' interval, so that the record that holds it
-/// comes with it: else it would be a batch of its own.
-const CROSSING_BYTES: u64 = 1024;
+/// The part of a block by which to read beyond a multiple of the checkpoints' interval, so that the
+/// record that holds it comes with it: else it would be a batch of its own.
+const CROSSING: usize = 128;
+/// The part by which a buffer may have more room than is wanted: between checkpoints blocks differ by
+/// a record's length, and making a buffer larger and smaller again costs more than it saves.
+const ROOM_TO_SPARE: usize = 32;
 /// How long to wait for more before a short batch goes on, and how long at most in all. Both well
 /// below the 100 ms within which a slow pipe is to be answered.
 const LINGER: Duration = Duration::from_millis(5);
@@ -103,8 +106,12 @@ impl Reader {
         // Not copied: each takes the other's buffer, and neither keeps one that a long line left.
         std::mem::swap(&mut block.bytes, &mut self.carry);
         let mut lines = Lines::new(self.checkpoints());
-        let crossing = lines.checkpoints.map_or(u64::MAX, |it| it.distance() + CROSSING_BYTES);
-        let bytes_wanted = bytes_wanted.min(crossing.try_into().unwrap_or(usize::MAX));
+        let bytes_wanted = match lines.checkpoints.map(|it| it.distance() as usize) {
+            Some(distance) if distance <= bytes_wanted + bytes_wanted / CROSSING => {
+                distance + bytes_wanted / CROSSING
+            }
+            _ => bytes_wanted,
+        };
         let mut waits_until = None;
         let mut failed = self.failed.take();
         let mut is_checkpoint = false;
@@ -254,9 +261,11 @@ impl Reader {
     }
 }
 
-/// A read fills a buffer to its end: this much room, and no more that is left of a larger block.
+/// A read fills a buffer to its end: this much room, and not much more that is left of a larger block.
 fn make_room(buf: &mut Vec<u8>, bytes: usize) {
-    buf.shrink_to(buf.len() + bytes);
+    if buf.capacity() - buf.len() > bytes + bytes / ROOM_TO_SPARE {
+        buf.shrink_to(buf.len() + bytes);
+    }
     buf.reserve_exact(bytes);
 }
 
