@@ -10,7 +10,7 @@ use divan::Bencher;
 use divan::counter::ItemsCount;
 use etl_host::batch::Batch;
 use etl_host::pipeline::limits::Limits;
-use etl_host::pipeline::{self, Pipeline, Rejects};
+use etl_host::pipeline::{self, Pipeline};
 use etl_host::sink::ldjson::Writer;
 use etl_host::sink::publish::Output;
 use etl_host::source::{Source, SourceError};
@@ -92,10 +92,11 @@ fn run(bencher: Bencher<'_, '_>, lines: &str, takes: Option<Duration>, threads: 
             .into_iter()
             .collect(),
         sink: Box::new(Writer::new(void())),
-        rejects: Rejects { output: void(), path: None },
+        rejects: void(),
         limits: Limits::default(),
         threads,
         stop: Stop::default(),
+        checkpoints: None,
     };
     let records = (BATCHES * lines.lines().count()) as u64;
     bencher.counter(ItemsCount::new(BATCHES)).with_inputs(pipeline).bench_local_values(
