@@ -6,8 +6,8 @@
 //! by itself.
 
 use crate::{number, settings};
+use etl_host::counts::Counts;
 use etl_host::journal::{Checkpoint, Header, Identity, parse, text};
-use etl_host::pipeline::counts::Counts;
 use etl_host::record::RecordPosition;
 use std::collections::BTreeMap;
 

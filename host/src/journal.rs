@@ -12,7 +12,7 @@
 //! Append-only and flushed record by record is how write-ahead logs are kept; like LevelDB's, this
 //! one takes a torn end for the end.
 
-use crate::pipeline::counts::{Counts, Node};
+use crate::counts::{Counts, Node};
 use crate::record::RecordPosition;
 use crate::sink::publish::{self, Names, OpenError, Output, folder_of, hidden_path};
 use crate::storage::disk::{Disk, HeldFile, HoldError, Local};

@@ -22,6 +22,7 @@ pub mod causes;
 pub mod check;
 pub mod child;
 pub mod cli;
+pub mod counts;
 pub mod error;
 pub mod journal;
 mod json;

@@ -12,12 +12,12 @@
 //! and writes.
 
 pub mod checkpoints;
-pub mod counts;
 mod lane;
 pub mod limits;
 mod pace;
 
 use crate::batch::Batch;
+use crate::counts::{Counted, Counts, Node};
 use crate::journal::Checkpoint;
 use crate::record::{RecordPosition, Reject};
 use crate::sink::Sink;
@@ -26,7 +26,6 @@ use crate::source::{Source, SourceError};
 use crate::step::{Step, StepError};
 use crate::stop::Stop;
 use checkpoints::{Checkpoints, Failure};
-use counts::{Counted, Counts, Node};
 use crossbeam_channel::RecvTimeoutError;
 use lane::{Done, Lane, Message};
 use limits::{LimitHit, Limits};

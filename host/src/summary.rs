@@ -1,7 +1,7 @@
 //! What a run did: for people as lines, for programs as JSON.
 
+use crate::counts::{Counts, Node};
 use crate::pipeline::Outcome;
-use crate::pipeline::counts::{Counts, Node};
 use crate::sink::publish::{Output, publish};
 use serde::Serialize;
 use sha2::{Digest, Sha256};

@@ -1,7 +1,7 @@
 //! The progress bar: on a terminal only, and gone when the run has ended.
 
+use crate::counts::Counts;
 use crate::journal::Checkpoint;
-use crate::pipeline::counts::Counts;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 

@@ -4,21 +4,22 @@
 //! In this order, so that a mistake is found before it costs anything: flags; the plugin; what its
 //! schemas say of the way to emit; the input; the model; the outputs; and then the first record.
 
+mod end;
+
 use super::args::{EmitMode, JobArgs, OnError, Records, Task};
 use super::outputs::Outputs;
 use super::progress::Progress;
 use super::resume::{self, Resumable};
 use super::{config, exits, paths, say, signals};
-use crate::causes::chain;
-use crate::error::{Error, exit};
-use crate::journal::{Checkpoint, Header, Journal, Left, Sealed};
+use crate::error::Error;
+use crate::journal::{Checkpoint, Header, Left};
 use crate::pipeline::checkpoints::Checkpoints;
 use crate::pipeline::limits::Limits;
-use crate::pipeline::{self, Outcome, Pipeline, RunError};
+use crate::pipeline::{self, Pipeline, RunError};
 use crate::plugin::{LoadedModel, Plugin, PluginError};
 use crate::record::RecordPosition;
 use crate::sink::ldjson::Writer;
-use crate::sink::publish::{Output, Unfinished, names};
+use crate::sink::publish::{Output, names};
 use crate::source::ldjson::{self, Options};
 use crate::source::{Source, rejects};
 use crate::step::Step;
@@ -27,10 +28,10 @@ use crate::step::model::ModelStep;
 use crate::step::place::PlaceStep;
 use crate::stop::Stop;
 use crate::storage::{self, Input, Memory};
-use crate::summary::{self, ModelSummary, PluginSummary, ResumedSummary, Summary};
+use crate::summary;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 /// What a run works with, and what its end is told with.
 struct Job<'a> {
@@ -189,124 +190,11 @@ impl Job<'_> {
         }
     }
 
-    /// Tells of a run that was interrupted when nothing but the publication was left to do.
-    fn finish(
-        &self,
-        outputs: &Outputs,
-        journal: Journal,
-        sealed: Sealed,
-        published: Result<(), Unfinished>,
-    ) -> Result<u8, Error> {
-        let summary_file = self.open_summary(outputs)?;
-        let (published, published_in_part, error) = match published {
-            Ok(()) => (true, Vec::new(), None),
-            Err(Unfinished { path, source, renamed, in_place }) => {
-                let what = format!("`{}`", path.display());
-                (renamed, in_place, Some(RunError::Write { what, source }))
-            }
-        };
-        if !self.task.job.quiet {
-            let records = sealed.end.counts.read;
-            say(&format!("resumed at the end: {records} records were done before\n"));
-        }
-        let outcome = Outcome {
-            counts: sealed.end.counts,
-            nodes: sealed.end.nodes.clone(),
-            published,
-            published_in_part,
-            pipe_closed: false,
-            error,
-            checkpoints: Some(Checkpoints::new(journal, Duration::ZERO, Some(sealed.end))),
-        };
-        self.end(outcome, summary_file)
-    }
-
     fn open_summary(&self, outputs: &Outputs) -> Result<Option<Output>, Error> {
         let summary = self.task.job.summary.as_deref().map(|path| {
             outputs.open("the summary", Some(path).filter(|path| !paths::is_stdout(path)))
         });
         summary.transpose()
-    }
-
-    /// Says how the run ended: to people, in the summary, as an exit code.
-    fn end(&self, mut outcome: Outcome, summary_file: Option<Output>) -> Result<u8, Error> {
-        let took = self.since.elapsed();
-        // A file of rejects is there only where it was published with the output.
-        let rejects = match &self.rejects {
-            Some(path) => outcome.published.then(|| path.display().to_string()),
-            None => Some("stderr".to_owned()),
-        };
-        let rejects = rejects.filter(|_| outcome.counts.rejected > 0);
-        let is_hidden = self.output.is_some() && !outcome.published;
-        if !self.task.job.quiet {
-            say(&summary::lines(&outcome, is_hidden, rejects.as_deref(), took));
-        }
-        let exit_code = match &outcome.error {
-            Some(error) => error.exit_code(),
-            // A closed pipe is a quiet end, whatever was rejected before.
-            None if outcome.counts.rejected > 0 && !outcome.pipe_closed => exit::REJECTS,
-            None => exit::OK,
-        };
-        let summarised = summary_file
-            .map_or(Ok(()), |file| self.summary(&outcome, rejects, took, exit_code).publish(file));
-        let state = self.state(&outcome);
-        let is_kept = outcome.kept().is_some();
-        let error = outcome.error.take();
-        // Last of all: with it, a run that is interrupted now still knows what it owes.
-        let forgotten = match outcome.checkpoints.take() {
-            Some(checkpoints) if !is_kept && summarised.is_ok() => {
-                checkpoints.into_journal().remove()
-            }
-            _ => Ok(()),
-        };
-        // A run that failed has the more important thing to say.
-        match (error, summarised, forgotten) {
-            (Some(source), ..) => Err(Error::Run { source, state }),
-            (None, Err((path, source)), _) => Err(Error::Summary { path, source }),
-            (None, Ok(()), Err(source)) => Err(Error::Forget { state, source }),
-            (None, Ok(()), Ok(())) => Ok(exit_code),
-        }
-    }
-
-    /// What is on disk now, and what to do with it; `None` where nobody needs to be told.
-    fn state(&self, outcome: &Outcome) -> Option<String> {
-        let Some(output) = &self.output else {
-            let name = paths::output(self.task.job)
-                .map_or("stdout".to_owned(), |path| format!("`{}`", path.display()));
-            let written = outcome.counts.written;
-            return Some(format!("{name} has taken {written} predictions, perhaps a part of more"));
-        };
-        if outcome.published {
-            return Some(format!("`{}` is in its place, and whole", output.display()));
-        }
-        let mut state = match &outcome.published_in_part[..] {
-            [] => Error::unpublished(output),
-            [path, ..] => format!(
-                "`{}` is this run's already; `{}` {}",
-                path.display(),
-                output.display(),
-                Error::as_before(output)
-            ),
-        };
-        if let Some(Checkpoint { counts, .. }) = outcome.kept() {
-            let records = match counts.read {
-                1 => "1 record is".to_owned(),
-                records => format!("{records} records are"),
-            };
-            state += &format!(
-                "; {records} done and kept: start the same command again to go on behind that"
-            );
-        }
-        Some(state)
-    }
-
-    /// The same, where the run is ended from outside and nobody can ask it.
-    fn state_if_ended(&self) -> Option<String> {
-        let mut state = Error::unpublished(self.output.as_deref()?);
-        if self.resumable.is_some() {
-            state += Error::KEPT;
-        }
-        Some(state)
     }
 
     fn header(&self, resumable: &Resumable, input: &dyn Input) -> Header {
@@ -317,45 +205,6 @@ impl Job<'_> {
 
     fn started(&self) -> String {
         humantime::format_rfc3339_millis(self.started).to_string()
-    }
-
-    fn summary<'a>(
-        &self,
-        outcome: &'a Outcome,
-        rejects: Option<String>,
-        took: Duration,
-        exit_code: u8,
-    ) -> Summary<'a> {
-        let description = self.model.description();
-        Summary {
-            host_version: env!("CARGO_PKG_VERSION"),
-            abi_version: model_abi_layout::ABI_VERSION,
-            plugin: PluginSummary {
-                path: self.plugin.display().to_string(),
-                sha256: self.plugin_sha256.clone(),
-            },
-            model: ModelSummary {
-                name: description.qualified_name.clone(),
-                version: description.version(),
-                fingerprint: self.model.report().fingerprint.clone(),
-            },
-            input: self.source_name(),
-            output: paths::output(self.task.job).unwrap_or(Path::new("-")).display().to_string(),
-            rejects,
-            counts: outcome.counts,
-            nodes: &outcome.nodes,
-            published: outcome.published,
-            resumed: outcome.resumed().map(|Checkpoint { position, counts, .. }| ResumedSummary {
-                records: counts.read,
-                line: position.line,
-                byte: position.byte,
-            }),
-            checkpoints: outcome.checkpoints.as_ref().map_or(0, Checkpoints::count),
-            started: self.started(),
-            seconds: took.as_secs_f64(),
-            exit_code,
-            error: outcome.error.as_ref().map(|error| chain(error)),
-        }
     }
 
     fn step(&self, stop: &Stop) -> ModelStep {

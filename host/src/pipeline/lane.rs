@@ -3,9 +3,9 @@
 //! Batches go round: empty ones to the reader, full ones to whichever worker is free, done ones to
 //! the collector, and back. There are never more of them, and no channel can be full for a batch.
 
-use super::counts::Counted;
 use super::pace::{BLOCK_BYTES_MAX, Pace};
 use crate::batch::Batch;
+use crate::counts::Counted;
 use crate::source::{Source, SourceError};
 use crate::step::{Step, StepError};
 use crate::stop::Stop;

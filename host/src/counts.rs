@@ -36,10 +36,10 @@ impl Counts {
 
 /// What one node did to a batch.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Counted {
-    pub(super) taken: u64,
-    pub(super) given: u64,
-    pub(super) rejected: u64,
+pub(crate) struct Counted {
+    pub(crate) taken: u64,
+    pub(crate) given: u64,
+    pub(crate) rejected: u64,
 }
 
 /// What one node did to all batches that were written.
@@ -59,11 +59,11 @@ pub struct Node {
 }
 
 impl Node {
-    pub(super) fn new(name: String) -> Self {
+    pub(crate) fn new(name: String) -> Self {
         Node { name, taken: 0, given: 0, rejected: 0 }
     }
 
-    pub(super) fn add(&mut self, counted: Counted) {
+    pub(crate) fn add(&mut self, counted: Counted) {
         self.taken += counted.taken;
         self.given += counted.given;
         self.rejected += counted.rejected;
