@@ -27,9 +27,6 @@ pub struct Checkpoints {
     count: u64,
     last: Instant,
     cost: Duration,
-    /// A flush failed: nobody can say what is on disk (the system may have dropped what it could
-    /// not write, and call the next flush a success).
-    is_broken: bool,
 }
 
 /// What could not be made safe, and why.
@@ -47,7 +44,6 @@ impl Checkpoints {
             count: 0,
             last: Instant::now(),
             cost: Duration::ZERO,
-            is_broken: false,
         }
     }
 
@@ -86,16 +82,13 @@ impl Checkpoints {
     /// Journals up to where everything is written: the rejects and the output.
     pub(super) fn make_safe(&mut self, outputs: [&Output; 2]) -> Result<(), Failure> {
         let began = Instant::now();
-        if self.is_broken {
-            return Ok(());
-        }
+        // Taken, and not tried again if it fails: the system may have dropped what it could not
+        // write, and call the next flush a success.
         let Some(mut checkpoint) = self.reached.take() else { return Ok(()) };
         checkpoint.time = now();
-        self.is_broken = true; // unless it works
         sync(outputs)?;
         let journalled = self.journal.checkpoint(&checkpoint);
         journalled.map_err(|error| self.failure(error))?;
-        self.is_broken = false;
         self.journalled = Some(checkpoint);
         self.count += 1;
         self.last = Instant::now();
