@@ -149,6 +149,7 @@ fn a_run_without_resume_writes_over_nothing_that_can_be_gone_on_with() {
 #[test]
 fn what_is_given_up_is_removed() {
     let folder = interrupted();
+    folder.host(["status", "--abort", "."]).run().exits(2).says("name the output of the one");
     let given_up = folder.host(["status", "--abort", "out.json"]).run().exits(0);
     let told = String::from_utf8(given_up.stdout).unwrap();
     assert!(told.contains("out.json: given up\n"), "{told}");

@@ -59,6 +59,14 @@ struct Run {
 pub(super) fn status(args: &StatusArgs) -> Result<u8, Error> {
     let journals =
         journals(&args.path).map_err(|source| Error::Input { path: args.path.clone(), source })?;
+    // A folder of outputs is looked at as a whole, and not emptied as a whole.
+    let is_one = !args.path.is_dir() || journals == [journal::path_in(&args.path)];
+    if args.abort && !is_one && !journals.is_empty() {
+        return Err(Error::Usage {
+            message: format!("there may be several runs in `{}`", args.path.display()),
+            hint: Some("name the output of the one that is to be given up".to_owned()),
+        });
+    }
     let runs = journals.into_iter().map(|journal| {
         let failed = |source| Error::Journal { subject: journal.clone(), source };
         match args.abort {
