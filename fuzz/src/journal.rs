@@ -9,6 +9,7 @@ use crate::{number, settings};
 use etl_host::counts::Counts;
 use etl_host::journal::{Checkpoint, Header, Identity, parse, text};
 use etl_host::record::RecordPosition;
+use etl_host::sink::publish::Names;
 use std::collections::BTreeMap;
 
 /// Reads the bytes as a journal, and a journal that is damaged as the settings say.
@@ -27,7 +28,8 @@ pub fn run(input: &[u8]) {
 
 /// A journal with so many checkpoints, damaged.
 pub fn check(count: u8, damages: &[(u8, u8)]) {
-    let header = Header::new(Identity::default(), BTreeMap::new(), "now".to_owned());
+    let names = ["rejects", "output"].map(|path| Names { given: path.into(), path: path.into() });
+    let header = Header::new(Identity::default(), names, BTreeMap::new(), "now".to_owned());
     let checkpoints: Vec<Checkpoint> = (1..=count.into()).map(checkpoint).collect();
     let sound = text(&header, &checkpoints);
     let mut damaged = sound.clone();
@@ -51,6 +53,7 @@ fn checkpoint(read: u64) -> Checkpoint {
     Checkpoint {
         position: RecordPosition { line: read, byte: 100 * read },
         lengths: [read, 2 * read],
+        numbers: [(1, read); 2],
         counts: Counts { read, written: read, ..Counts::default() },
         nodes: Vec::new(),
         time: String::new(),

@@ -109,8 +109,10 @@ pub enum Error {
         source: JournalError,
     },
     /// The run is complete, but its journal stays.
-    #[error("the journal of a run that is complete can't be removed")]
+    #[error("the run is complete, but its journal `{}` can't be removed", path.display())]
     Forget {
+        /// The journal.
+        path: PathBuf,
         /// What is on disk now.
         state: Option<String>,
         /// Why.
@@ -145,6 +147,7 @@ fn journal_trouble(source: &JournalError) -> &'static str {
     match source {
         JournalError::Left(_) => "nothing can be written over what is left of",
         JournalError::Hold(_) => "nothing can be written to",
+        JournalError::Elsewhere(_) => "there is another journal of",
         _ => "no run can be resumed at",
     }
 }
@@ -166,6 +169,9 @@ impl RunError {
             }
             RunError::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 Some("make room on the disk and run again")
+            }
+            RunError::Source(error) if error.source.kind() == io::ErrorKind::InvalidData => {
+                Some("run again when nobody writes to the input any more")
             }
             RunError::Bug(_) => Some("please report it"),
             _ => None,

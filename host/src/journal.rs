@@ -15,11 +15,12 @@
 use crate::counts::{Counts, Node};
 use crate::record::RecordPosition;
 use crate::sink::publish::{self, Names, OpenError, Output, folder_of, hidden_path};
-use crate::storage::disk::{Disk, HeldFile, HoldError, Local};
+use crate::storage::disk::{Disk, FileId, HeldFile, HoldError, Local};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::io;
+use std::fs::{File, TryLockError};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -33,7 +34,9 @@ pub struct Header {
     pub format: u32,
     /// All that shapes the bytes of the outputs.
     pub identity: Identity,
-    /// Whole paths of the files of the job: `input`, `output`, `rejects`, `plugin`.
+    /// The rejects and the output, with whole paths.
+    pub outputs: [Names; 2],
+    /// Whole paths of what else the job has to do with: `input`, `plugin`, `working folder`.
     pub files: BTreeMap<String, PathBuf>,
     /// When the run began, in UTC (RFC 3339).
     pub started: String,
@@ -41,13 +44,18 @@ pub struct Header {
 
 impl Header {
     /// For a run that begins now.
-    pub fn new(identity: Identity, files: BTreeMap<String, PathBuf>, started: String) -> Self {
-        Header { format: FORMAT, identity, files, started }
+    pub fn new(
+        identity: Identity,
+        outputs: [Names; 2],
+        files: BTreeMap<String, PathBuf>,
+        started: String,
+    ) -> Self {
+        Header { format: FORMAT, identity, outputs, files, started }
     }
 }
 
 /// Names in an [`Identity`] whose values files can tell.
-pub const INPUT: &str = "the input's content";
+pub const INPUT: &str = "the input's size and time";
 /// The plugin's digest.
 pub const PLUGIN: &str = "the plugin's SHA-256";
 /// The host.
@@ -79,6 +87,8 @@ pub struct Checkpoint {
     pub position: RecordPosition,
     /// Lengths in bytes: of the rejects, of the output.
     pub lengths: [u64; 2],
+    /// Which files these were, by device and number.
+    pub numbers: [(u64, u64); 2],
     /// What became of the records before.
     pub counts: Counts,
     /// The same for each node.
@@ -92,9 +102,9 @@ pub struct Checkpoint {
 pub struct Sealed {
     /// Lengths and counts of the whole.
     pub end: Checkpoint,
-    /// Device and number of the files that are to be published, rejects and output; `None`: there is
-    /// nothing in it, and what an earlier run left under its name is to be removed.
-    pub files: [Option<(u64, u64)>; 2],
+    /// Whether rejects and output are to be published. If not, there is nothing in it, and what an
+    /// earlier run left under its name is to be removed.
+    pub wanted: [bool; 2],
 }
 
 #[derive(Serialize, Deserialize)]
@@ -118,65 +128,70 @@ pub struct Left {
 
 /// What is left, in a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+pub enum State {
     /// Nothing that anybody could go on with.
     Worthless,
-    /// Work that must not be lost: checkpoints, or files that wait for their names.
-    Unfinished,
+    /// Checkpoints, behind which the run goes on.
+    Interrupted,
+    /// All is done, and files wait for their names.
+    Unpublished,
     /// Everything has its name.
     Published,
 }
 
 impl Left {
-    fn state(&self, disk: &dyn Disk, names: &[Names; 2]) -> io::Result<State> {
-        let Some(sealed) = &self.sealed else {
+    /// Looks for the files that it speaks of.
+    pub fn state(&self, disk: &dyn Disk) -> io::Result<State> {
+        let Some(Header { outputs, .. }) = &self.header else { return Ok(State::Worthless) };
+        let Some(Sealed { end, wanted }) = &self.sealed else {
             return Ok(match self.checkpoint {
-                Some(_) => State::Unfinished,
+                Some(_) => State::Interrupted,
                 None => State::Worthless,
             });
         };
-        Ok(match sealed.publication(disk, names)? {
-            Publication::Pending => State::Unfinished,
-            Publication::Done => State::Published,
-            Publication::Gone => State::Worthless,
-        })
+        let mut state = State::Published;
+        for (i, names) in outputs.iter().enumerate() {
+            let is_at = |path: &Path| -> io::Result<bool> {
+                let expected = FileId { number: end.numbers[i], len: end.lengths[i] };
+                Ok(disk.find(path)? == Some(expected))
+            };
+            match wanted[i] {
+                true if is_at(&names.part())? => state = State::Unpublished,
+                true if is_at(&names.path)? => {}
+                true => return Ok(State::Worthless), // somebody took it
+                false if disk.find(&names.given)?.is_some() => state = State::Unpublished,
+                false => {}
+            }
+        }
+        Ok(state)
+    }
+
+    /// Why nobody can go on behind its checkpoint, as far as the unpublished files tell.
+    pub fn missing(&self, disk: &dyn Disk) -> io::Result<Vec<String>> {
+        let (Some(header), Some(checkpoint), None) = (&self.header, &self.checkpoint, &self.sealed)
+        else {
+            return Ok(Vec::new());
+        };
+        let mut missing = Vec::new();
+        for (i, names) in header.outputs.iter().enumerate() {
+            let part = names.part();
+            let needs = checkpoint.lengths[i];
+            let why = match disk.find(&part)? {
+                _ if needs == 0 => continue,
+                None => "is not there".to_owned(),
+                Some(file) if file.number != checkpoint.numbers[i] => "is another file".to_owned(),
+                Some(file) if file.len < needs => format!("has {} bytes, not {needs}", file.len),
+                Some(_) => continue,
+            };
+            missing.push(format!("{} {why}", part.display()));
+        }
+        Ok(missing)
     }
 
     /// How many records have come to their end.
     pub fn records(&self) -> u64 {
         let end = self.sealed.as_ref().map(|sealed| &sealed.end);
         end.or(self.checkpoint.as_ref()).map_or(0, |checkpoint| checkpoint.counts.read)
-    }
-}
-
-/// How far the publication of a sealed run has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Publication {
-    /// All files have their names.
-    Done,
-    /// Some wait for them.
-    Pending,
-    /// One is neither here nor there: somebody took it.
-    Gone,
-}
-
-impl Sealed {
-    /// Looks for the files. `names`: of the rejects and the output.
-    fn publication(&self, disk: &dyn Disk, names: &[Names; 2]) -> io::Result<Publication> {
-        let mut publication = Publication::Done;
-        for (number, names) in self.files.iter().zip(names) {
-            let has_number = |path: &Path| -> io::Result<bool> {
-                Ok(disk.find(path)?.is_some_and(|file| Some(file.number) == *number))
-            };
-            match number {
-                Some(_) if has_number(&names.part())? => publication = Publication::Pending,
-                Some(_) if has_number(&names.path)? => {}
-                Some(_) => return Ok(Publication::Gone),
-                None if disk.find(&names.given)?.is_some() => publication = Publication::Pending,
-                None => {}
-            }
-        }
-        Ok(publication)
     }
 }
 
@@ -195,8 +210,19 @@ pub enum JournalError {
         source: io::Error,
     },
     /// It is something else.
-    #[error("{} is no journal of etl-host", .0.display())]
+    #[error("{} is no journal of etl-host, or a damaged one", .0.display())]
     Foreign(PathBuf),
+    /// It speaks of outputs that have another one.
+    #[error("{} was moved or copied: it is the journal of {}", path.display(), output.display())]
+    Moved {
+        /// The journal.
+        path: PathBuf,
+        /// The output that it speaks of.
+        output: PathBuf,
+    },
+    /// The output's run keeps its state elsewhere.
+    #[error("an interrupted run of it keeps its state in {}", .0.display())]
+    Elsewhere(PathBuf),
     /// Another version wrote it.
     #[error("{} was written by another version of etl-host, whose journals this one can't read",
         .0.display())]
@@ -217,9 +243,9 @@ impl JournalError {
     pub fn hint(&self, subject: &str) -> Option<String> {
         let abort = format!("to give it up: etl-host status --abort {subject}");
         match self {
-            JournalError::Hold(HoldError::Busy(_)) => Some(
-                "wait for the other run to end, or give this one another output or --state".into(),
-            ),
+            JournalError::Hold(HoldError::Busy(_)) => {
+                Some("wait for the other run to end, or stop it".to_owned())
+            }
             JournalError::Differs(_) => {
                 Some(format!("make it the same again to go on with it; {abort}"))
             }
@@ -228,24 +254,39 @@ impl JournalError {
             JournalError::Format(_) => {
                 Some("go on with the version that wrote it, or remove it".to_owned())
             }
-            JournalError::Foreign(_) | JournalError::Io { .. } | JournalError::Hold(_) => None,
+            JournalError::Foreign(_) | JournalError::Moved { .. } => Some(
+                "where nobody needs it, remove it, and what is called .NAME.etl-host-part beside the \
+                 output"
+                    .to_owned(),
+            ),
+            JournalError::Elsewhere(_) => Some(format!("--state with that folder goes on; {abort}")),
+            JournalError::Io { .. } | JournalError::Hold(_) => None,
         }
     }
 }
 
-/// Where the journal of an output lies, unless it is told otherwise.
+/// Where the journal of an output lies, unless it is told otherwise; else a link to it is there.
 pub fn path_beside(output: &Path) -> PathBuf {
     hidden_path(output, "journal")
 }
 
+/// Where the journal of an output lies: beside it, or where the link leads that is there.
+pub fn path_of(output: &Path) -> PathBuf {
+    let beside = path_beside(output);
+    std::fs::read_link(&beside).unwrap_or(beside)
+}
+
 /// Where it lies in a folder of its own.
 pub fn path_in(folder: &Path) -> PathBuf {
-    folder.join("etl-host-journal")
+    folder.join(NAME)
 }
+
+const NAME: &str = "etl-host-journal";
 
 /// Whether a file is called as journals are.
 pub fn is_name(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.to_string_lossy().ends_with("etl-host-journal"))
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name == NAME || (name.starts_with('.') && name.ends_with(&format!(".{NAME}")))
 }
 
 /// What there is of a journal.
@@ -256,19 +297,13 @@ pub struct Look {
     pub is_running: bool,
 }
 
-/// Looks at a journal of this machine that is there.
+/// Looks at a journal of this machine that is there, and changes nothing.
 pub fn look(path: &Path) -> Result<Look, JournalError> {
-    let is_running = match Local.hold(path) {
-        Ok(_) => false,
-        Err(HoldError::Busy(_)) => true,
-        // Whoever may not write may look.
-        Err(HoldError::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => {
-            false
-        }
-        Err(error) => return Err(error.into()),
-    };
-    let bytes = std::fs::read(path);
-    let bytes = bytes.map_err(|source| JournalError::Io { path: path.to_owned(), source })?;
+    let io_error = |source| JournalError::Io { path: path.to_owned(), source };
+    let mut file = File::open(path).map_err(io_error)?;
+    let is_running = matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(io_error)?;
     let read = read(&bytes).map_err(|why| why(path.to_owned()))?;
     Ok(Look { left: read.left, is_running })
 }
@@ -280,19 +315,43 @@ pub fn abort(path: &Path) -> Result<(Look, Vec<PathBuf>), JournalError> {
     let mut held = Local.hold(path)?;
     let bytes = held.read_all().map_err(io_error)?;
     let left = read(&bytes).map_err(|why| why(path.to_owned()))?.left;
-    let mut removed = Vec::new();
-    let files = left.header.iter().flat_map(|header| &header.files);
-    for (_, file) in files.filter(|(name, _)| ["output", "rejects"].contains(&name.as_str())) {
-        let part = Names { given: file.clone(), path: file.clone() }.part();
-        if Local.find(&part).map_err(io_error)?.is_some() {
-            let _held = Local.hold(&part)?; // not while a run without a journal has taken it over
-            Local.remove(&part).map_err(io_error)?;
-            removed.push(part);
+    let (mut removed, mut link) = (Vec::new(), None);
+    let end = left.sealed.as_ref().map(|sealed| &sealed.end).or(left.checkpoint.as_ref());
+    if let (Some(Header { outputs, .. }), Some(end)) = (&left.header, end) {
+        let output = &outputs[1].path;
+        check_not_moved(path, output)?;
+        for (names, number) in outputs.iter().zip(end.numbers) {
+            let part = names.part();
+            // Not what another run has put there.
+            if Local.find(&part).map_err(io_error)?.is_some_and(|file| file.number == number) {
+                Local.remove(&part).map_err(io_error)?;
+                removed.push(part);
+            }
         }
+        link = Some(path_beside(output));
     }
     Local.remove(path).map_err(io_error)?;
     removed.push(path.to_owned());
+    if let Some(link) = link {
+        remove_dangling(&link);
+    }
     Ok((Look { left, is_running: false }, removed))
+}
+
+/// A journal is the one of its output, and no copy of it or of another that was there.
+pub fn check_not_moved(path: &Path, output: &Path) -> Result<(), JournalError> {
+    let same = path_of(output).canonicalize().ok().zip(path.canonicalize().ok());
+    match same.is_some_and(|(of_output, this)| of_output == this) {
+        true => Ok(()),
+        false => Err(JournalError::Moved { path: path.to_owned(), output: output.to_owned() }),
+    }
+}
+
+/// Removes a link that leads nowhere any more.
+pub fn remove_dangling(link: &Path) {
+    if link.is_symlink() && !link.exists() {
+        let _ = std::fs::remove_file(link); // it is in nobody's way
+    }
 }
 
 /// Covers a line and all lines before it.
@@ -360,14 +419,21 @@ fn read(bytes: &[u8]) -> Result<Read, fn(PathBuf) -> JournalError> {
         read.len += line.len() + 1;
         read.sum = expected;
     }
-    // A first line that is whole and not ours: somebody else's file. A torn one lacks its end, or
-    // holds zeros where the disk never wrote.
-    let first = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
-    let is_torn = first.len() == bytes.len() || first.contains(&0);
-    if read.len == 0 && !is_torn {
+    if read.len == 0 && !is_torn(bytes) {
         return Err(JournalError::Foreign);
     }
     Ok(read)
+}
+
+/// Whether this may be what is left of the first two lines, which are written together: their
+/// beginning, with zeros where the disk never wrote.
+fn is_torn(bytes: &[u8]) -> bool {
+    let is_beginning = bytes.iter().zip(0..24).all(|(&byte, at)| match at {
+        _ if byte == 0 => true,
+        0..16 => byte.is_ascii_hexdigit(),
+        at => byte == br#" {"run":"#[at - 16],
+    });
+    is_beginning && bytes.iter().filter(|&&byte| byte == b'\n').count() <= 2
 }
 
 /// What the bytes of a journal say. `None`: they are no journal's, or one of another version.
@@ -401,50 +467,59 @@ impl Journal {
     ) -> Result<(Self, Left), JournalError> {
         let mut file = disk.hold(&path)?;
         let io_error = |source| JournalError::Io { path: path.clone(), source };
-        let Read { left, len, sum } =
-            read(&file.read_all().map_err(io_error)?).map_err(|why| why(path.clone()))?;
-        let state = left.state(&*disk, &names).map_err(io_error)?;
+        let bytes = file.read_all().map_err(io_error)?;
+        let Read { left, len, sum } = read(&bytes).map_err(|why| why(path.clone()))?;
+        let state = left.state(&*disk).map_err(io_error)?;
         let are_names_safe = false;
         let mut journal =
             Journal { disk, path, file, sum, header: None, names, are_names_safe, is_kept: true };
-        let differences =
-            left.header.as_ref().map(|was| was.identity.differences(&header.identity));
+        let was = left.header.as_ref();
+        let differences = was.map(|was| was.identity.differences(&header.identity));
         match (state, differences) {
-            (State::Unfinished, Some(differences)) if !differences.is_empty() => {
-                Err(JournalError::Differs(differences))
+            (State::Interrupted | State::Unpublished, Some(differences))
+                if !differences.is_empty() =>
+            {
+                return Err(JournalError::Differs(differences));
             }
             // Published, and nobody was told: this run tells it.
-            (State::Unfinished | State::Published, Some(differences)) if differences.is_empty() => {
+            (State::Interrupted | State::Unpublished | State::Published, Some(differences))
+                if differences.is_empty() =>
+            {
                 journal.cut(len)?;
-                Ok((journal, left))
+                return Ok((journal, left));
             }
-            _ => {
-                journal.sum = Sum::default();
-                journal.header = Some(header);
-                journal.is_kept = false;
-                journal.cut(0)?;
-                Ok((journal, Left::default()))
-            }
+            _ => {}
         }
+        journal.sum = Sum::default();
+        journal.header = Some(header);
+        journal.is_kept = false;
+        journal.cut(0)?;
+        if !bytes.is_empty() {
+            // Else the beginning of the new one might be found before the rest of the old.
+            let flushed = journal.file.sync();
+            let path = journal.path.clone();
+            flushed.map_err(|source| JournalError::Io { path, source })?;
+        }
+        Ok((journal, Left::default()))
     }
 
-    /// Refuses where a run that begins anew would destroy what an interrupted one did. `names` as in
-    /// [`Journal::open`].
-    pub fn refuse_left(
-        disk: &dyn Disk,
-        path: &Path,
-        names: [Names; 2],
-    ) -> Result<(), JournalError> {
+    /// Refuses where a run that begins anew would destroy what an interrupted one did.
+    pub fn refuse_left(disk: &dyn Disk, path: &Path) -> Result<(), JournalError> {
         let io_error = |source| JournalError::Io { path: path.to_owned(), source };
-        if disk.find(path).map_err(io_error)?.is_none() {
-            return Ok(());
+        match disk.find(path) {
+            Ok(Some(_)) => {}
+            // A name that is too long for a journal is none's.
+            Err(error) if error.kind() != io::ErrorKind::InvalidFilename => {
+                return Err(io_error(error));
+            }
+            _ => return Ok(()),
         }
         let mut file = disk.hold(path)?;
         let read = read(&file.read_all().map_err(io_error)?).map_err(|why| why(path.to_owned()))?;
-        if read.left.state(disk, &names).map_err(io_error)? == State::Unfinished {
-            return Err(JournalError::Left(read.left.records()));
+        match read.left.state(disk).map_err(io_error)? {
+            State::Interrupted | State::Unpublished => Err(JournalError::Left(read.left.records())),
+            State::Worthless | State::Published => disk.remove(path).map_err(io_error),
         }
-        disk.remove(path).map_err(io_error)
     }
 
     fn cut(&mut self, len: usize) -> Result<(), JournalError> {
@@ -466,16 +541,17 @@ impl Journal {
     pub fn publish(&self, sealed: &Sealed) -> Result<Result<(), publish::Unfinished>, OpenError> {
         let (mut wanted, mut outdated) = (Vec::new(), Vec::new());
         for (i, names) in self.names.iter().enumerate() {
-            let go_on = |len| Output::go_on(self.disk.clone(), names.clone(), len);
+            let (disk, names) = (self.disk.clone(), names.clone());
+            let (number, len) = (sealed.end.numbers[i], sealed.end.lengths[i]);
             let part = self.disk.find(&names.part()).ok().flatten();
-            match sealed.files[i] {
-                Some(number) if part.is_some_and(|part| part.number == number) => {
-                    let mut output = go_on(sealed.end.lengths[i])?;
+            match sealed.wanted[i] {
+                true if part.is_some_and(|part| part.number == number) => {
+                    let mut output = Output::go_on(disk, names, number, len)?;
                     output.keep();
                     wanted.push(output);
                 }
-                Some(_) => {} // it has its name
-                None => outdated.push(go_on(0)?),
+                true => {} // it has its name
+                false => outdated.push(Output::begin(disk, names)?),
             }
         }
         Ok(publish::publish(wanted, outdated))
@@ -544,6 +620,7 @@ mod tests {
         Checkpoint {
             position: RecordPosition { line: read + 1, byte: 10 * read },
             lengths: [0, read],
+            numbers: [(0, 0); 2],
             counts: Counts { read, written: read, ..Counts::default() },
             nodes: Vec::new(),
             time: String::new(),
@@ -552,7 +629,7 @@ mod tests {
 
     fn header(values: &[(&str, &str)]) -> Header {
         let values = values.iter().map(|&(name, value)| (name.to_owned(), value.to_owned()));
-        Header::new(Identity(values.collect()), BTreeMap::new(), String::new())
+        Header::new(Identity(values.collect()), names(), BTreeMap::new(), String::new())
     }
 
     fn names() -> [Names; 2] {
@@ -603,9 +680,14 @@ mod tests {
     fn what_the_disk_never_wrote_is_no_work_and_what_is_not_ours_stays() {
         assert_eq!(opened(b"", &[]), Ok(0));
         assert_eq!(opened(&[0; 4096], &[]), Ok(0));
-        assert_eq!(opened(b"half a li", &[]), Ok(0));
-        let refused = opened(b"somebody's notes\n", &[]).unwrap_err();
-        assert_eq!(refused, "/j is no journal of etl-host");
+        assert_eq!(opened(b"0123456789abcdef {\"run\":{\"for", &[]), Ok(0));
+        assert_eq!(opened(b"0123456789abcdef {\"run\":{}\nhalf", &[]), Ok(0));
+        let mut damaged = text(&header(&[]), &[checkpoint(1), checkpoint(2), checkpoint(3)]);
+        damaged[3] ^= 1;
+        for file in [&b"half a li"[..], b"somebody's notes\n", b"precious", &damaged] {
+            let refused = opened(file, &[]).unwrap_err();
+            assert_eq!(refused, "/j is no journal of etl-host, or a damaged one");
+        }
     }
 
     #[test]

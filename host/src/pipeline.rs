@@ -184,6 +184,9 @@ impl Collector {
         self.nodes.clone_from(&resumed.nodes);
         self.bytes_read = resumed.position.byte;
         self.limits.resume(resumed.counts.rejected);
+        if let Some(hit) = self.limits.check_so_far() {
+            self.fail(RunError::Limit(Box::new(hit)));
+        }
     }
 
     /// Takes batches in the order of the source until there are no more, or nothing more is worth
@@ -237,7 +240,8 @@ impl Collector {
         self.bytes_read += batch.bytes_read() as u64;
         if let Some((step, source)) = error {
             match source {
-                StepError::Stopped => {} // whoever stopped us has said why, or is about to
+                // Whoever stopped us has said why, or is about to.
+                StepError::Stopped => self.heed_signal(),
                 source => self.fail(RunError::Step { step, source }),
             }
             self.counts.abandoned += read;
@@ -295,6 +299,7 @@ impl Collector {
         Checkpoint {
             position,
             lengths: [&self.rejects, self.sink.output()].map(Output::len),
+            numbers: [&self.rejects, self.sink.output()].map(Output::number),
             counts: self.counts,
             nodes: self.nodes.clone(),
             time: String::new(),
@@ -313,7 +318,12 @@ impl Collector {
         self.sink.write(batch).map_err(|source| {
             // Whoever reads our output has seen enough: a quiet end.
             self.pipe_closed = source.kind() == io::ErrorKind::BrokenPipe;
-            RunError::Write { what: "the output".to_owned(), source }
+            let output = self.sink.output();
+            let what = match output.is_stream() {
+                true => "the output".to_owned(),
+                false => format!("the output `{}`", output.path().display()),
+            };
+            RunError::Write { what, source }
         })
     }
 
@@ -335,8 +345,9 @@ impl Collector {
         })
     }
 
+    /// Whether batches are still written: not behind one that was not, whatever was the reason.
     fn goes_on(&self) -> bool {
-        self.error.is_none() && !self.pipe_closed
+        self.error.is_none() && !self.pipe_closed && self.counts.abandoned == 0
     }
 
     fn heed_signal(&mut self) {
@@ -365,7 +376,7 @@ impl Collector {
         self.counts.read = records_read;
         self.counts.abandoned += unseen;
         let abandoned = self.counts.abandoned;
-        if abandoned > 0 && self.goes_on() {
+        if abandoned > 0 && self.error.is_none() && !self.pipe_closed {
             self.fail(RunError::Bug(format!("{abandoned} records were abandoned for no reason")));
         }
         if let Err(violation) = self.counts.check_identity() {

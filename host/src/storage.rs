@@ -7,8 +7,9 @@ use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs::{File, Metadata};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 /// Bytes that are read from front to back.
 pub trait Input: Send {
@@ -64,17 +65,25 @@ impl LocalFile {
             return Ok(());
         }
         let message = format!("it changed while it was read: it had {was}, and has {is} now");
-        Err(io::Error::other(message))
+        Err(io::Error::new(io::ErrorKind::InvalidData, message))
     }
 }
 
 fn version(metadata: &Metadata) -> String {
-    let bytes = metadata.len();
-    match metadata.modified() {
-        Ok(time) => format!("{bytes} bytes, changed {}", humantime::format_rfc3339_nanos(time)),
-        Err(_) => format!("{bytes} bytes"),
+    let (bytes, seconds, nanos) = (metadata.len(), metadata.mtime(), metadata.mtime_nsec());
+    let time = u64::try_from(seconds).ok().filter(|&seconds| seconds < END_OF_9999);
+    match time {
+        Some(seconds) => {
+            let time = UNIX_EPOCH + Duration::new(seconds, nanos as u32);
+            format!("{bytes} bytes, changed {}", humantime::format_rfc3339_nanos(time))
+        }
+        // Before 1970, or behind the years that people write.
+        None => format!("{bytes} bytes, changed at {seconds}.{nanos:09} s"),
     }
 }
+
+/// In seconds since 1970.
+const END_OF_9999: u64 = 253_402_300_800;
 
 impl Input for LocalFile {
     fn read(&mut self, buf: &mut Vec<u8>) -> io::Result<usize> {

@@ -63,8 +63,8 @@ impl Summary<'_> {
 pub struct ResumedSummary {
     /// How many records were done before; `counts` holds them too.
     pub records: u64,
-    /// The line of the next.
-    pub line: u64,
+    /// The line of the next; `None` where there was none.
+    pub line: Option<u64>,
     /// Its offset.
     pub byte: u64,
 }

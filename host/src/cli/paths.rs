@@ -2,6 +2,7 @@
 
 use super::args::{JobArgs, ModelArgs, Records, Task};
 use crate::error::Error;
+use crate::journal;
 use crate::plugin::folder;
 use std::path::{Path, PathBuf};
 
@@ -70,6 +71,14 @@ pub(super) fn refuse_to_overwrite(task: Task<'_>, plugin: &Path) -> Result<(), E
         ("the rejects file", rejects.as_deref()),
         ("the summary", job.summary.as_deref().filter(|path| !is_stdout(path))),
     ];
+    for (what, path) in written.iter().filter_map(|(what, path)| Some((what, (*path)?))) {
+        if is_hidden(path) {
+            return Err(Error::usage(format!(
+                "{what} can't have a name that etl-host gives to files of its own, `{}`",
+                path.display()
+            )));
+        }
+    }
     let named = |(what, path): (&'static str, Option<&Path>)| Some((what, identity(path?)?));
     let mut seen: Vec<(&str, PathBuf)> = read.into_iter().filter_map(named).collect();
     for (what, path) in written.into_iter().filter_map(named) {
@@ -82,6 +91,12 @@ pub(super) fn refuse_to_overwrite(task: Task<'_>, plugin: &Path) -> Result<(), E
         seen.push((what, path));
     }
     Ok(())
+}
+
+fn is_hidden(path: &Path) -> bool {
+    let is_part =
+        path.file_name().is_some_and(|it| it.as_encoded_bytes().ends_with(b".etl-host-part"));
+    is_part || journal::is_name(path)
 }
 
 /// One path for each file, however it is spelled. `None` for what can't be written over: stdin, a

@@ -11,12 +11,16 @@ use crate::storage::disk::Local;
 use crate::summary;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::io;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf, absolute};
 use std::sync::Arc;
 
 /// The files of a job that can be resumed.
 pub(super) struct Resumable {
     journal: PathBuf,
+    /// Beside the output, where the journal is not: whoever looks there finds it.
+    link: Option<PathBuf>,
     /// What `status` is to be asked about.
     subject: PathBuf,
     /// Of the rejects and of the output.
@@ -33,8 +37,9 @@ pub(super) fn wanted(task: Task<'_>) -> Result<Option<Resumable>, Error> {
         message: format!("a run can be resumed only where {message}"),
         hint: Some(hint.to_owned()),
     };
-    if task.input().is_none_or(|path| path == Path::new("-")) {
-        return Err(refused("its input is a file", "write what comes through the pipe to a file"));
+    let is_pipe = |path: &Path| path.metadata().is_ok_and(|metadata| !metadata.is_file());
+    if task.input().is_none_or(|path| path == Path::new("-") || is_pipe(path)) {
+        return Err(refused("its input is a file", "write the records to a file first"));
     }
     let names = |path: Option<&Path>, what, flag| {
         let named = path.filter(|path| !paths::is_stderr(path)).map(publish::names).transpose();
@@ -48,35 +53,64 @@ pub(super) fn wanted(task: Task<'_>) -> Result<Option<Resumable>, Error> {
     let output = names(paths::output(job), "the output", "name one: --output FILE")?;
     let rejects = paths::rejects(job);
     let rejects = names(rejects.as_deref(), "the rejects file", "name one: --rejects FILE")?;
-    let journal = match &job.state {
-        Some(folder) => journal::path_in(folder),
-        None => journal::path_beside(&output.path),
+    let beside = journal::path_beside(&output.path);
+    let (journal, link) = match &job.state {
+        Some(folder) => (journal::path_in(&whole(folder)), Some(beside)),
+        None => (journal::path_of(&output.path), None),
     };
+    let files =
+        [&journal, &rejects.path, &output.path, Path::new(task.input().unwrap_or(&journal))];
+    if files.into_iter().any(|path| whole(path).to_str().is_none()) {
+        return Err(refused("the names of its files are UTF-8", "rename them, or their folder"));
+    }
     let subject = job.state.as_ref().unwrap_or(&output.given).clone();
-    Ok(Some(Resumable { journal, subject, names: [rejects, output] }))
+    Ok(Some(Resumable { journal, link, subject, names: [rejects, output] }))
 }
 
-/// Refuses to write over what an interrupted run of `--resume` left beside the output.
+/// Refuses to write over what an interrupted run of `--resume` left of this output.
 pub(super) fn refuse_left(task: Task<'_>) -> Result<(), Error> {
     let Some(Ok(Some(output))) = paths::output(task.job).map(publish::names) else { return Ok(()) };
-    let rejects = paths::rejects(task.job).map(|path| publish::names(&path));
-    // Rejects that go elsewhere now: whatever became of the file of before, it is not ours.
-    let rejects = rejects.and_then(Result::ok).flatten().unwrap_or_else(|| output.clone());
-    let path = journal::path_beside(&output.path);
-    let subject = output.given.clone();
-    Journal::refuse_left(&Local, &path, [rejects, output])
-        .map_err(|source| Error::Journal { subject, source })
+    let refused = Journal::refuse_left(&Local, &journal::path_of(&output.path));
+    refused.map_err(|source| Error::Journal { subject: output.given.clone(), source })?;
+    journal::remove_dangling(&journal::path_beside(&output.path));
+    Ok(())
 }
 
 impl Resumable {
     /// Opens the journal, and says what is left of a run of the same job.
     pub(super) fn open(&self, header: Header) -> Result<(Journal, Left), Error> {
         let failed = |source| self.error(source);
-        let folder = publish::folder_of(&self.journal);
-        std::fs::create_dir_all(&folder)
-            .map_err(|source| failed(JournalError::Io { path: folder, source }))?;
+        if let Some(link) = &self.link {
+            let folder = publish::folder_of(&self.journal);
+            let made = std::fs::create_dir_all(&folder).and_then(|()| self.lead_here(link));
+            made.map_err(|source| failed(JournalError::Io { path: folder, source }))??;
+        }
         Journal::open(Arc::new(Local), self.journal.clone(), header, self.names.clone())
             .map_err(failed)
+    }
+
+    /// Puts a link beside the output, unless another journal has that place.
+    fn lead_here(&self, link: &Path) -> io::Result<Result<(), Error>> {
+        journal::remove_dangling(link);
+        match std::fs::read_link(link) {
+            Ok(there) if there == self.journal => return Ok(Ok(())),
+            Ok(there) => return Ok(Err(self.elsewhere(JournalError::Elsewhere(there)))),
+            Err(_) => {}
+        }
+        if let Err(left) = Journal::refuse_left(&Local, link) {
+            return Ok(Err(self.elsewhere(left)));
+        }
+        symlink(&self.journal, link).map(Ok)
+    }
+
+    /// The output has a journal that is not the one of this command.
+    fn elsewhere(&self, source: JournalError) -> Error {
+        Error::Journal { subject: self.names[1].given.clone(), source }
+    }
+
+    /// To be called when the run has ended: where there is no journal any more, none leads to it.
+    pub(super) fn clear_up(&self) {
+        self.link.iter().for_each(|link| journal::remove_dangling(link));
     }
 
     pub(super) fn error(&self, source: JournalError) -> Error {
@@ -85,12 +119,17 @@ impl Resumable {
 
     /// The rejects and the output, as far as they were written.
     pub(super) fn outputs(&self, resumed: Option<&Checkpoint>) -> Result<[Output; 2], Error> {
-        let lengths = resumed.map_or([0, 0], |checkpoint| checkpoint.lengths);
         let open = |i: usize, what| {
             let names = self.names[i].clone();
             let path = names.given.clone();
-            Output::go_on(Arc::new(Local), names, lengths[i]).map_err(|source| match source {
-                OpenError::Short { .. } => self.error(source.into()),
+            let opened = match resumed {
+                Some(Checkpoint { lengths, numbers, .. }) if lengths[i] > 0 => {
+                    Output::go_on(Arc::new(Local), names, numbers[i], lengths[i])
+                }
+                _ => Output::begin(Arc::new(Local), names),
+            };
+            opened.map_err(|source| match source {
+                OpenError::Short { .. } | OpenError::Replaced(_) => self.error(source.into()),
                 source => Error::Output { what, path, source },
             })
         };
@@ -110,7 +149,10 @@ pub(super) fn header(
     started: String,
 ) -> Header {
     let job = task.job;
-    let [rejects, output] = resumable.names.each_ref().map(|names| whole(&names.path));
+    let outputs = resumable
+        .names
+        .each_ref()
+        .map(|names| Names { given: whole(&names.given), path: whole(&names.path) });
     // A rejects file is another input where its records are meant.
     let input_name = match task.records {
         Records::Rejects(_) => "REJECTS",
@@ -128,10 +170,11 @@ pub(super) fn header(
         ("the SHA-256 of the config", summary::sha256_of(normal(config).as_bytes())),
         (input_name, shown(input_path)),
         (journal::INPUT, input.version().unwrap_or_default()),
-        ("--output", shown(&output)),
-        ("--rejects", shown(&rejects)),
+        ("the input's path", shown(&whole(input_path))),
+        ("--output", shown(&outputs[1].path)),
+        ("--rejects", shown(&outputs[0].path)),
         ("--emit", format!("{:?}", job.emit).to_lowercase()),
-        ("--keep", job.keep.join(",")),
+        ("--keep", format!("{:?}", job.keep)),
         ("--place", job.place.to_string()),
         ("--validate-output", job.validate_output.to_string()),
         ("--line-bytes-max", job.line_bytes_max.to_string()),
@@ -139,12 +182,11 @@ pub(super) fn header(
     let identity = identity.map(|(name, value)| (name.to_owned(), value)).into();
     let files = [
         ("input", whole(input_path)),
-        ("output", output),
         ("plugin", whole(plugin)),
-        ("rejects", rejects),
+        ("working folder", whole(Path::new("."))),
     ];
     let files: BTreeMap<_, _> = files.map(|(name, path)| (name.to_owned(), path)).into();
-    Header::new(Identity(identity), files, started)
+    Header::new(Identity(identity), outputs, files, started)
 }
 
 /// The same JSON, however it was written.

@@ -102,6 +102,9 @@ pub(super) fn score(task: Task<'_>) -> Result<u8, Error> {
         plugin: plugin_path,
     };
     let result = job.run(&outputs, input, &stop);
+    if let Some(resumable) = &job.resumable {
+        resumable.clear_up();
+    }
     exits.settle(&result);
     result
 }
@@ -119,6 +122,7 @@ impl Job<'_> {
         };
         let journal = match (journal, left.sealed, &self.resumable) {
             (Some(journal), Some(sealed), Some(resumable)) => {
+                stop.set_ending();
                 let published = journal.publish(&sealed).map_err(|e| resumable.error(e.into()))?;
                 return self.finish(outputs, journal, sealed, published);
             }
@@ -128,6 +132,7 @@ impl Job<'_> {
         let [rejects, output] = match &self.resumable {
             Some(resumable) => resumable.outputs(resumed.as_ref())?,
             None => {
+                resume::refuse_left(self.task)?; // once more: loading a model may take its time
                 let output = outputs.open("the output", paths::output(job))?;
                 let rejects = match &self.rejects {
                     Some(path) => outputs.open("the rejects file", Some(path))?,

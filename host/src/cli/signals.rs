@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM: the first ends the run in order, the second at once.
+//! SIGINT, SIGTERM and SIGHUP: the first ends the run in order, the second at once.
 //!
 //! A run can hang where no flag is seen: in a model, in a write that nobody takes, on a disk that
 //! does not answer. So where it has not ended [`PATIENCE`] after the first signal, the process
@@ -9,7 +9,7 @@ use super::shown;
 use crate::error::Error;
 use crate::pipeline::RunError;
 use crate::stop::Stop;
-use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use std::io;
 use std::sync::Arc;
@@ -26,6 +26,9 @@ pub(super) fn listen(stop: &Stop, state: Option<String>) -> io::Result<()> {
     // told with words, and no death.
     signal_hook::flag::register(SIGXFSZ, Arc::default())?;
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    if !is_ignored(SIGHUP) {
+        signals.add_signal(SIGHUP)?;
+    }
     let stop = stop.clone();
     let listener = thread::Builder::new().name("signals".to_owned());
     listener.spawn(move || {
@@ -43,4 +46,13 @@ pub(super) fn listen(stop: &Stop, state: Option<String>) -> io::Result<()> {
         }
     })?;
     Ok(())
+}
+
+/// Whether whoever started us said that a signal is not for us, as `nohup` does. Where it can't be
+/// known, it is taken for so: a run that outlives its terminal is what was asked for then.
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_none_or(|mask| mask & (1 << (signal - 1)) != 0)
 }

@@ -2,11 +2,13 @@
 //! be gone on with.
 
 use super::{on_a_line, print};
+use crate::causes::chain;
 use crate::error::{Error, exit};
-use crate::journal::{self, Checkpoint, Header, JournalError, Left, Look};
+use crate::journal::{self, Checkpoint, Header, JournalError, Look, State};
 use crate::shell::quoted;
 use crate::sink::publish;
 use crate::storage;
+use crate::storage::disk::Local;
 use crate::summary::sha256;
 use clap::Args;
 use serde::Serialize;
@@ -20,8 +22,8 @@ use std::path::{Path, PathBuf};
 /// Reads the journal that `--resume` keeps beside an output, or `--state` in a folder. Nothing is
 /// loaded; of the options that must be the same, only what lies in files is looked at.
 ///
-/// Exit codes: 0 told, whatever there is to tell; 2 wrong command line; 3 it can't be read, or, with
-/// `--abort`, a run is at it.
+/// Exit codes: 0 told, whatever there is to tell; 2 wrong command line; 3 something can't be read, or,
+/// with `--abort`, a run is at it.
 #[derive(Args, Debug)]
 pub(super) struct StatusArgs {
     /// The output of a run, or a folder: of outputs, or as given to --state
@@ -41,8 +43,8 @@ pub(super) struct StatusArgs {
 #[derive(Serialize)]
 struct Run {
     journal: PathBuf,
-    /// `running`; `interrupted`; `unpublished`: all is done but for the publication; `empty`: it had
-    /// not come to its first checkpoint.
+    /// `running`; `interrupted`; `unpublished`: all is done but for the publication; `published`: and
+    /// that too; `empty`: it had not come to its first checkpoint; `unreadable`.
     state: &'static str,
     /// Whether the same command goes on with it, as far as files can tell.
     resumable: bool,
@@ -57,8 +59,9 @@ struct Run {
 }
 
 pub(super) fn status(args: &StatusArgs) -> Result<u8, Error> {
-    let journals =
-        journals(&args.path).map_err(|source| Error::Input { path: args.path.clone(), source })?;
+    let failed = |source| Error::Journal { subject: args.path.clone(), source };
+    let journals = journals(&args.path)
+        .map_err(|source| failed(JournalError::Io { path: args.path.clone(), source }))?;
     // A folder of outputs is looked at as a whole, and not emptied as a whole.
     let is_one = !args.path.is_dir() || journals == [journal::path_in(&args.path)];
     if args.abort && !is_one && !journals.is_empty() {
@@ -67,22 +70,21 @@ pub(super) fn status(args: &StatusArgs) -> Result<u8, Error> {
             hint: Some("name the output of the one that is to be given up".to_owned()),
         });
     }
-    let runs = journals.into_iter().map(|journal| {
-        let failed = |source| Error::Journal { subject: journal.clone(), source };
-        match args.abort {
-            true => abort(&journal).map_err(failed),
-            false => journal::look(&journal).map(|look| run(&journal, look)).map_err(failed),
-        }
+    let runs = journals.iter().map(|journal| match args.abort {
+        true => journal::abort(journal).map(|(look, removed)| run(journal, look, removed)),
+        // One that can't be read is told of beside the others.
+        false => Ok(journal::look(journal)
+            .map_or_else(|error| unreadable(journal, &error), |look| run(journal, look, vec![]))),
     });
-    let runs = runs.collect::<Result<Vec<Run>, Error>>()?;
+    let runs = runs.collect::<Result<Vec<Run>, JournalError>>().map_err(failed)?;
     if args.json {
         print(&(serde_json::to_string_pretty(&runs).expect("keys are texts") + "\n"))?;
     } else if runs.is_empty() {
-        print(&format!("{}: no run that can be resumed was interrupted\n", shown(&args.path)))?;
+        print(&none(&args.path))?;
     } else {
         runs.iter().try_for_each(|run| print(&text(run)))?;
     }
-    Ok(exit::OK)
+    Ok(if runs.iter().any(|run| run.state == UNREADABLE) { exit::IO } else { exit::OK })
 }
 
 /// The journals that a path means.
@@ -90,15 +92,15 @@ fn journals(path: &Path) -> io::Result<Vec<PathBuf>> {
     if !path.is_dir() {
         let journal = match publish::names(path) {
             _ if journal::is_name(path) => path.to_owned(),
-            Ok(Some(output)) => journal::path_beside(&output.path), // where a link leads to
-            _ => journal::path_beside(path),
+            Ok(Some(output)) => journal::path_of(&output.path), // where a link leads to
+            _ => journal::path_of(path),
         };
-        return Ok(Vec::from_iter(journal.exists().then_some(journal)));
+        return Ok(Vec::from_iter(journal.try_exists()?.then_some(journal)));
     }
     let mut journals = Vec::new();
     for entry in fs::read_dir(path)? {
         let path = entry?.path();
-        if journal::is_name(&path) {
+        if journal::is_name(&path) && path.is_file() {
             journals.push(path);
         }
     }
@@ -106,28 +108,48 @@ fn journals(path: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(journals)
 }
 
-fn run(journal: &Path, Look { left, is_running }: Look) -> Run {
-    let Left { header, checkpoint, sealed } = left;
-    let state = match (is_running, &sealed, &checkpoint) {
-        (true, ..) => "running",
-        (_, Some(_), _) => "unpublished",
-        (_, None, Some(_)) => "interrupted",
-        (_, None, None) => "empty",
+const UNREADABLE: &str = "unreadable";
+
+fn unreadable(journal: &Path, error: &JournalError) -> Run {
+    Run {
+        journal: journal.to_owned(),
+        state: UNREADABLE,
+        resumable: false,
+        why_not: vec![chain(error)],
+        header: None,
+        checkpoint: None,
+        bytes_total: None,
+        removed: Vec::new(),
+    }
+}
+
+fn run(journal: &Path, Look { left, is_running }: Look, removed: Vec<PathBuf>) -> Run {
+    let found = left.state(&Local).unwrap_or(State::Worthless);
+    let state = match found {
+        _ if is_running => "running",
+        State::Interrupted => "interrupted",
+        State::Unpublished => "unpublished",
+        State::Published => "published",
+        State::Worthless => "empty",
     };
-    let why_not = match (&header, state) {
-        (Some(header), "interrupted" | "unpublished") => differences(header),
-        _ => Vec::new(),
-    };
-    let input = header.as_ref().and_then(|header| header.files.get("input"));
+    let is_left = matches!(state, "interrupted" | "unpublished");
+    let mut why_not = Vec::new();
+    if let (Some(header), true, []) = (&left.header, is_left, &removed[..]) {
+        let moved = journal::check_not_moved(journal, &header.outputs[1].path);
+        why_not.extend(moved.err().map(|error| error.to_string()));
+        why_not.extend(left.missing(&Local).unwrap_or_else(|error| vec![error.to_string()]));
+        why_not.extend(differences(header));
+    }
+    let input = left.header.as_ref().and_then(|header| header.files.get("input"));
     Run {
         journal: journal.to_owned(),
         state,
-        resumable: why_not.is_empty() && matches!(state, "interrupted" | "unpublished"),
+        resumable: is_left && why_not.is_empty() && removed.is_empty(),
         why_not,
         bytes_total: input.and_then(|path| path.metadata().ok()).map(|metadata| metadata.len()),
-        checkpoint: sealed.map(|sealed| sealed.end).or(checkpoint),
-        header,
-        removed: Vec::new(),
+        checkpoint: left.sealed.map(|sealed| sealed.end).or(left.checkpoint),
+        header: left.header,
+        removed,
     }
 }
 
@@ -150,22 +172,39 @@ fn differences(header: &Header) -> Vec<String> {
     differences
 }
 
-fn abort(journal: &Path) -> Result<Run, JournalError> {
-    let (look, removed) = journal::abort(journal)?;
-    Ok(Run { removed, resumable: false, ..run(journal, look) })
+/// What there is to say where there is no journal.
+fn none(path: &Path) -> String {
+    let what = match path.metadata() {
+        Ok(metadata) if metadata.is_file() => format!(" ({} bytes are there)", metadata.len()),
+        Ok(_) => String::new(),
+        Err(_) => " (there is no such file)".to_owned(),
+    };
+    let mut text = format!("{}{what}: no run that can be resumed was interrupted\n", shown(path));
+    if let Ok(Some(output)) = publish::names(path)
+        && let Some(part) = Some(output.part()).filter(|part| part.exists())
+    {
+        let _ = writeln!(
+            text,
+            "  a run without --resume is at it, or was interrupted: {}; the next run takes that over",
+            shown(&part)
+        );
+    }
+    text
 }
 
 fn text(run: &Run) -> String {
     let file = |name: &str| run.header.as_ref().and_then(|header| header.files.get(name));
+    let output = run.header.as_ref().map(|header| &header.outputs[1].path);
     let mut text = String::new();
     let state = match run.state {
         _ if !run.removed.is_empty() => "given up",
         "running" => "a run is at it",
         "unpublished" => "all is done; what is left is to publish it",
+        "published" => "all is done and published; what is left is to say so",
         "empty" => "interrupted before its first checkpoint: the next run begins anew",
         state => state,
     };
-    let _ = writeln!(text, "{}: {state}", shown(file("output").unwrap_or(&run.journal)));
+    let _ = writeln!(text, "{}: {state}", shown(output.unwrap_or(&run.journal)));
     if let (Some(header), Some(checkpoint)) = (&run.header, &run.checkpoint) {
         let Checkpoint { position, counts, time, .. } = checkpoint;
         let input = file("input").map_or_else(String::new, |path| format!(" of {}", shown(path)));
@@ -181,6 +220,8 @@ fn text(run: &Run) -> String {
         let _ = writeln!(text);
         let _ =
             writeln!(text, "  done      {} written, {} rejected", counts.written, counts.rejected);
+        let folder = file("working folder").map_or_else(String::new, |path| shown(path));
+        let _ = writeln!(text, "  command   started in {folder}");
         let _ = writeln!(text, "  time      begun {}, safe since {time}", header.started);
     }
     for path in &run.removed {
@@ -192,8 +233,8 @@ fn text(run: &Run) -> String {
     for why in &run.why_not {
         let _ = writeln!(text, "  resume    no: {}", on_a_line(why));
     }
-    if !run.why_not.is_empty() && run.removed.is_empty() {
-        let path = quoted(&run.journal.display().to_string());
+    if !run.why_not.is_empty() && run.state != UNREADABLE {
+        let path = quoted(&output.unwrap_or(&run.journal).display().to_string());
         let _ = writeln!(text, "  give up   etl-host status --abort {path}");
     }
     text

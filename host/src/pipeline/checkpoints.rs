@@ -106,12 +106,7 @@ impl Checkpoints {
     ) -> Result<(), Failure> {
         end.time = now();
         sync(outputs)?;
-        let mut files = [None; 2];
-        for ((file, output), is_wanted) in files.iter_mut().zip(outputs).zip(wanted) {
-            let id = output.id().map_err(|error| (name(output), error))?;
-            *file = id.filter(|_| is_wanted).map(|id| id.number);
-        }
-        let sealed = self.journal.seal(&Sealed { end: end.clone(), files });
+        let sealed = self.journal.seal(&Sealed { end: end.clone(), wanted });
         sealed.map_err(|error| self.failure(error))?;
         self.journalled = Some(end);
         Ok(())

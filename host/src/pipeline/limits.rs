@@ -95,6 +95,12 @@ impl Limits {
         None
     }
 
+    /// Judges what was rejected before a run went on: a limit that is new may be behind it.
+    pub(super) fn check_so_far(&self) -> Option<LimitHit> {
+        let is_hit = (self.fail_at_first && self.rejected > 0) || self.is_count_exceeded();
+        is_hit.then(|| self.hit(self.rejected, None))
+    }
+
     /// Judges the share once more when everything is read.
     pub(super) fn check_end(&self, read: u64) -> Option<LimitHit> {
         self.is_share_exceeded(read).then(|| self.hit(read, None))

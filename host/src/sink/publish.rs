@@ -6,8 +6,9 @@
 //! the next, or gone on with where a journal says how far it can be trusted. A device, a FIFO or a
 //! socket is written to directly and never renamed over.
 
-use crate::storage::disk::{Disk, FileId, HeldFile, HoldError, Local};
+use crate::storage::disk::{Disk, HeldFile, HoldError, Local};
 use rustix::event::{PollFd, PollFlags, poll};
+use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
@@ -32,6 +33,7 @@ enum Target {
 struct Part {
     disk: Arc<dyn Disk>,
     file: Box<dyn HeldFile>,
+    number: (u64, u64),
     part: PathBuf,
     names: Names,
     /// Whether it stays where it is not published: a journal trusts in it.
@@ -39,7 +41,7 @@ struct Part {
 }
 
 /// The final name of an output.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Names {
     /// As it was given.
     pub given: PathBuf,
@@ -69,7 +71,10 @@ pub enum OpenError {
     /// The file can't be had.
     #[error(transparent)]
     Hold(#[from] HoldError),
-    /// What a journal trusts in is not there.
+    /// The unpublished file is not the one that a journal trusts in.
+    #[error("{} is not there, or another file than it was", .0.display())]
+    Replaced(PathBuf),
+    /// What a journal trusts in is not all there.
     #[error("{} has {has} bytes; {needs} of them were safe on disk once", part.display())]
     Short {
         /// The unpublished file.
@@ -116,7 +121,7 @@ impl Output {
     /// or a socket, that itself.
     pub fn create(path: &Path) -> Result<Self, OpenError> {
         match names(path)? {
-            Some(names) => Self::go_on(Arc::new(Local), names, 0),
+            Some(names) => Self::begin(Arc::new(Local), names),
             None => {
                 // Appending, since behind a descriptor there may be a file with something in it.
                 let file = OpenOptions::new().append(true).open(path);
@@ -125,18 +130,54 @@ impl Output {
         }
     }
 
-    /// A file of which `len` bytes are written already, by a run that was interrupted. What is
-    /// behind them is cut off.
-    pub fn go_on(disk: Arc<dyn Disk>, names: Names, len: u64) -> Result<Self, OpenError> {
+    /// A new file. What an interrupted run left in its place goes, and takes its number with it: no
+    /// journal that speaks of that file will take this one for it.
+    pub fn begin(disk: Arc<dyn Disk>, names: Names) -> Result<Self, OpenError> {
         let path = names.part();
-        let file = disk.hold(&path)?;
-        // From here on it is removed where nothing in it is to be kept, whatever fails.
-        let mut part = Part { disk, file, part: path.clone(), names, is_kept: len > 0 };
-        let has = part.file.id().map_err(io_error("can't look at", &path))?.len;
-        if has < len {
-            return Err(OpenError::Short { part: path, has, needs: len });
+        let old = disk.hold(&path)?;
+        let is_new = old.id().map_err(io_error("can't look at", &path))?.len == 0;
+        let file = if is_new {
+            old
+        } else {
+            disk.remove(&path).map_err(io_error("can't remove", &path))?;
+            disk.hold(&path)? // while the old one is open, its number is not given again
+        };
+        Self::part(disk, names, file, 0)
+    }
+
+    /// A file of which `len` bytes are written already, by a run that was interrupted. What is
+    /// behind them is cut off. `number`: by which it is known.
+    pub fn go_on(
+        disk: Arc<dyn Disk>,
+        names: Names,
+        number: (u64, u64),
+        len: u64,
+    ) -> Result<Self, OpenError> {
+        let path = names.part();
+        if disk.find(&path).ok().flatten().is_none_or(|file| file.number != number) {
+            return Err(OpenError::Replaced(path));
         }
-        part.file.cut(len).map_err(io_error("can't cut", &path))?;
+        let mut file = disk.hold(&path)?;
+        let id = file.id().map_err(io_error("can't look at", &path))?;
+        if id.number != number {
+            return Err(OpenError::Replaced(path));
+        }
+        if id.len < len {
+            return Err(OpenError::Short { part: path, has: id.len, needs: len });
+        }
+        file.cut(len).map_err(io_error("can't cut", &path))?;
+        Self::part(disk, names, file, len)
+    }
+
+    fn part(
+        disk: Arc<dyn Disk>,
+        names: Names,
+        file: Box<dyn HeldFile>,
+        len: u64,
+    ) -> Result<Self, OpenError> {
+        let path = names.part();
+        let number = file.id().map_err(io_error("can't look at", &path))?.number;
+        let part = Part { disk, file, number, part: path, names, is_kept: len > 0 };
         Ok(Output { target: Target::Part(part), written: len, written_back: len })
     }
 
@@ -172,11 +213,11 @@ impl Output {
         self.written == 0
     }
 
-    /// Which file it is; `None` for a stream.
-    pub fn id(&self) -> io::Result<Option<FileId>> {
+    /// Device and number of the file; nothing that means anything for a stream.
+    pub fn number(&self) -> (u64, u64) {
         match &self.target {
-            Target::Stream(_) => Ok(None),
-            Target::Part(part) => part.file.id().map(Some),
+            Target::Stream(_) => (0, 0),
+            Target::Part(part) => part.number,
         }
     }
 

@@ -10,6 +10,7 @@ use crate::pipeline::checkpoints::Checkpoints;
 use crate::pipeline::{Outcome, RunError};
 use crate::sink::publish::{Output, Unfinished};
 use crate::summary::{self, ModelSummary, PluginSummary, ResumedSummary, Summary};
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -76,8 +77,13 @@ impl Job<'_> {
         let error = outcome.error.take();
         // Last of all: with it, a run that is interrupted now still knows what it owes.
         let forgotten = match outcome.checkpoints.take() {
-            Some(checkpoints) if !is_kept && summarised.is_ok() => {
-                checkpoints.into_journal().remove()
+            // Nor where it is not certain that what is published stays so.
+            Some(checkpoints)
+                if !is_kept && summarised.is_ok() && !(outcome.published && error.is_some()) =>
+            {
+                let journal = checkpoints.into_journal();
+                let path = journal.path().to_owned();
+                journal.remove().map_err(|source| (path, source))
             }
             _ => Ok(()),
         };
@@ -85,7 +91,7 @@ impl Job<'_> {
         match (error, summarised, forgotten) {
             (Some(source), ..) => Err(Error::Run { source, state }),
             (None, Err((path, source)), _) => Err(Error::Summary { path, source }),
-            (None, Ok(()), Err(source)) => Err(Error::Forget { state, source }),
+            (None, Ok(()), Err((path, source))) => Err(Error::Forget { path, state, source }),
             (None, Ok(()), Ok(())) => Ok(exit_code),
         }
     }
@@ -115,9 +121,18 @@ impl Job<'_> {
                 1 => "1 record is".to_owned(),
                 records => format!("{records} records are"),
             };
-            state += &format!(
-                "; {records} done and kept: start the same command again to go on behind that"
-            );
+            let how = match &outcome.error {
+                Some(RunError::Limit(_)) => {
+                    "with a higher limit, or none, the same command goes on"
+                }
+                Some(RunError::Source(error))
+                    if error.source.kind() == io::ErrorKind::InvalidData =>
+                {
+                    "what was done goes on only with the input as it was"
+                }
+                _ => "start the same command again to go on",
+            };
+            state += &format!("; {records} done and kept: {how} behind that");
         }
         Some(state)
     }
@@ -159,7 +174,7 @@ impl Job<'_> {
             published: outcome.published,
             resumed: outcome.resumed().map(|Checkpoint { position, counts, .. }| ResumedSummary {
                 records: counts.read,
-                line: position.line,
+                line: (position.line > 0).then_some(position.line),
                 byte: position.byte,
             }),
             checkpoints: outcome.checkpoints.as_ref().map_or(0, Checkpoints::count),

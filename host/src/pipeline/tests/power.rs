@@ -55,7 +55,7 @@ fn expected() -> Files {
 fn attempt(disk: &Sim) -> Result<(), String> {
     let disk: Arc<dyn Disk> = Arc::new(disk.clone());
     let names = [REJECTS, OUTPUT].map(|path| Names { given: path.into(), path: path.into() });
-    let header = Header::new(Identity::default(), BTreeMap::new(), String::new());
+    let header = Header::new(Identity::default(), names.clone(), BTreeMap::new(), String::new());
     let (journal, left) = Journal::open(disk.clone(), JOURNAL.into(), header, names.clone())
         .map_err(|error| crate::causes::chain(&error))?;
     if let Some(sealed) = left.sealed {
@@ -64,9 +64,15 @@ fn attempt(disk: &Sim) -> Result<(), String> {
         return journal.remove().map_err(|error| error.to_string());
     }
     let resumed = left.checkpoint;
-    let lengths = resumed.as_ref().map_or([0, 0], |checkpoint| checkpoint.lengths);
     let open = |i: usize| {
-        Output::go_on(disk.clone(), names[i].clone(), lengths[i]).map_err(|error| error.to_string())
+        let (disk, names) = (disk.clone(), names[i].clone());
+        let opened = match &resumed {
+            Some(Checkpoint { lengths, numbers, .. }) if lengths[i] > 0 => {
+                Output::go_on(disk, names, numbers[i], lengths[i])
+            }
+            _ => Output::begin(disk, names),
+        };
+        opened.map_err(|error| error.to_string())
     };
     let (rejects, output) = (open(0)?, open(1)?);
     let mut memory = Memory::new(input());
