@@ -325,3 +325,137 @@ fn an_input_that_is_written_over_while_it_is_read_is_an_error() {
     assert_eq!(code, Some(3), "{said}");
     assert!(said.contains("it changed while it was read"), "{said}");
 }
+
+/// Another run writes to the output of a run that keeps its state elsewhere.
+#[test]
+fn who_does_not_name_the_folder_of_the_state_is_told_of_it() {
+    let folder = Folder::new();
+    folder.write("in.json", format!("{SETOSA}\n{VIRGINICA}\n{BAD}\n{SETOSA}\n{VIRGINICA}\n"));
+    let words = WORDS.replace(" --resume", " --state st");
+    iris(&folder, &format!("{words} {INTERRUPTED}")).run().exits(6);
+    iris(&folder, "-i in.json -o out.json").run().exits(3).says("has done 2 records of it");
+    iris(&folder, &words.replace("st", "other")).run().exits(3).says("keeps its state in ");
+    let told = folder.host(["status", "out.json"]).run().exits(0).stdout;
+    assert!(String::from_utf8(told).unwrap().contains("resume    yes"));
+    go_on(&folder, "").exits(1).says("resumed at line 3"); // where the link leads
+    for name in ["st", "other"] {
+        let _ = fs::remove_dir(folder.path().join(name));
+    }
+    check_whole(&folder);
+}
+
+#[test]
+fn rejects_of_another_run_are_not_gone_on_with() {
+    let folder = Folder::new();
+    folder.write("in.json", format!("{BAD}\n{SETOSA}\n{BAD}\n{BAD}\n"));
+    let run = |output: &str, limit: &str| {
+        let words = WORDS.replace("out.json", output);
+        iris(&folder, &format!("{words} --rejects r {limit}")).run()
+    };
+    run("a.json", "--max-rejects 1").exits(6).says("2 records are done and kept");
+    run("b.json", "--max-rejects 2").exits(6).says("3 records are done and kept");
+    run("a.json", "").exits(3).says(".r.etl-host-part is not there, or another file than it was");
+    run("b.json", "").exits(1);
+    assert_eq!(rejects(folder.text("r")).len(), 3);
+}
+
+#[test]
+fn a_limit_that_was_passed_before_ends_the_run() {
+    for limit in ["--on-error fail", "--max-rejects 0"] {
+        let folder = Folder::new();
+        folder.write("in.json", format!("{BAD}\n{SETOSA}\n{BAD}\n{SETOSA}\n"));
+        go_on(&folder, "--max-rejects 1").exits(6);
+        go_on(&folder, limit).exits(6).says("stopped at the ").says("with a higher limit, or none");
+        assert_eq!(folder.read("out.json"), None);
+        go_on(&folder, "").exits(1);
+    }
+}
+
+#[test]
+fn an_empty_list_of_fields_is_not_a_field_without_a_name() {
+    let folder = Folder::new();
+    folder.write("in.json", format!("{SETOSA}\n{BAD}\n"));
+    let plugin = plugin("iris_model").display().to_string();
+    let words = format!("{WORDS} {INTERRUPTED}");
+    let args = ["--plugin", &plugin, "--keep", ""].into_iter().chain(words.split(' '));
+    folder.host(args).run().exits(6);
+    go_on(&folder, "").exits(3).says("--keep was `[\"\"]` and is `[]`");
+}
+
+#[test]
+fn a_copy_of_a_journal_gives_up_nothing_that_is_not_its_own() {
+    let folder = interrupted();
+    fs::create_dir(folder.path().join("copy")).unwrap();
+    for name in folder.names().iter().filter(|name| name.starts_with('.')) {
+        fs::copy(folder.path().join(name), folder.path().join("copy").join(name)).unwrap();
+    }
+    let names = folder.names();
+    let told = folder.host(["status", "copy/out.json"]).run().exits(0).stdout;
+    assert!(String::from_utf8(told).unwrap().contains("resume    no: "));
+    let refused = folder.host(["status", "--abort", "copy/out.json"]).run().exits(3);
+    refused.says("was moved or copied: it is the journal of ").says("hint: ");
+    assert_eq!(folder.names(), names);
+    fs::remove_dir_all(folder.path().join("copy")).unwrap();
+    go_on(&folder, "").exits(1);
+    check_whole(&folder);
+}
+
+#[test]
+fn status_tells_of_each_journal_by_itself_and_changes_nothing() {
+    let folder = interrupted();
+    folder.write(".bad.json.etl-host-journal", "notes\n");
+    fs::remove_file(folder.path().join(".out.json.etl-host-part")).unwrap();
+    let names = folder.names();
+    let told = folder.host(["status", "."]).run().exits(3).stdout;
+    let told = String::from_utf8(told).unwrap();
+    assert!(told.contains("resume    no: ./.bad.json.etl-host-journal is no journal"), "{told}");
+    assert!(told.contains("out.json.etl-host-part is not there"), "{told}");
+    folder.host(["status", "nothing.json"]).run().exits(0).writes(
+        "nothing.json (there is no such file): no run that can be resumed was interrupted\n",
+    );
+    assert_eq!(folder.names(), names);
+}
+
+#[test]
+fn an_input_may_be_older_than_1970() {
+    let folder = interrupted();
+    let input = File::options().append(true).open(folder.path().join("in.json")).unwrap();
+    let old = std::time::UNIX_EPOCH - std::time::Duration::from_secs(1_000_000);
+    input.set_modified(old).unwrap();
+    go_on(&folder, "").exits(3).says("the input's size and time was `");
+    folder.host(["status", "--abort", "out.json"]).run().exits(0);
+    go_on(&folder, "").exits(1);
+    check_whole(&folder);
+}
+
+#[test]
+fn names_that_a_journal_can_not_hold_are_refused_before_any_work() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = Folder::new();
+    folder.write("in.json", SETOSA);
+    let mut args: Vec<std::ffi::OsString> = vec!["--plugin".into(), plugin("iris_model").into()];
+    args.extend(["-i", "in.json", "--resume", "-o"].map(Into::into));
+    args.push(std::ffi::OsStr::from_bytes(b"\xff.json").into());
+    folder.host(args).run().exits(2).says("the names of its files are UTF-8");
+    for hidden in [".x.etl-host-part", "etl-host-journal", ".x.etl-host-journal"] {
+        let words = format!("-i in.json -o {hidden}");
+        iris(&folder, &words).run().exits(2).says("gives to files of its own");
+    }
+    iris(&folder, "-i in.json --resume -o no/such/out.json").run().exits(3);
+    assert_eq!(folder.names(), ["in.json"]);
+}
+
+#[test]
+fn a_terminal_that_goes_away_ends_a_run_as_a_signal_does() {
+    let folder = Folder::new();
+    folder.write("slow.json", "{\"n\":1}\n{\"n\":2,\"act\":\"hang\",\"text\":\"hanging\"}\n");
+    let words = "-i slow.json -o out.json --resume --checkpoint-seconds 0 --checkpoint-bytes 1";
+    let acts = plugin("misbehaving").display().to_string();
+    let args = ["--plugin", &acts, "--model", "acts"].into_iter().chain(words.split(' '));
+    let live = Live::start(&folder.host(args));
+    eventually("the model hangs", || folder.path().join("hanging").exists());
+    live.signal("HUP");
+    let (code, said) = live.end();
+    assert_eq!(code, Some(129), "{said}");
+    assert!(said.contains("interrupted by SIGHUP"), "{said}");
+}

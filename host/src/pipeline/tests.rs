@@ -479,6 +479,33 @@ fn a_limit_ends_the_run_and_tells_of_every_reject_that_counts() {
     assert_eq!(told.lines().count(), 2);
 }
 
+/// The second batch is done before the first, which a signal has its step give up: nothing behind a
+/// hole is written, and no checkpoint may lie behind it.
+#[test]
+fn what_comes_behind_a_batch_that_a_signal_stopped_is_not_written() {
+    for _ in 0..50 {
+        let done = Seen::default();
+        let mut job = Job::new(&["first", "second"]);
+        let (stop, seen) = (job.pipeline.stop.clone(), done.clone());
+        job.pipeline.steps.push(Box::new(FnStep(
+            Arc::new(move |batch: &mut Batch| {
+                if batch.record(0) == b"second" {
+                    seen.say(1);
+                    return Ok(());
+                }
+                seen.wait_for(1);
+                std::thread::sleep(Duration::from_millis(1)); // the collector has the second one
+                stop.interrupt(15);
+                Err(StepError::Stopped)
+            }),
+            "step".into(),
+        )));
+        let ran = job.run();
+        assert_eq!(ran.written, "");
+        assert_eq!(ran.summary(), "2 = 0 + 0 + 2, interrupted by SIGTERM");
+    }
+}
+
 #[test]
 fn a_step_that_stops_without_being_told_to_is_our_bug() {
     let ran = Job::new(&["a"]).step(|_| Err(StepError::Stopped)).run();

@@ -53,11 +53,22 @@ fn expected() -> Files {
 
 /// One process: begins, or goes on with what there is. `Ok`: it says that all is done.
 fn attempt(disk: &Sim) -> Result<(), String> {
+    attempt_from(disk).0
+}
+
+/// The same, and how many records were done before.
+fn attempt_from(disk: &Sim) -> (Result<(), String>, u64) {
+    let mut before = 0;
+    (go(disk, &mut before), before)
+}
+
+fn go(disk: &Sim, before: &mut u64) -> Result<(), String> {
     let disk: Arc<dyn Disk> = Arc::new(disk.clone());
     let names = [REJECTS, OUTPUT].map(|path| Names { given: path.into(), path: path.into() });
     let header = Header::new(Identity::default(), names.clone(), BTreeMap::new(), String::new());
     let (journal, left) = Journal::open(disk.clone(), JOURNAL.into(), header, names.clone())
         .map_err(|error| crate::causes::chain(&error))?;
+    *before = left.records();
     if let Some(sealed) = left.sealed {
         let published = journal.publish(&sealed).map_err(|error| error.to_string())?;
         published.map_err(|unfinished| unfinished.source.to_string())?;
@@ -194,6 +205,26 @@ fn power_that_is_cut_at_any_operation_costs_nothing() {
     }
 }
 
+/// Each checkpoint that was journalled is gone on from, and not one before it.
+#[test]
+fn what_was_made_safe_is_not_done_again() {
+    let mut most = 0;
+    for n in 0.. {
+        let disk = begun(&Files::new());
+        disk.harm(n, Harm::Cut);
+        let done = attempt(&disk).is_ok();
+        if done {
+            break;
+        }
+        let (resumed, before) = attempt_from(&disk.power_cycled(|| Fate::Lost));
+        resumed.unwrap();
+        // All is published before the journal goes, and nothing is left to know of it then.
+        assert!(before >= most || disk.files().contains_key(Path::new(OUTPUT)), "{before} at {n}");
+        most = most.max(before);
+    }
+    assert_eq!(most, 40);
+}
+
 #[test]
 fn a_disk_that_fails_at_any_operation_costs_nothing() {
     use io::ErrorKind::{PermissionDenied, StorageFull};
@@ -202,6 +233,32 @@ fn a_disk_that_fails_at_any_operation_costs_nothing() {
         harm_everywhere(Harm::FailsFromNowOn(kind), &old());
     }
     harm_everywhere(Harm::Short, &old());
+}
+
+/// Another run takes the place of a part file, as one does that knows nothing of the journal.
+#[test]
+fn a_file_that_another_run_put_there_is_never_gone_on_with() {
+    for n in 0..100 {
+        let disk = begun(&old());
+        disk.harm(n, Harm::Torn);
+        let done = attempt(&disk).is_ok();
+        let disk = disk.process_gone();
+        let is_left = disk.find(Path::new(JOURNAL)).unwrap().is_some();
+        let names = Names { given: OUTPUT.into(), path: OUTPUT.into() };
+        let mut other = Output::begin(Arc::new(disk.clone()), names).unwrap();
+        other.write_all(&vec![b'x'; 10_000]).unwrap();
+        other.keep(); // killed
+        drop(other);
+        let resumed = attempt(&disk);
+        let output = &disk.files()[Path::new(OUTPUT)];
+        assert!(!output.contains(&b'x'), "at {n}");
+        // Nothing was of worth yet, or the file was on its way already; or somebody has to look.
+        assert!(done || resumed.is_ok() || is_left, "at {n}: {resumed:?}");
+        if done {
+            return;
+        }
+    }
+    unreachable!("a run comes to its end");
 }
 
 #[test]
