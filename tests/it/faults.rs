@@ -63,7 +63,7 @@ fn for_each_operation(deed: &str, check: impl Fn(Faulted<'_>)) {
             let folder = folder(has_old);
             let (ran, operations) = run_with_fault(run(&folder), number, deed);
             let Some(operation) = operations.get(number - 1) else {
-                assert!(number > 20, "{operations:?}"); // else it was not preloaded
+                assert!(number > 15, "{operations:?}"); // else it was not preloaded
                 break;
             };
             let at = format!("{deed} at {number}, {operation:?}");

@@ -59,7 +59,7 @@ fn a_run_that_is_interrupted_says_what_is_kept_and_shows_nothing_of_it() {
     let ran = interrupt(&folder).exits(6);
     ran.says("predicted, none published").says(
         "state: nothing was published; `out.json` is not there; 2 records are done and kept: \
-         start the same command again to go on behind that",
+         with a higher limit, or none, the same command goes on behind that",
     );
     assert_eq!(
         folder.names(),
@@ -94,7 +94,7 @@ fn what_differs_from_the_interrupted_run_is_refused_by_its_name() {
     }
     let with = |words: &str| iris(&folder, &format!("{WORDS} {words}"));
     check(&folder, with("--emit nest"), "--emit was `prediction` and is `nest`");
-    check(&folder, with("--keep petal_width"), "--keep was `` and is `petal_width`");
+    check(&folder, with("--keep petal_width"), "--keep was `[]` and is `[\"petal_width\"]`");
     check(&folder, with("--place"), "--place was `false` and is `true`");
     check(&folder, with("--line-bytes-max 99"), "--line-bytes-max was `16777216` and is `99`");
     check(&folder, with("--rejects r.json"), "--rejects was `");
@@ -108,7 +108,7 @@ fn what_differs_from_the_interrupted_run_is_refused_by_its_name() {
 
     let mut input = OpenOptions::new().append(true).open(folder.path().join("in.json")).unwrap();
     input.write_all(SETOSA.as_bytes()).unwrap();
-    check(&folder, with(""), "the input's content was `");
+    check(&folder, with(""), "the input's size and time was `");
 }
 
 #[test]
@@ -204,12 +204,7 @@ fn status_says_how_far_a_run_came_and_whether_it_can_be_resumed() {
     fs::remove_file(folder.path().join("in.json")).unwrap();
     let told = text("out.json");
     assert!(told.contains("resume    no: the input "), "{told}");
-    assert!(
-        told.contains("give up   etl-host status --abort .out.json.etl-host-journal"),
-        "{told}"
-    );
-    let nothing = text("other.json");
-    assert_eq!(nothing, "other.json: no run that can be resumed was interrupted\n");
+    assert!(told.contains("give up   etl-host status --abort /"), "{told}");
 }
 
 #[test]
@@ -334,7 +329,10 @@ fn who_does_not_name_the_folder_of_the_state_is_told_of_it() {
     let words = WORDS.replace(" --resume", " --state st");
     iris(&folder, &format!("{words} {INTERRUPTED}")).run().exits(6);
     iris(&folder, "-i in.json -o out.json").run().exits(3).says("has done 2 records of it");
-    iris(&folder, &words.replace("st", "other")).run().exits(3).says("keeps its state in ");
+    iris(&folder, &words.replace("--state st", "--state other"))
+        .run()
+        .exits(3)
+        .says("keeps its state in ");
     let told = folder.host(["status", "out.json"]).run().exits(0).stdout;
     assert!(String::from_utf8(told).unwrap().contains("resume    yes"));
     go_on(&folder, "").exits(1).says("resumed at line 3"); // where the link leads

@@ -19,8 +19,8 @@ use std::sync::Arc;
 /// The files of a job that can be resumed.
 pub(super) struct Resumable {
     journal: PathBuf,
-    /// Beside the output, where the journal is not: whoever looks there finds it.
-    link: Option<PathBuf>,
+    /// The journal's name beside the output: a link, where the journal is not there.
+    beside: PathBuf,
     /// What `status` is to be asked about.
     subject: PathBuf,
     /// Of the rejects and of the output.
@@ -54,9 +54,10 @@ pub(super) fn wanted(task: Task<'_>) -> Result<Option<Resumable>, Error> {
     let rejects = paths::rejects(job);
     let rejects = names(rejects.as_deref(), "the rejects file", "name one: --rejects FILE")?;
     let beside = journal::path_beside(&output.path);
-    let (journal, link) = match &job.state {
-        Some(folder) => (journal::path_in(&whole(folder)), Some(beside)),
-        None => (journal::path_of(&output.path), None),
+    journal::remove_dangling(&beside);
+    let journal = match &job.state {
+        Some(folder) => journal::path_in(&whole(folder)),
+        None => journal::path_of(&output.path),
     };
     let files =
         [&journal, &rejects.path, &output.path, Path::new(task.input().unwrap_or(&journal))];
@@ -64,7 +65,7 @@ pub(super) fn wanted(task: Task<'_>) -> Result<Option<Resumable>, Error> {
         return Err(refused("the names of its files are UTF-8", "rename them, or their folder"));
     }
     let subject = job.state.as_ref().unwrap_or(&output.given).clone();
-    Ok(Some(Resumable { journal, link, subject, names: [rejects, output] }))
+    Ok(Some(Resumable { journal, beside, subject, names: [rejects, output] }))
 }
 
 /// Refuses to write over what an interrupted run of `--resume` left of this output.
@@ -80,9 +81,9 @@ impl Resumable {
     /// Opens the journal, and says what is left of a run of the same job.
     pub(super) fn open(&self, header: Header) -> Result<(Journal, Left), Error> {
         let failed = |source| self.error(source);
-        if let Some(link) = &self.link {
+        if self.journal != self.beside {
             let folder = publish::folder_of(&self.journal);
-            let made = std::fs::create_dir_all(&folder).and_then(|()| self.lead_here(link));
+            let made = std::fs::create_dir_all(&folder).and_then(|()| self.lead_here());
             made.map_err(|source| failed(JournalError::Io { path: folder, source }))??;
         }
         Journal::open(Arc::new(Local), self.journal.clone(), header, self.names.clone())
@@ -90,17 +91,16 @@ impl Resumable {
     }
 
     /// Puts a link beside the output, unless another journal has that place.
-    fn lead_here(&self, link: &Path) -> io::Result<Result<(), Error>> {
-        journal::remove_dangling(link);
-        match std::fs::read_link(link) {
+    fn lead_here(&self) -> io::Result<Result<(), Error>> {
+        match std::fs::read_link(&self.beside) {
             Ok(there) if there == self.journal => return Ok(Ok(())),
             Ok(there) => return Ok(Err(self.elsewhere(JournalError::Elsewhere(there)))),
             Err(_) => {}
         }
-        if let Err(left) = Journal::refuse_left(&Local, link) {
+        if let Err(left) = Journal::refuse_left(&Local, &self.beside) {
             return Ok(Err(self.elsewhere(left)));
         }
-        symlink(&self.journal, link).map(Ok)
+        symlink(&self.journal, &self.beside).map(Ok)
     }
 
     /// The output has a journal that is not the one of this command.
@@ -110,7 +110,7 @@ impl Resumable {
 
     /// To be called when the run has ended: where there is no journal any more, none leads to it.
     pub(super) fn clear_up(&self) {
-        self.link.iter().for_each(|link| journal::remove_dangling(link));
+        journal::remove_dangling(&self.beside);
     }
 
     pub(super) fn error(&self, source: JournalError) -> Error {
