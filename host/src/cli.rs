@@ -35,7 +35,7 @@ use std::time::Duration;
 ///
 /// Exit codes: 0 every record written; 1 finished, some records rejected; 2 wrong command line;
 /// 3 input or output failed; 4 plugin refused; 5 model broken; 6 stopped by a limit that was set;
-/// 130 and 143 interrupted; 101 a bug in etl-host.
+/// 129, 130 and 143 interrupted; 101 a bug in etl-host.
 #[derive(Parser, Debug)]
 #[command(name = "etl-host", version, max_term_width = 100)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]

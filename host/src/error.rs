@@ -33,7 +33,7 @@ pub mod exit {
     pub const LIMIT: u8 = 6;
     /// Our bug: Rust's own code for a panic.
     pub const BUG: u8 = 101;
-    /// Added to a signal's number: 130 for SIGINT, 143 for SIGTERM.
+    /// Added to a signal's number: 129 for SIGHUP, 130 for SIGINT, 143 for SIGTERM.
     pub const SIGNAL: u8 = 128;
 }
 
