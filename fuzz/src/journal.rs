@@ -53,7 +53,7 @@ fn checkpoint(read: u64) -> Checkpoint {
     Checkpoint {
         position: RecordPosition { line: read, byte: 100 * read },
         lengths: [read, 2 * read],
-        numbers: [(1, read); 2],
+        numbers: [read; 2],
         counts: Counts { read, written: read, ..Counts::default() },
         nodes: Vec::new(),
         time: String::new(),

@@ -87,8 +87,8 @@ pub struct Checkpoint {
     pub position: RecordPosition,
     /// Lengths in bytes: of the rejects, of the output.
     pub lengths: [u64; 2],
-    /// Which files these were, by device and number.
-    pub numbers: [(u64, u64); 2],
+    /// Which files these were, by their inodes' numbers.
+    pub numbers: [u64; 2],
     /// What became of the records before.
     pub counts: Counts,
     /// The same for each node.
@@ -620,7 +620,7 @@ mod tests {
         Checkpoint {
             position: RecordPosition { line: read + 1, byte: 10 * read },
             lengths: [0, read],
-            numbers: [(0, 0); 2],
+            numbers: [0; 2],
             counts: Counts { read, written: read, ..Counts::default() },
             nodes: Vec::new(),
             time: String::new(),

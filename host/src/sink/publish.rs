@@ -33,7 +33,7 @@ enum Target {
 struct Part {
     disk: Arc<dyn Disk>,
     file: Box<dyn HeldFile>,
-    number: (u64, u64),
+    number: u64,
     part: PathBuf,
     names: Names,
     /// Whether it stays where it is not published: a journal trusts in it.
@@ -150,7 +150,7 @@ impl Output {
     pub fn go_on(
         disk: Arc<dyn Disk>,
         names: Names,
-        number: (u64, u64),
+        number: u64,
         len: u64,
     ) -> Result<Self, OpenError> {
         let path = names.part();
@@ -213,10 +213,10 @@ impl Output {
         self.written == 0
     }
 
-    /// Device and number of the file; nothing that means anything for a stream.
-    pub fn number(&self) -> (u64, u64) {
+    /// Number of the file's inode; nothing that means anything for a stream.
+    pub fn number(&self) -> u64 {
         match &self.target {
-            Target::Stream(_) => (0, 0),
+            Target::Stream(_) => 0,
             Target::Part(part) => part.number,
         }
     }

@@ -53,8 +53,9 @@ pub trait HeldFile: Send {
 /// Which file it is, whatever its name, and how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileId {
-    /// The device that it is on, and its number there.
-    pub number: (u64, u64),
+    /// Its inode's number. Without the device's, which may be another after the machine was started
+    /// again, and is the same for two files that had one name one after the other.
+    pub number: u64,
     /// Its length in bytes.
     pub len: u64,
 }
@@ -190,7 +191,7 @@ impl HeldFile for LocalFile {
 }
 
 fn id(metadata: &std::fs::Metadata) -> FileId {
-    FileId { number: (metadata.dev(), metadata.ino()), len: metadata.len() }
+    FileId { number: metadata.ino(), len: metadata.len() }
 }
 
 fn cannot_flush(error: &io::Error) -> bool {

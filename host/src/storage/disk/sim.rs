@@ -242,7 +242,7 @@ impl Disk for Sim {
     fn find(&self, path: &Path) -> io::Result<Option<FileId>> {
         let state = self.state();
         let id = |&node: &usize| FileId {
-            number: (0, node as u64),
+            number: node as u64,
             len: state.nodes[node].seen.len() as u64,
         };
         Ok(state.names.get(path).map(id))
@@ -337,7 +337,7 @@ impl HeldFile for SimFile {
 
     fn id(&self) -> io::Result<FileId> {
         let state = self.disk.state();
-        Ok(FileId { number: (0, self.node as u64), len: state.nodes[self.node].seen.len() as u64 })
+        Ok(FileId { number: self.node as u64, len: state.nodes[self.node].seen.len() as u64 })
     }
 }
 
