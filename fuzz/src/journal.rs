@@ -10,6 +10,7 @@ use etl_host::counts::Counts;
 use etl_host::journal::{Checkpoint, Header, Identity, parse, text};
 use etl_host::record::RecordPosition;
 use etl_host::sink::publish::Names;
+use etl_host::storage::disk::FileNumber;
 use std::collections::BTreeMap;
 
 /// Reads the bytes as a journal, and a journal that is damaged as the settings say.
@@ -53,7 +54,7 @@ fn checkpoint(read: u64) -> Checkpoint {
     Checkpoint {
         position: RecordPosition { line: read, byte: 100 * read },
         lengths: [read, 2 * read],
-        numbers: [read; 2],
+        numbers: [FileNumber { inode: read, made: 1 }; 2],
         counts: Counts { read, written: read, ..Counts::default() },
         nodes: Vec::new(),
         time: String::new(),

@@ -15,7 +15,7 @@
 use crate::counts::{Counts, Node};
 use crate::record::RecordPosition;
 use crate::sink::publish::{self, Names, OpenError, Output, folder_of, hidden_path};
-use crate::storage::disk::{Disk, FileId, HeldFile, HoldError, Local};
+use crate::storage::disk::{Disk, FileId, FileNumber, HeldFile, HoldError, Local};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -87,14 +87,22 @@ pub struct Checkpoint {
     pub position: RecordPosition,
     /// Lengths in bytes: of the rejects, of the output.
     pub lengths: [u64; 2],
-    /// Which files these were, by their inodes' numbers.
-    pub numbers: [u64; 2],
+    /// Which files these were.
+    pub numbers: [FileNumber; 2],
     /// What became of the records before.
     pub counts: Counts,
     /// The same for each node.
     pub nodes: Vec<Node>,
     /// When that was, in UTC (RFC 3339).
     pub time: String,
+}
+
+impl Checkpoint {
+    /// Whether the rejects (0) or the output (1) have this name.
+    fn is_at(&self, i: usize, path: &Path, disk: &dyn Disk) -> io::Result<bool> {
+        let expected = FileId { number: self.numbers[i], len: self.lengths[i] };
+        Ok(disk.find(path)? == Some(expected))
+    }
 }
 
 /// A run that has nothing left to do but to publish.
@@ -149,21 +157,34 @@ impl Left {
                 None => State::Worthless,
             });
         };
-        let mut state = State::Published;
+        let (mut waits, mut is_gone) = (false, false);
         for (i, names) in outputs.iter().enumerate() {
-            let is_at = |path: &Path| -> io::Result<bool> {
-                let expected = FileId { number: end.numbers[i], len: end.lengths[i] };
-                Ok(disk.find(path)? == Some(expected))
-            };
             match wanted[i] {
-                true if is_at(&names.part())? => state = State::Unpublished,
-                true if is_at(&names.path)? => {}
-                true => return Ok(State::Worthless), // somebody took it
-                false if disk.find(&names.given)?.is_some() => state = State::Unpublished,
-                false => {}
+                true if end.is_at(i, &names.part(), disk)? => waits = true,
+                true => is_gone |= !end.is_at(i, &names.path, disk)?, // somebody took it
+                false => waits |= disk.find(&names.given)?.is_some(),
             }
         }
-        Ok(state)
+        let is_part_there = |i: usize| end.is_at(i, &outputs[i].part(), disk);
+        Ok(match (waits, is_gone) {
+            // As long as there is one, it is not lost.
+            (true, true) if !is_part_there(0)? && !is_part_there(1)? => State::Worthless,
+            (true, _) => State::Unpublished,
+            (false, true) => State::Worthless,
+            (false, false) => State::Published,
+        })
+    }
+
+    /// Whether a file of a sealed run has its name while another has not.
+    fn is_half_published(&self, disk: &dyn Disk) -> io::Result<bool> {
+        let (Some(header), Some(Sealed { end, wanted })) = (&self.header, &self.sealed) else {
+            return Ok(false);
+        };
+        let mut is_half = false;
+        for (i, names) in header.outputs.iter().enumerate() {
+            is_half |= wanted[i] && end.is_at(i, &names.path, disk)?;
+        }
+        Ok(is_half && self.state(disk)? == State::Unpublished)
     }
 
     /// Why nobody can go on behind its checkpoint, as far as the unpublished files tell.
@@ -233,6 +254,9 @@ pub enum JournalError {
     /// A run that does not resume would destroy what an interrupted run did.
     #[error("an interrupted run has done {} records of it", .0)]
     Left(u64),
+    /// Giving it up would leave new files beside old ones.
+    #[error("a part of it is published already")]
+    HalfPublished,
     /// What the journal trusts in can't be had.
     #[error(transparent)]
     Output(#[from] OpenError),
@@ -259,7 +283,13 @@ impl JournalError {
                  output"
                     .to_owned(),
             ),
-            JournalError::Elsewhere(_) => Some(format!("--state with that folder goes on; {abort}")),
+            JournalError::Elsewhere(_) => Some(format!(
+                "--state with that folder goes on; {abort}; where the folder is gone for good, remove \
+                 the link .NAME.etl-host-journal beside the output"
+            )),
+            JournalError::HalfPublished => {
+                Some("start the same command again: only the rest is left to do".to_owned())
+            }
             JournalError::Io { .. } | JournalError::Hold(_) => None,
         }
     }
@@ -273,7 +303,29 @@ pub fn path_beside(output: &Path) -> PathBuf {
 /// Where the journal of an output lies: beside it, or where the link leads that is there.
 pub fn path_of(output: &Path) -> PathBuf {
     let beside = path_beside(output);
-    std::fs::read_link(&beside).unwrap_or(beside)
+    match std::fs::read_link(&beside) {
+        Ok(journal) if !is_of_another(&journal, output) => journal,
+        _ => beside,
+    }
+}
+
+/// Whether a journal says that it is another output's, as one may in a folder that was used twice.
+fn is_of_another(journal: &Path, output: &Path) -> bool {
+    let header = look(journal).ok().and_then(|look| look.left.header);
+    let whole = std::path::absolute(output).unwrap_or_else(|_| output.to_owned());
+    header.is_some_and(|header| header.outputs[1].path != whole)
+}
+
+/// Removes the link beside an output where it leads to nothing, or to the journal of another.
+pub fn remove_stale_link(output: &Path) {
+    let beside = path_beside(output);
+    let Ok(journal) = std::fs::read_link(&beside) else { return };
+    // A folder that can't be seen may be one that isn't mounted.
+    let is_gone =
+        journal.try_exists().is_ok_and(|is_there| !is_there) && folder_of(&journal).is_dir();
+    if is_gone || is_of_another(&journal, output) {
+        let _ = std::fs::remove_file(beside); // it is in nobody's way
+    }
 }
 
 /// Where it lies in a folder of its own.
@@ -315,25 +367,29 @@ pub fn abort(path: &Path) -> Result<(Look, Vec<PathBuf>), JournalError> {
     let mut held = Local.hold(path)?;
     let bytes = held.read_all().map_err(io_error)?;
     let left = read(&bytes).map_err(|why| why(path.to_owned()))?.left;
-    let (mut removed, mut link) = (Vec::new(), None);
+    if left.is_half_published(&Local).map_err(io_error)? {
+        return Err(JournalError::HalfPublished);
+    }
+    let mut removed = Vec::new();
     let end = left.sealed.as_ref().map(|sealed| &sealed.end).or(left.checkpoint.as_ref());
     if let (Some(Header { outputs, .. }), Some(end)) = (&left.header, end) {
         let output = &outputs[1].path;
         check_not_moved(path, output)?;
-        for (names, number) in outputs.iter().zip(end.numbers) {
+        for (i, names) in outputs.iter().enumerate() {
             let part = names.part();
-            // Not what another run has put there.
-            if Local.find(&part).map_err(io_error)?.is_some_and(|file| file.number == number) {
+            // Not what another run has put there; what was empty may be a new file by now.
+            let is_ours = |file: FileId| file.number == end.numbers[i] || end.lengths[i] == 0;
+            if Local.find(&part).map_err(io_error)?.is_some_and(is_ours) {
+                let _held = Local.hold(&part)?;
                 Local.remove(&part).map_err(io_error)?;
                 removed.push(part);
             }
         }
-        link = Some(path_beside(output));
     }
     Local.remove(path).map_err(io_error)?;
     removed.push(path.to_owned());
-    if let Some(link) = link {
-        remove_dangling(&link);
+    if let Some(header) = &left.header {
+        remove_stale_link(&header.outputs[1].path);
     }
     Ok((Look { left, is_running: false }, removed))
 }
@@ -344,13 +400,6 @@ pub fn check_not_moved(path: &Path, output: &Path) -> Result<(), JournalError> {
     match same.is_some_and(|(of_output, this)| of_output == this) {
         true => Ok(()),
         false => Err(JournalError::Moved { path: path.to_owned(), output: output.to_owned() }),
-    }
-}
-
-/// Removes a link that leads nowhere any more.
-pub fn remove_dangling(link: &Path) {
-    if link.is_symlink() && !link.exists() {
-        let _ = std::fs::remove_file(link); // it is in nobody's way
     }
 }
 
@@ -620,7 +669,7 @@ mod tests {
         Checkpoint {
             position: RecordPosition { line: read + 1, byte: 10 * read },
             lengths: [0, read],
-            numbers: [0; 2],
+            numbers: [FileNumber::default(); 2],
             counts: Counts { read, written: read, ..Counts::default() },
             nodes: Vec::new(),
             time: String::new(),

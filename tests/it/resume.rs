@@ -343,6 +343,38 @@ fn who_does_not_name_the_folder_of_the_state_is_told_of_it() {
 }
 
 #[test]
+fn a_folder_of_another_jobs_state_is_refused_and_nothing_leads_there() {
+    let folder = Folder::new();
+    folder.write("in.json", format!("{SETOSA}\n{BAD}\n{VIRGINICA}\n"));
+    let words = WORDS.replace(" --resume", " --state st");
+    iris(&folder, &format!("{words} {INTERRUPTED}")).run().exits(6);
+    let other = words.replace("out.json", "other.json");
+    iris(&folder, &other).run().exits(3).says("--output was `");
+    iris(&folder, "-i in.json -o other.json").run().exits(1);
+    let told = folder.host(["status", "other.json"]).run().exits(0).stdout;
+    assert!(String::from_utf8(told).unwrap().contains("no run that can be resumed"));
+    // The link of another job, as an older host may have left it.
+    let link = folder.path().join(".other.json.etl-host-journal");
+    std::os::unix::fs::symlink(folder.path().join("st/etl-host-journal"), link).unwrap();
+    iris(&folder, "-i in.json -o other.json").run().exits(1);
+    iris(&folder, &words).run().exits(1).says("resumed at line 2");
+}
+
+#[test]
+fn a_state_that_is_out_of_sight_is_not_forgotten() {
+    let folder = Folder::new();
+    folder.write("in.json", format!("{SETOSA}\n{BAD}\n{VIRGINICA}\n"));
+    let words = WORDS.replace(" --resume", " --state st");
+    iris(&folder, &format!("{words} {INTERRUPTED}")).run().exits(6);
+    let (here, away) = (folder.path().join("st"), folder.path().join("away"));
+    fs::rename(&here, &away).unwrap(); // as if it were not mounted
+    iris(&folder, "-i in.json -o out.json").run().exits(3).says("keeps its state in ").says("hint");
+    fs::rename(&away, &here).unwrap();
+    iris(&folder, &words).run().exits(1).says("resumed at line 2");
+    assert_eq!(folder.text("out.json"), predictions("setosa virginica"));
+}
+
+#[test]
 fn rejects_of_another_run_are_not_gone_on_with() {
     let folder = Folder::new();
     folder.write("in.json", format!("{BAD}\n{SETOSA}\n{BAD}\n{BAD}\n"));

@@ -11,7 +11,6 @@ use crate::storage::disk::Local;
 use crate::summary;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf, absolute};
 use std::sync::Arc;
@@ -54,7 +53,7 @@ pub(super) fn wanted(task: Task<'_>) -> Result<Option<Resumable>, Error> {
     let rejects = paths::rejects(job);
     let rejects = names(rejects.as_deref(), "the rejects file", "name one: --rejects FILE")?;
     let beside = journal::path_beside(&output.path);
-    journal::remove_dangling(&beside);
+    journal::remove_stale_link(&output.path);
     let journal = match &job.state {
         Some(folder) => journal::path_in(&whole(folder)),
         None => journal::path_of(&output.path),
@@ -71,46 +70,54 @@ pub(super) fn wanted(task: Task<'_>) -> Result<Option<Resumable>, Error> {
 /// Refuses to write over what an interrupted run of `--resume` left of this output.
 pub(super) fn refuse_left(task: Task<'_>) -> Result<(), Error> {
     let Some(Ok(Some(output))) = paths::output(task.job).map(publish::names) else { return Ok(()) };
-    let refused = Journal::refuse_left(&Local, &journal::path_of(&output.path));
+    journal::remove_stale_link(&output.path);
+    let journal = journal::path_of(&output.path);
+    let refused = match publish::folder_of(&journal).is_dir() || !has_link(&output.path) {
+        true => Journal::refuse_left(&Local, &journal),
+        false => Err(JournalError::Elsewhere(journal)),
+    };
     refused.map_err(|source| Error::Journal { subject: output.given.clone(), source })?;
-    journal::remove_dangling(&journal::path_beside(&output.path));
+    journal::remove_stale_link(&output.path);
     Ok(())
+}
+
+fn has_link(output: &Path) -> bool {
+    journal::path_beside(output).is_symlink()
 }
 
 impl Resumable {
     /// Opens the journal, and says what is left of a run of the same job.
     pub(super) fn open(&self, header: Header) -> Result<(Journal, Left), Error> {
         let failed = |source| self.error(source);
-        if self.journal != self.beside {
-            let folder = publish::folder_of(&self.journal);
-            let made = std::fs::create_dir_all(&folder).and_then(|()| self.lead_here());
-            made.map_err(|source| failed(JournalError::Io { path: folder, source }))??;
+        let folder = publish::folder_of(&self.journal);
+        let io_error = |source| failed(JournalError::Io { path: folder.clone(), source });
+        let is_elsewhere = self.journal != self.beside;
+        if is_elsewhere {
+            self.check_no_other()?;
+            std::fs::create_dir_all(&folder).map_err(io_error)?;
         }
-        Journal::open(Arc::new(Local), self.journal.clone(), header, self.names.clone())
-            .map_err(failed)
+        let names = self.names.clone();
+        let opened = Journal::open(Arc::new(Local), self.journal.clone(), header, names);
+        let opened = opened.map_err(failed)?;
+        if is_elsewhere && !self.beside.is_symlink() {
+            symlink(&self.journal, &self.beside).map_err(io_error)?;
+        }
+        Ok(opened)
     }
 
-    /// Puts a link beside the output, unless another journal has that place.
-    fn lead_here(&self) -> io::Result<Result<(), Error>> {
-        match std::fs::read_link(&self.beside) {
-            Ok(there) if there == self.journal => return Ok(Ok(())),
-            Ok(there) => return Ok(Err(self.elsewhere(JournalError::Elsewhere(there)))),
-            Err(_) => {}
-        }
-        if let Err(left) = Journal::refuse_left(&Local, &self.beside) {
-            return Ok(Err(self.elsewhere(left)));
-        }
-        symlink(&self.journal, &self.beside).map(Ok)
-    }
-
-    /// The output has a journal that is not the one of this command.
-    fn elsewhere(&self, source: JournalError) -> Error {
-        Error::Journal { subject: self.names[1].given.clone(), source }
+    /// Refuses where the output has a journal that is not the one of this command.
+    fn check_no_other(&self) -> Result<(), Error> {
+        let other = match std::fs::read_link(&self.beside) {
+            Ok(there) if there == self.journal => return Ok(()),
+            Ok(there) => Err(JournalError::Elsewhere(there)),
+            Err(_) => Journal::refuse_left(&Local, &self.beside),
+        };
+        other.map_err(|source| Error::Journal { subject: self.names[1].given.clone(), source })
     }
 
     /// To be called when the run has ended: where there is no journal any more, none leads to it.
     pub(super) fn clear_up(&self) {
-        journal::remove_dangling(&self.beside);
+        journal::remove_stale_link(&self.names[1].path);
     }
 
     pub(super) fn error(&self, source: JournalError) -> Error {

@@ -91,11 +91,13 @@ pub(super) fn status(args: &StatusArgs) -> Result<u8, Error> {
 fn journals(path: &Path) -> io::Result<Vec<PathBuf>> {
     if !path.is_dir() {
         let journal = match publish::names(path) {
-            _ if journal::is_name(path) => path.to_owned(),
+            _ if journal::is_name(path) => fs::read_link(path).unwrap_or_else(|_| path.to_owned()),
             Ok(Some(output)) => journal::path_of(&output.path), // where a link leads to
             _ => journal::path_of(path),
         };
-        return Ok(Vec::from_iter(journal.try_exists()?.then_some(journal)));
+        return Ok(Vec::from_iter(
+            (journal.try_exists()? && !journal.is_symlink()).then_some(journal),
+        ));
     }
     let mut journals = Vec::new();
     for entry in fs::read_dir(path)? {

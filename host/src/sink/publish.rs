@@ -6,7 +6,7 @@
 //! the next, or gone on with where a journal says how far it can be trusted. A device, a FIFO or a
 //! socket is written to directly and never renamed over.
 
-use crate::storage::disk::{Disk, HeldFile, HoldError, Local};
+use crate::storage::disk::{Disk, FileNumber, HeldFile, HoldError, Local};
 use rustix::event::{PollFd, PollFlags, poll};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
@@ -33,7 +33,7 @@ enum Target {
 struct Part {
     disk: Arc<dyn Disk>,
     file: Box<dyn HeldFile>,
-    number: u64,
+    number: FileNumber,
     part: PathBuf,
     names: Names,
     /// Whether it stays where it is not published: a journal trusts in it.
@@ -150,7 +150,7 @@ impl Output {
     pub fn go_on(
         disk: Arc<dyn Disk>,
         names: Names,
-        number: u64,
+        number: FileNumber,
         len: u64,
     ) -> Result<Self, OpenError> {
         let path = names.part();
@@ -213,10 +213,10 @@ impl Output {
         self.written == 0
     }
 
-    /// Number of the file's inode; nothing that means anything for a stream.
-    pub fn number(&self) -> u64 {
+    /// By which the file is known; nothing that means anything for a stream.
+    pub fn number(&self) -> FileNumber {
         match &self.target {
-            Target::Stream(_) => 0,
+            Target::Stream(_) => FileNumber::default(),
             Target::Part(part) => part.number,
         }
     }

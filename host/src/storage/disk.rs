@@ -3,11 +3,12 @@
 //! A trait, so that tests can put a disk in its place that fails, tears and forgets at any of them:
 //! nothing is durable before `sync` (a file's bytes) or `sync_folder` (a folder's names) says so.
 
+use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 /// Files by name.
 pub trait Disk: Send + Sync {
@@ -53,11 +54,20 @@ pub trait HeldFile: Send {
 /// Which file it is, whatever its name, and how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileId {
-    /// Its inode's number. Without the device's, which may be another after the machine was started
-    /// again, and is the same for two files that had one name one after the other.
-    pub number: u64,
+    /// By which it is known.
+    pub number: FileNumber,
     /// Its length in bytes.
     pub len: u64,
+}
+
+/// By which a file is known whatever its name, on its own file system. Without the device's number,
+/// which may be another after the machine was started again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileNumber {
+    /// Its inode's number, which is given again once the file is gone;
+    pub inode: u64,
+    /// so also when it was made, in nanoseconds since 1970, where the file system knows.
+    pub made: u64,
 }
 
 /// Why a file can't be held.
@@ -191,7 +201,9 @@ impl HeldFile for LocalFile {
 }
 
 fn id(metadata: &std::fs::Metadata) -> FileId {
-    FileId { number: metadata.ino(), len: metadata.len() }
+    let made = metadata.created().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    let made = made.and_then(|made| made.as_nanos().try_into().ok()).unwrap_or_default();
+    FileId { number: FileNumber { inode: metadata.ino(), made }, len: metadata.len() }
 }
 
 fn cannot_flush(error: &io::Error) -> bool {

@@ -6,7 +6,7 @@
 //! do: a later write without the one before it, a rename without the creation that it rests on, a
 //! part of a write. A flush that fails loses what it could not write, and the next one succeeds.
 
-use super::{Disk, FileId, HeldFile, HoldError};
+use super::{Disk, FileId, FileNumber, HeldFile, HoldError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -242,7 +242,7 @@ impl Disk for Sim {
     fn find(&self, path: &Path) -> io::Result<Option<FileId>> {
         let state = self.state();
         let id = |&node: &usize| FileId {
-            number: node as u64,
+            number: FileNumber { inode: node as u64, made: 0 },
             len: state.nodes[node].seen.len() as u64,
         };
         Ok(state.names.get(path).map(id))
@@ -337,7 +337,10 @@ impl HeldFile for SimFile {
 
     fn id(&self) -> io::Result<FileId> {
         let state = self.disk.state();
-        Ok(FileId { number: self.node as u64, len: state.nodes[self.node].seen.len() as u64 })
+        Ok(FileId {
+            number: FileNumber { inode: self.node as u64, made: 0 },
+            len: state.nodes[self.node].seen.len() as u64,
+        })
     }
 }
 
