@@ -211,8 +211,10 @@ pub fn read(path: &Path) -> Result<Looked, Refusal> {
 /// The major number of a version such as `1.0.0`.
 pub(crate) fn abi_major(version: &str) -> Option<u32> {
     let (major, _) = version.split_once('.')?;
-    // `parse` alone would take a plus sign.
-    major.bytes().all(|byte| byte.is_ascii_digit()).then(|| major.parse().ok())?
+    // `parse` alone would take a plus sign, and zeros before a number.
+    let is_number = major.bytes().all(|byte| byte.is_ascii_digit());
+    let is_padded = major.len() > 1 && major.starts_with('0');
+    (is_number && !is_padded).then(|| major.parse().ok())?
 }
 
 /// Those of a plugin's `requires` that this host does not know.
@@ -538,7 +540,7 @@ mod tests {
             None,
             &format!("plugin speaks ABI 2.0.0, this host speaks {ABI_VERSION}"),
         );
-        for garbled in ["", "1", "+1.0.0", ".0.0", "x.0.0", "99999999999.0"] {
+        for garbled in ["01.0.0", "", "1", "+1.0.0", ".0.0", "x.0.0", "99999999999.0"] {
             assert_eq!(abi_major(garbled), None, "{garbled}");
         }
         check_judged(
