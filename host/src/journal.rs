@@ -490,14 +490,12 @@ pub fn parse(bytes: &[u8]) -> Option<Left> {
     read(bytes).ok().map(|read| read.left)
 }
 
-/// A journal that this run holds. Dropped before anything is written to it, it is removed.
+/// A journal that this run holds. Dropped before there is a checkpoint in it, it is removed.
 pub struct Journal {
     disk: Arc<dyn Disk>,
     path: PathBuf,
     file: Box<dyn HeldFile>,
     sum: Sum,
-    /// To be written before the first checkpoint.
-    header: Option<Header>,
     /// Where the outputs lie, rejects and output.
     names: [Names; 2],
     /// Whether the names of the files are durable: before, no checkpoint may rest on them.
@@ -520,8 +518,7 @@ impl Journal {
         let Read { left, len, sum } = read(&bytes).map_err(|why| why(path.clone()))?;
         let state = left.state(&*disk).map_err(io_error)?;
         let are_names_safe = false;
-        let mut journal =
-            Journal { disk, path, file, sum, header: None, names, are_names_safe, is_kept: true };
+        let mut journal = Journal { disk, path, file, sum, names, are_names_safe, is_kept: true };
         let was = left.header.as_ref();
         let differences = was.map(|was| was.identity.differences(&header.identity));
         match (state, differences) {
@@ -539,17 +536,21 @@ impl Journal {
             }
             _ => {}
         }
-        journal.sum = Sum::default();
-        journal.header = Some(header);
         journal.is_kept = false;
-        journal.cut(0)?;
-        if !bytes.is_empty() {
-            // Else the beginning of the new one might be found before the rest of the old.
-            let flushed = journal.file.sync();
-            let path = journal.path.clone();
-            flushed.map_err(|source| JournalError::Io { path, source })?;
-        }
+        let begun = journal.begin(header, bytes.is_empty());
+        begun.map_err(|source| JournalError::Io { path: journal.path.clone(), source })?;
         Ok((journal, Left::default()))
+    }
+
+    /// Writes the first line now, while there is room on the disk: the next one will find some beside
+    /// it. It is flushed with that.
+    fn begin(&mut self, header: Header, is_empty: bool) -> io::Result<()> {
+        self.sum = Sum::default();
+        self.file.cut(0)?;
+        if !is_empty {
+            self.file.sync()?; // else the beginning of the new one might be found before old lines
+        }
+        self.write(&Line::Run(header))
     }
 
     /// Refuses where a run that begins anew would destroy what an interrupted one did.
@@ -607,16 +608,18 @@ impl Journal {
     }
 
     fn append(&mut self, line: &Line) -> io::Result<()> {
-        let mut text = Vec::new();
-        if let Some(header) = self.header.take() {
-            add_line(&mut text, &mut self.sum, &Line::Run(header));
-        }
-        add_line(&mut text, &mut self.sum, line);
         if !self.are_names_safe {
             self.sync_folders()?;
             self.are_names_safe = true;
         }
         self.is_kept = true;
+        self.write(line)?;
+        self.file.sync()
+    }
+
+    fn write(&mut self, line: &Line) -> io::Result<()> {
+        let mut text = Vec::new();
+        add_line(&mut text, &mut self.sum, line);
         let mut rest = &text[..];
         while !rest.is_empty() {
             match self.file.write(rest) {
@@ -626,7 +629,7 @@ impl Journal {
                 Err(error) => return Err(error),
             }
         }
-        self.file.sync()
+        Ok(())
     }
 
     /// Makes the names of the journal and of the outputs durable.
@@ -652,7 +655,7 @@ impl Journal {
 }
 
 impl Drop for Journal {
-    /// Nothing in it: nothing left behind.
+    /// Nothing to go on with: nothing left behind.
     fn drop(&mut self) {
         if !self.is_kept {
             let _ = self.disk.remove(&self.path);

@@ -326,8 +326,12 @@ fn for_each_operation(
             assert!(now == before || now == whole, "{what}: {now:?}");
         }
         let done = &operations[..number - usize::from(deed != "kill-after")];
-        let is_done = |name, path| done.iter().any(|it| it.name == name && it.path == path);
-        let left = match (is_done("rename", OUTPUTS[0]), is_done(journalled, JOURNAL)) {
+        let times =
+            |name, path| done.iter().filter(|it| it.name == name && it.path == path).count();
+        let is_done = |name, path| times(name, path) > 0;
+        // What is written to the journal first is only which job it is.
+        let is_journalled = times(journalled, JOURNAL) > usize::from(journalled == "write");
+        let left = match (is_done("rename", OUTPUTS[0]), is_journalled) {
             // A run that was not killed has told of its end itself, and cleared up.
             (true, _) if ran.signal.is_none() => Left::Output,
             (true, _) if is_done("unlink", JOURNAL) => Left::Nothing,
