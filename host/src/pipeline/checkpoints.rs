@@ -9,8 +9,8 @@ use std::io;
 use std::time::{Duration, Instant, SystemTime};
 
 /// A checkpoint waits at least so many times as long as the last one took: on a disk that flushes
-/// slowly, they are fewer, and cost no more than a twentieth of the time.
-const COST: u32 = 20;
+/// slowly, they are fewer, and cost no more than a fiftieth of the time.
+const COST: u32 = 50;
 
 /// The journal of a run, and how far it is.
 pub struct Checkpoints {
