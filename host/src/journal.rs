@@ -157,21 +157,18 @@ impl Left {
                 None => State::Worthless,
             });
         };
-        let (mut waits, mut is_gone) = (false, false);
+        let (mut waits, mut is_outdated, mut is_gone) = (false, false, false);
         for (i, names) in outputs.iter().enumerate() {
             match wanted[i] {
                 true if end.is_at(i, &names.part(), disk)? => waits = true,
                 true => is_gone |= !end.is_at(i, &names.path, disk)?, // somebody took it
-                false => waits |= disk.find(&names.given)?.is_some(),
+                false => is_outdated |= disk.find(&names.given)?.is_some(),
             }
         }
-        let is_part_there = |i: usize| end.is_at(i, &outputs[i].part(), disk);
-        Ok(match (waits, is_gone) {
-            // As long as there is one, it is not lost.
-            (true, true) if !is_part_there(0)? && !is_part_there(1)? => State::Worthless,
-            (true, _) => State::Unpublished,
-            (false, true) => State::Worthless,
-            (false, false) => State::Published,
+        Ok(match is_gone && !waits {
+            true => State::Worthless, // as long as one waits, it is not lost
+            false if waits || is_outdated => State::Unpublished,
+            false => State::Published,
         })
     }
 
@@ -209,10 +206,14 @@ impl Left {
         Ok(missing)
     }
 
+    /// How far the run had come.
+    pub fn end(&self) -> Option<&Checkpoint> {
+        self.sealed.as_ref().map(|sealed| &sealed.end).or(self.checkpoint.as_ref())
+    }
+
     /// How many records have come to their end.
     pub fn records(&self) -> u64 {
-        let end = self.sealed.as_ref().map(|sealed| &sealed.end);
-        end.or(self.checkpoint.as_ref()).map_or(0, |checkpoint| checkpoint.counts.read)
+        self.end().map_or(0, |end| end.counts.read)
     }
 }
 
@@ -371,8 +372,7 @@ pub fn abort(path: &Path) -> Result<(Look, Vec<PathBuf>), JournalError> {
         return Err(JournalError::HalfPublished);
     }
     let mut removed = Vec::new();
-    let end = left.sealed.as_ref().map(|sealed| &sealed.end).or(left.checkpoint.as_ref());
-    if let (Some(Header { outputs, .. }), Some(end)) = (&left.header, end) {
+    if let (Some(Header { outputs, .. }), Some(end)) = (&left.header, left.end()) {
         let output = &outputs[1].path;
         check_not_moved(path, output)?;
         for (i, names) in outputs.iter().enumerate() {
@@ -754,6 +754,19 @@ mod tests {
         // Without a checkpoint there is nothing to be lost.
         let text = super::text(&header(&[("a", "1")]), &[]);
         assert_eq!(opened(&text, &[]), Ok(0));
+    }
+
+    /// The output of a sealed run was taken away before it had its name; its rejects are empty.
+    #[test]
+    fn what_somebody_took_is_not_taken_for_published() {
+        let disk = Sim::default();
+        disk.put(Path::new("/.bad.etl-host-part"), b"");
+        disk.put(Path::new("/bad"), b"of an earlier run");
+        let mut end = checkpoint(1);
+        end.numbers[1].inode = 99;
+        let sealed = Some(Sealed { end, wanted: [false, true] });
+        let left = Left { header: Some(header(&[])), checkpoint: None, sealed };
+        assert_eq!(left.state(&disk).unwrap(), State::Worthless);
     }
 
     #[test]

@@ -207,17 +207,24 @@ fn status_says_how_far_a_run_came_and_whether_it_can_be_resumed() {
     assert!(told.contains("give up   etl-host status --abort /"), "{told}");
 }
 
+/// A run that has done one record and hangs in the second.
+#[track_caller]
+fn hanging(folder: &Folder) -> Live {
+    let slow = r#"{"n":2,"act":"hang","text":"hanging"}"#;
+    folder.write("slow.json", format!("{{\"n\":1}}\n{slow}\n"));
+    let words = WORDS.replace("in.json", "slow.json");
+    let acts = plugin("misbehaving").display().to_string();
+    let args = ["--plugin", &acts, "--model", "acts"].into_iter().chain(words.split(' '));
+    let live = Live::start(&folder.host(args));
+    eventually("the model hangs", || folder.path().join("hanging").exists());
+    live
+}
+
 #[test]
 fn a_second_run_is_refused_while_the_first_is_at_it() {
     let folder = Folder::new();
     folder.write("in.json", "");
-    let slow = r#"{"n":2,"act":"hang","text":"hanging"}"#;
-    folder.write("slow.json", format!("{{\"n\":1}}\n{slow}\n"));
-    let words = "-i slow.json -o out.json --resume --checkpoint-seconds 0 --checkpoint-bytes 1";
-    let acts = plugin("misbehaving").display().to_string();
-    let args = ["--plugin", &acts, "--model", "acts"].into_iter().chain(words.split(' '));
-    let first = Live::start(&folder.host(args));
-    eventually("the model hangs", || folder.path().join("hanging").exists());
+    let first = hanging(&folder);
     iris(&folder, WORDS).run().exits(3).says("another run is writing it");
     iris(&folder, "-i in.json -o out.json").run().exits(3).says("another run is writing it");
     folder.host(["status", "--abort", "out.json"]).run().exits(3).says("another run is writing it");
@@ -478,12 +485,7 @@ fn names_that_a_journal_can_not_hold_are_refused_before_any_work() {
 #[test]
 fn a_terminal_that_goes_away_ends_a_run_as_a_signal_does() {
     let folder = Folder::new();
-    folder.write("slow.json", "{\"n\":1}\n{\"n\":2,\"act\":\"hang\",\"text\":\"hanging\"}\n");
-    let words = "-i slow.json -o out.json --resume --checkpoint-seconds 0 --checkpoint-bytes 1";
-    let acts = plugin("misbehaving").display().to_string();
-    let args = ["--plugin", &acts, "--model", "acts"].into_iter().chain(words.split(' '));
-    let live = Live::start(&folder.host(args));
-    eventually("the model hangs", || folder.path().join("hanging").exists());
+    let live = hanging(&folder);
     live.signal("HUP");
     let (code, said) = live.end();
     assert_eq!(code, Some(129), "{said}");

@@ -149,7 +149,7 @@ fn run(journal: &Path, Look { left, is_running }: Look, removed: Vec<PathBuf>) -
         resumable: is_left && why_not.is_empty() && removed.is_empty(),
         why_not,
         bytes_total: input.and_then(|path| path.metadata().ok()).map(|metadata| metadata.len()),
-        checkpoint: left.sealed.map(|sealed| sealed.end).or(left.checkpoint),
+        checkpoint: left.end().cloned(),
         header: left.header,
         removed,
     }
