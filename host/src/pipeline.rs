@@ -27,7 +27,7 @@ use crate::step::{Step, StepError};
 use crate::stop::Stop;
 use checkpoints::{Checkpoints, Failure};
 use crossbeam_channel::RecvTimeoutError;
-use lane::{Done, Lane, Message};
+use lane::{Done, Lane, Message, Steps};
 use limits::{LimitHit, Limits};
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
@@ -154,7 +154,8 @@ pub fn run(pipeline: Pipeline, mut progress: impl FnMut(&Counts, u64)) -> Outcom
     };
     collector.resume();
     let read_before = collector.counts.read;
-    let lane = Lane::start(source, steps, threads, stop);
+    let (decoder, encoder) = (source.decoder(), collector.sink.encoder());
+    let lane = Lane::start(source, Steps { decoder, steps, encoder }, threads, stop);
     collector.collect(&lane, &mut progress);
     progress(&collector.counts, collector.bytes_read);
     collector.end(read_before + lane.records_read())
@@ -234,7 +235,7 @@ impl Collector {
 
     /// Counts and writes one batch.
     fn take(&mut self, done: Done) -> Batch {
-        let Done { batch, nodes, error } = done;
+        let Done { mut batch, nodes, error } = done;
         let (read_before, read) = (self.counts.read, batch.read() as u64);
         self.counts.read += read;
         self.bytes_read += batch.bytes_read() as u64;
@@ -251,6 +252,13 @@ impl Collector {
             self.counts.abandoned += read;
             return batch;
         }
+        let rejected_before = batch.rejected();
+        if let Err(source) = self.sink.accept(&mut batch) {
+            self.counts.abandoned += read;
+            self.fail(self.write_error(source));
+            return batch;
+        }
+        let refused = (batch.rejected() - rejected_before) as u64;
         let rejects = batch.rejects();
         if let Some((counted, hit)) = self.limits.check(read_before, read, &rejects) {
             self.counts.rejected += counted as u64;
@@ -269,12 +277,12 @@ impl Collector {
         for (node, counted) in self.nodes.iter_mut().zip(nodes) {
             node.add(counted);
         }
+        self.sink_node().add(Counted { rejected: refused, ..Counted::default() });
         let written = batch.len() as u64;
         match self.write(&batch, &rejects) {
             Ok(()) => {
                 self.counts.written += written;
-                let sink = self.nodes.last_mut().expect("the sink is a node");
-                sink.add(Counted { taken: written, ..Counted::default() });
+                self.sink_node().add(Counted { taken: written, ..Counted::default() });
                 if let Some(position) = batch.checkpoint() {
                     self.reach(position);
                 }
@@ -318,13 +326,21 @@ impl Collector {
         self.sink.write(batch).map_err(|source| {
             // Whoever reads our output has seen enough: a quiet end.
             self.pipe_closed = source.kind() == io::ErrorKind::BrokenPipe;
-            let output = self.sink.output();
-            let what = match output.is_stream() {
-                true => "the output".to_owned(),
-                false => format!("the output `{}`", output.path().display()),
-            };
-            RunError::Write { what, source }
+            self.write_error(source)
         })
+    }
+
+    fn write_error(&self, source: io::Error) -> RunError {
+        let output = self.sink.output();
+        let what = match output.is_stream() {
+            true => "the output".to_owned(),
+            false => format!("the output `{}`", output.path().display()),
+        };
+        RunError::Write { what, source }
+    }
+
+    fn sink_node(&mut self) -> &mut Node {
+        self.nodes.last_mut().expect("the sink is a node")
     }
 
     fn write_rejects(&mut self, rejects: &[Reject<'_>]) -> Result<(), RunError> {
@@ -386,6 +402,11 @@ impl Collector {
             && let Some(hit) = self.limits.check_end(records_read)
         {
             self.fail(RunError::Limit(Box::new(hit)));
+        }
+        if self.goes_on()
+            && let Err(source) = self.sink.complete()
+        {
+            self.fail(self.write_error(source));
         }
         if self.goes_on() {
             self.seal();

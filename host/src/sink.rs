@@ -4,6 +4,7 @@ pub mod ldjson;
 pub mod publish;
 
 use crate::batch::Batch;
+use crate::step::Step;
 use publish::Output;
 use std::io;
 
@@ -12,12 +13,31 @@ pub trait Sink: Send {
     /// The format's name, as it stands in the lines of a run.
     fn name(&self) -> &'static str;
 
+    /// What makes of the JSON of records what is to be written, where that is something else. Done
+    /// by the workers, each with its own instance, behind all other steps; in rejects it bears the
+    /// sink's name.
+    fn encoder(&self) -> Option<Box<dyn Step>> {
+        None
+    }
+
+    /// Takes the records of the batch that still go on, and rejects those that it turns out not to
+    /// take. Nothing of it is visible yet.
+    fn accept(&mut self, batch: &mut Batch) -> io::Result<()> {
+        let _ = batch;
+        Ok(())
+    }
+
     /// Writes the records of the batch that still go on.
     fn write(&mut self, batch: &Batch) -> io::Result<()>;
 
     /// Where it is written to.
     fn output(&self) -> &Output;
 
-    /// Everything is written: what is left is to publish it, or to drop it.
+    /// The last batch is written: writes what stands behind it, if anything does.
+    fn complete(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// What is left is to publish it, or to drop it.
     fn finish(self: Box<Self>) -> Output;
 }

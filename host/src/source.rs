@@ -8,6 +8,7 @@ pub mod ldjson;
 pub mod rejects;
 
 use crate::batch::Batch;
+use crate::step::Step;
 use crate::stop::Stop;
 use std::io;
 
@@ -15,6 +16,12 @@ use std::io;
 pub trait Source: Send {
     /// The format's name, as it stands in rejects and in the lines of a run.
     fn name(&self) -> &'static str;
+
+    /// What makes JSON of its records, where they are something else. Done by the workers, each
+    /// with its own instance, before all other steps; in rejects it bears the source's name.
+    fn decoder(&self) -> Option<Box<dyn Step>> {
+        None
+    }
 
     /// Fills the batch with the next records, about `bytes_wanted` of them. Once it is told to
     /// stop it returns soon with what it has. A batch without records is the end.

@@ -3,6 +3,7 @@
 
 pub mod disk;
 
+use crate::record::RecordPosition;
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs::{File, Metadata};
@@ -28,11 +29,28 @@ pub trait Input: Send {
         None
     }
 
-    /// Reads on from this byte, where it has a [`version`](Input::version).
-    fn seek(&mut self, byte: u64) -> io::Result<()> {
-        let _ = byte;
+    /// Reads on from where a record begins, where it has a [`version`](Input::version). Bytes are
+    /// found by the byte, rows by the line.
+    fn seek(&mut self, position: RecordPosition) -> io::Result<()> {
+        let _ = position;
         Err(io::ErrorKind::NotSeekable.into())
     }
+}
+
+/// Something to write to that is no file of this machine, and not visible before it is committed:
+/// an object in a store, a table. Dropped before, it leaves nothing.
+pub trait Pending: Send {
+    /// Appends all of `bytes`.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Makes sure that nothing is left to do but [`commit`](Pending::commit).
+    fn prepare(&mut self) -> io::Result<()>;
+
+    /// Makes it visible, whole.
+    fn commit(&mut self) -> io::Result<()>;
+
+    /// Instead: nothing is in it, and what an earlier run left under its name is removed.
+    fn remove(&mut self) -> io::Result<()>;
 }
 
 /// Opens a local path; `-` is stdin.
@@ -121,8 +139,8 @@ impl Input for LocalFile {
         self.opened.as_ref().map(version)
     }
 
-    fn seek(&mut self, byte: u64) -> io::Result<()> {
-        Ok(rustix::fs::seek(&self.file, rustix::fs::SeekFrom::Start(byte)).map(drop)?)
+    fn seek(&mut self, position: RecordPosition) -> io::Result<()> {
+        Ok(rustix::fs::seek(&self.file, rustix::fs::SeekFrom::Start(position.byte)).map(drop)?)
     }
 }
 
@@ -160,8 +178,8 @@ impl Input for Memory {
         Some(format!("{} bytes", self.bytes.len()))
     }
 
-    fn seek(&mut self, byte: u64) -> io::Result<()> {
-        self.position = usize::try_from(byte).unwrap_or(usize::MAX).min(self.bytes.len());
+    fn seek(&mut self, position: RecordPosition) -> io::Result<()> {
+        self.position = usize::try_from(position.byte).unwrap_or(usize::MAX).min(self.bytes.len());
         Ok(())
     }
 }

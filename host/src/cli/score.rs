@@ -153,7 +153,7 @@ impl Job<'_> {
         if let Some(Checkpoint { position, counts, .. }) = &resumed {
             options.start = *position;
             let path = self.task.input().unwrap_or(Path::new("-")).to_owned();
-            input.seek(position.byte).map_err(|source| Error::Input { path, source })?;
+            input.seek(*position).map_err(|source| Error::Input { path, source })?;
             if !job.quiet {
                 let RecordPosition { line, byte } = position;
                 say(&format!(

@@ -39,7 +39,7 @@ pub(super) enum Message {
 /// A batch that has been through all steps, or ended in one of them.
 pub(super) struct Done {
     pub(super) batch: Batch,
-    /// For the source and for each step.
+    /// For the source, for each step, and for the sink where it has an encoder.
     pub(super) nodes: Vec<Counted>,
     /// The step that could not go on.
     pub(super) error: Option<(String, StepError)>,
@@ -53,12 +53,7 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    pub(super) fn start(
-        source: Box<dyn Source>,
-        steps: Vec<Box<dyn Step>>,
-        threads: usize,
-        stop: Stop,
-    ) -> Self {
+    pub(super) fn start(source: Box<dyn Source>, steps: Steps, threads: usize, stop: Stop) -> Self {
         // One in each worker, one waiting for it, one being read, one being written.
         let batches = 2 * threads + 2;
         let (empty, empties) = bounded(batches);
@@ -82,7 +77,7 @@ impl Lane {
         };
         spawn("reader", sender.clone(), move |sender| reader.run(sender));
         for _ in 0..threads {
-            let steps = steps.iter().map(|step| step.another()).collect();
+            let steps = steps.another();
             let worker = Worker { source: name.clone(), steps, pace: pace.clone() };
             let fulls = fulls.clone();
             if !spawn("worker", sender.clone(), move |sender| worker.run(&fulls, sender)) {
@@ -196,9 +191,29 @@ impl Reader {
     }
 }
 
+/// All that a worker does to a batch.
+pub(super) struct Steps {
+    /// Makes JSON of what was read.
+    pub(super) decoder: Option<Box<dyn Step>>,
+    /// The nodes between source and sink.
+    pub(super) steps: Vec<Box<dyn Step>>,
+    /// Makes of JSON what is written.
+    pub(super) encoder: Option<Box<dyn Step>>,
+}
+
+impl Steps {
+    fn another(&self) -> Self {
+        Steps {
+            decoder: self.decoder.as_ref().map(|step| step.another()),
+            steps: self.steps.iter().map(|step| step.another()).collect(),
+            encoder: self.encoder.as_ref().map(|step| step.another()),
+        }
+    }
+}
+
 struct Worker {
     source: Arc<str>,
-    steps: Vec<Box<dyn Step>>,
+    steps: Steps,
     pace: Arc<Pace>,
 }
 
@@ -217,26 +232,39 @@ impl Worker {
 
     /// Takes a batch through all steps.
     fn work(&mut self, mut batch: Batch) -> Done {
-        let mut nodes = Vec::with_capacity(1 + self.steps.len());
-        batch.reject_invalid_utf8(&self.source);
-        nodes.push(Counted {
-            taken: 0,
-            given: batch.len() as u64,
-            rejected: batch.rejected() as u64,
-        });
-        let mut error = None;
-        for step in &mut self.steps {
-            let (taken, rejected) = (batch.len(), batch.rejected());
-            if let Err(step_error) = step.apply(&mut batch) {
-                error = Some((step.name().to_string(), step_error));
-                break;
-            }
-            nodes.push(Counted {
-                taken: taken as u64,
-                given: batch.len() as u64,
-                rejected: (batch.rejected() - rejected) as u64,
-            });
-        }
+        let mut nodes = Vec::with_capacity(2 + self.steps.steps.len());
+        let error = self.apply(&mut batch, &mut nodes).err();
         Done { batch, nodes, error }
     }
+
+    /// On an error, with the name of the step.
+    fn apply(
+        &mut self,
+        batch: &mut Batch,
+        nodes: &mut Vec<Counted>,
+    ) -> Result<(), (String, StepError)> {
+        let Steps { decoder, steps, encoder } = &mut self.steps;
+        batch.reject_invalid_utf8(&self.source);
+        if let Some(decoder) = decoder {
+            apply(&mut **decoder, batch)?;
+        }
+        let (given, rejected) = (batch.len() as u64, batch.rejected() as u64);
+        nodes.push(Counted { taken: 0, given, rejected });
+        for step in steps {
+            nodes.push(apply(&mut **step, batch)?);
+        }
+        if let Some(encoder) = encoder {
+            // What it takes is counted when it is written.
+            let Counted { rejected, .. } = apply(&mut **encoder, batch)?;
+            nodes.push(Counted { rejected, ..Counted::default() });
+        }
+        Ok(())
+    }
+}
+
+fn apply(step: &mut dyn Step, batch: &mut Batch) -> Result<Counted, (String, StepError)> {
+    let (taken, rejected) = (batch.len() as u64, batch.rejected());
+    step.apply(batch).map_err(|error| (step.name().to_string(), error))?;
+    let (given, rejected) = (batch.len() as u64, (batch.rejected() - rejected) as u64);
+    Ok(Counted { taken, given, rejected })
 }

@@ -90,7 +90,7 @@ fn go(disk: &Sim, before: &mut u64) -> Result<(), String> {
     let mut options = Options { checkpoint_bytes: NonZeroU64::new(64), ..Options::default() };
     if let Some(resumed) = &resumed {
         options.start = resumed.position;
-        memory.seek(resumed.position.byte).unwrap();
+        memory.seek(resumed.position).unwrap();
     }
     let outcome = run(
         Pipeline {
