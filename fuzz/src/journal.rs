@@ -52,6 +52,8 @@ pub fn check(count: u8, damages: &[(u8, u8)]) {
 
 fn checkpoint(read: u64) -> Checkpoint {
     Checkpoint {
+        input: 0,
+        bytes_read: 100 * read,
         position: RecordPosition { line: read, byte: 100 * read },
         lengths: [read, 2 * read],
         numbers: [FileNumber { inode: read, made: 1 }; 2],

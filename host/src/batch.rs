@@ -14,6 +14,8 @@ use std::sync::Arc;
 pub struct Batch {
     /// Place in the order of all batches, from 0.
     pub sequence: u64,
+    /// Which of the run's inputs it is of, from 0.
+    pub input: u32,
     block: Block,
     /// What the records are now, once a step has rewritten them.
     rewritten: Option<Text>,

@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The form of this file; another number means that this host can't read it.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// What a journal's first line says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,8 +83,12 @@ impl Identity {
 /// How far a run has come: everything up to here is on disk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
-    /// Where the source goes on.
+    /// In which of the inputs the source goes on, from 0,
+    pub input: usize,
+    /// and where.
     pub position: RecordPosition,
+    /// How much of all inputs is done, in bytes.
+    pub bytes_read: u64,
     /// Lengths in bytes: of the rejects, of the output.
     pub lengths: [u64; 2],
     /// Which files these were.
@@ -670,6 +674,8 @@ mod tests {
 
     fn checkpoint(read: u64) -> Checkpoint {
         Checkpoint {
+            input: 0,
+            bytes_read: 0,
             position: RecordPosition { line: read + 1, byte: 10 * read },
             lengths: [0, read],
             numbers: [FileNumber::default(); 2],

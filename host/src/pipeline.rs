@@ -143,6 +143,7 @@ pub fn run(pipeline: Pipeline, mut progress: impl FnMut(&Counts, u64)) -> Outcom
     let mut collector = Collector {
         counts: Counts::default(),
         bytes_read: 0,
+        input: 0,
         nodes: names.map(Node::new).collect(),
         sink,
         rejects,
@@ -164,6 +165,8 @@ pub fn run(pipeline: Pipeline, mut progress: impl FnMut(&Counts, u64)) -> Outcom
 struct Collector {
     counts: Counts,
     bytes_read: u64,
+    /// Of which input the last batch was.
+    input: usize,
     nodes: Vec<Node>,
     sink: Box<dyn Sink>,
     rejects: Output,
@@ -183,7 +186,8 @@ impl Collector {
         };
         self.counts = resumed.counts;
         self.nodes.clone_from(&resumed.nodes);
-        self.bytes_read = resumed.position.byte;
+        self.bytes_read = resumed.bytes_read;
+        self.input = resumed.input;
         self.limits.resume(resumed.counts.rejected);
         if let Some(hit) = self.limits.check_so_far() {
             self.fail(RunError::Limit(Box::new(hit)));
@@ -237,6 +241,9 @@ impl Collector {
     fn take(&mut self, done: Done) -> Batch {
         let Done { mut batch, nodes, error } = done;
         let (read_before, read) = (self.counts.read, batch.read() as u64);
+        if self.goes_on() {
+            self.enter(batch.input as usize);
+        }
         self.counts.read += read;
         self.bytes_read += batch.bytes_read() as u64;
         if let Some((step, source)) = error {
@@ -295,7 +302,15 @@ impl Collector {
         batch
     }
 
-    /// Everything before this place in the source is written.
+    /// The next batch is of this input: if it is another than the last one's, all of that is written.
+    fn enter(&mut self, input: usize) {
+        if self.input != input {
+            self.input = input;
+            self.reach(RecordPosition::default());
+        }
+    }
+
+    /// Everything before this place in the input is written.
     fn reach(&mut self, position: RecordPosition) {
         let checkpoint = self.checkpoint_at(position);
         let Some(checkpoints) = &mut self.checkpoints else { return };
@@ -305,7 +320,9 @@ impl Collector {
 
     fn checkpoint_at(&self, position: RecordPosition) -> Checkpoint {
         Checkpoint {
+            input: self.input,
             position,
+            bytes_read: self.bytes_read,
             lengths: [&self.rejects, self.sink.output()].map(Output::len),
             numbers: [&self.rejects, self.sink.output()].map(Output::number),
             counts: self.counts,

@@ -5,6 +5,7 @@
 
 pub mod frame;
 pub mod ldjson;
+pub mod many;
 pub mod rejects;
 
 use crate::batch::Batch;

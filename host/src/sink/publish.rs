@@ -4,8 +4,10 @@
 //! folder flushed. That name is fixed (`.NAME.etl-host-part`) and locked while a run holds it: a
 //! second run on the same output is refused, and what a killed run left behind is taken over by
 //! the next, or gone on with where a journal says how far it can be trusted. A device, a FIFO or a
-//! socket is written to directly and never renamed over.
+//! socket is written to directly and never renamed over. What is no file of this machine (an object in
+//! a store, a table) is [`Pending`] until it is committed.
 
+use crate::storage::Pending;
 use crate::storage::disk::{Disk, FileNumber, HeldFile, HoldError, Local};
 use rustix::event::{PollFd, PollFlags, poll};
 use serde::{Deserialize, Serialize};
@@ -27,6 +29,8 @@ enum Target {
     /// Visible at once.
     Stream(File),
     Part(Part),
+    /// Its name, for messages.
+    Pending(String, Box<dyn Pending>),
 }
 
 /// A file that has its final name only once it is published.
@@ -117,6 +121,11 @@ impl Output {
         Output { target: Target::Stream(file), written: 0, written_back: 0 }
     }
 
+    /// What is no file of this machine, by its name.
+    pub fn pending(name: String, pending: Box<dyn Pending>) -> Self {
+        Output { target: Target::Pending(name, pending), written: 0, written_back: 0 }
+    }
+
     /// A file that becomes visible when it is published; or, where the path names a device, a FIFO
     /// or a socket, that itself.
     pub fn create(path: &Path) -> Result<Self, OpenError> {
@@ -190,7 +199,7 @@ impl Output {
     pub fn is_same_stream(&self, other: &Output) -> bool {
         let identity = |output: &Output| match &output.target {
             Target::Stream(file) => file.metadata().ok().map(|it| (it.dev(), it.ino())),
-            Target::Part(_) => None,
+            Target::Part(_) | Target::Pending(..) => None,
         };
         identity(self).is_some_and(|it| Some(it) == identity(other))
     }
@@ -200,6 +209,7 @@ impl Output {
         match &self.target {
             Target::Stream(_) => "a stream".into(),
             Target::Part(part) => part.names.path.clone(),
+            Target::Pending(name, _) => name.into(),
         }
     }
 
@@ -213,10 +223,10 @@ impl Output {
         self.written == 0
     }
 
-    /// By which the file is known; nothing that means anything for a stream.
+    /// By which the file is known; nothing that means anything for what is none.
     pub fn number(&self) -> FileNumber {
         match &self.target {
-            Target::Stream(_) => FileNumber::default(),
+            Target::Stream(_) | Target::Pending(..) => FileNumber::default(),
             Target::Part(part) => part.number,
         }
     }
@@ -231,8 +241,16 @@ impl Output {
     /// Flushes it to disk, where it is on one.
     pub fn sync(&self) -> io::Result<()> {
         match &self.target {
-            Target::Stream(_) => Ok(()),
+            Target::Stream(_) | Target::Pending(..) => Ok(()),
             Target::Part(part) => part.file.sync(),
+        }
+    }
+
+    /// Leaves nothing to do but to make it visible.
+    fn prepare(&mut self) -> io::Result<()> {
+        match &mut self.target {
+            Target::Pending(_, pending) => pending.prepare(),
+            Target::Stream(_) | Target::Part(_) => self.sync(),
         }
     }
 
@@ -254,6 +272,7 @@ impl Write for Output {
         let written = match &mut self.target {
             Target::Stream(file) => write_to_stream(file, bytes)?,
             Target::Part(part) => part.file.write(bytes)?,
+            Target::Pending(_, pending) => pending.write(bytes).map(|()| bytes.len())?,
         };
         self.written += written as u64;
         self.write_back();
@@ -324,29 +343,41 @@ fn put_in_place(
     in_place: &mut Vec<PathBuf>,
     renamed: &mut bool,
 ) -> Result<(), (PathBuf, io::Error)> {
-    for output in &outputs {
-        output.sync().map_err(|error| (output.path(), error))?;
+    let mut outputs = outputs;
+    for output in &mut outputs {
+        output.prepare().map_err(|error| (output.path(), error))?;
     }
-    let parts = |outputs: Vec<Output>| {
-        outputs.into_iter().filter_map(|output| match output.target {
-            Target::Stream(_) => None,
-            Target::Part(part) => Some(part),
-        })
-    };
     let mut folders: Vec<(Arc<dyn Disk>, PathBuf)> = Vec::new();
-    for mut part in parts(outputs) {
-        let path = part.names.path.clone();
-        part.disk.rename(&part.part, &path).map_err(|error| (path.clone(), error))?;
-        part.is_kept = true; // nothing left to remove
-        folders.push((part.disk.clone(), folder_of(&path)));
+    for output in outputs {
+        let path = output.path();
+        match output.target {
+            Target::Stream(_) => continue,
+            Target::Part(mut part) => {
+                part.disk.rename(&part.part, &path).map_err(|error| (path.clone(), error))?;
+                part.is_kept = true; // nothing left to remove
+                folders.push((part.disk.clone(), folder_of(&path)));
+            }
+            Target::Pending(_, mut pending) => {
+                pending.commit().map_err(|error| (path.clone(), error))?;
+            }
+        }
         in_place.push(path);
     }
     *renamed = true;
-    for mut part in parts(outdated) {
-        part.is_kept = false;
-        let path = part.names.given.clone();
-        part.disk.remove(&path).map_err(|error| (path.clone(), error))?;
-        folders.push((part.disk.clone(), folder_of(&path)));
+    for output in outdated {
+        let name = output.path();
+        match output.target {
+            Target::Stream(_) => {}
+            Target::Part(mut part) => {
+                part.is_kept = false;
+                let path = part.names.given.clone();
+                part.disk.remove(&path).map_err(|error| (path.clone(), error))?;
+                folders.push((part.disk.clone(), folder_of(&path)));
+            }
+            Target::Pending(_, mut pending) => {
+                pending.remove().map_err(|error| (name, error))?;
+            }
+        }
     }
     folders.dedup_by(|(_, a), (_, b)| a == b);
     folders.into_iter().try_for_each(|(disk, folder)| {

@@ -4,12 +4,13 @@
 use super::*;
 use crate::journal::{Header, Identity, Journal};
 use crate::sink::publish::Names;
+use crate::source::many;
 use crate::storage::disk::Disk;
 use crate::storage::disk::sim::{Fate, Harm, Sim};
 use crate::storage::{Input, Memory};
 use proptest::prelude::RngExt as _;
 use proptest::test_runner::TestRng;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroU64;
 use std::path::Path;
 
@@ -19,21 +20,27 @@ const JOURNAL: &str = "/data/journal";
 
 type Files = BTreeMap<PathBuf, Vec<u8>>;
 
-/// 40 records, every fifth of which is rejected, and blank lines.
-fn input() -> String {
+/// 40 records in two inputs, every fifth of which is rejected, and blank lines.
+fn texts() -> [String; 2] {
     let record = |n: usize| match n {
         n if n % 5 == 3 => format!("bad {n}\n"),
         n if n % 7 == 0 => format!("record {n}\n\n\r\n"),
         n => format!("record {n}\n"),
     };
-    (0..40).map(record).collect()
+    [0..17, 17..40].map(|records| records.map(record).collect())
 }
 
 /// What an uninterrupted run without a journal makes of it.
 fn expected() -> Files {
-    let (input, mut line, mut byte) = (input(), 1, 0);
+    let texts = texts();
     let (mut output, mut rejects) = (String::new(), String::new());
-    for text in input.split_inclusive('\n') {
+    let lines = texts.iter().flat_map(|text| {
+        (1..).zip(text.split_inclusive('\n')).scan(0, |byte, (line, text)| {
+            *byte += text.len();
+            Some((line, *byte - text.len(), text))
+        })
+    });
+    for (line, byte, text) in lines {
         if text.starts_with("bad") {
             let place = format!(r#"{{"source":"in","line":{line},"byte":{byte},"#);
             rejects += &format!(
@@ -45,8 +52,6 @@ fn expected() -> Files {
         } else if !text.trim().is_empty() {
             output += text;
         }
-        line += 1;
-        byte += text.len();
     }
     [(OUTPUT, output), (REJECTS, rejects)].map(|(name, text)| (name.into(), text.into())).into()
 }
@@ -86,15 +91,11 @@ fn go(disk: &Sim, before: &mut u64) -> Result<(), String> {
         opened.map_err(|error| error.to_string())
     };
     let (rejects, output) = (open(0)?, open(1)?);
-    let mut memory = Memory::new(input());
-    let mut options = Options { checkpoint_bytes: NonZeroU64::new(64), ..Options::default() };
-    if let Some(resumed) = &resumed {
-        options.start = resumed.position;
-        memory.seek(resumed.position).unwrap();
-    }
+    let from = resumed.as_ref().map(|it| (it.input, it.position)).unwrap_or_default();
+    let source = many::Reader::open(inputs().split_off(from.0), from.0, from.1);
     let outcome = run(
         Pipeline {
-            source: Box::new(Reader::new("in", Box::new(memory), options)),
+            source: Box::new(source.unwrap()),
             steps: vec![Box::new(FnStep(Arc::new(reject_those_called_bad), "step".into()))],
             sink: writer(output),
             rejects,
@@ -119,6 +120,20 @@ fn go(disk: &Sim, before: &mut u64) -> Result<(), String> {
             removed.map_err(|error| error.to_string())
         }
     }
+}
+
+fn inputs() -> VecDeque<many::Waiting> {
+    let inputs = texts().map(|text| many::Waiting {
+        name: "in".to_owned(),
+        open: Box::new(|start| {
+            let mut memory = Memory::new(text);
+            memory.seek(start)?;
+            let checkpoint_bytes = NonZeroU64::new(64);
+            let options = Options { checkpoint_bytes, start, ..Options::default() };
+            Ok(Box::new(Reader::new("in", Box::new(memory), options)))
+        }),
+    });
+    inputs.into()
 }
 
 fn reject_those_called_bad(batch: &mut Batch) -> FromStep {
