@@ -2,7 +2,7 @@
 
 use super::args::{JobArgs, ModelArgs, Records, Task};
 use crate::error::Error;
-use crate::journal;
+use crate::journal::place;
 use crate::plugin::folder;
 use std::path::{Path, PathBuf};
 
@@ -96,7 +96,7 @@ pub(super) fn refuse_to_overwrite(task: Task<'_>, plugin: &Path) -> Result<(), E
 fn is_hidden(path: &Path) -> bool {
     let is_part =
         path.file_name().is_some_and(|it| it.as_encoded_bytes().ends_with(b".etl-host-part"));
-    is_part || journal::is_name(path)
+    is_part || place::is_name(path)
 }
 
 /// One path for each file, however it is spelled. `None` for what can't be written over: stdin, a

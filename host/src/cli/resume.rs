@@ -3,7 +3,7 @@
 use super::args::{Records, Task};
 use super::paths;
 use crate::error::Error;
-use crate::journal::{self, Checkpoint, Header, Identity, Journal, JournalError, Left};
+use crate::journal::{self, Checkpoint, Header, Identity, Journal, JournalError, Left, place};
 use crate::plugin::LoadedModel;
 use crate::sink::publish::{self, Names, OpenError, Output};
 use crate::storage::Input;
@@ -52,11 +52,11 @@ pub(super) fn wanted(task: Task<'_>) -> Result<Option<Resumable>, Error> {
     let output = names(paths::output(job), "the output", "name one: --output FILE")?;
     let rejects = paths::rejects(job);
     let rejects = names(rejects.as_deref(), "the rejects file", "name one: --rejects FILE")?;
-    let beside = journal::path_beside(&output.path);
-    journal::remove_stale_link(&output.path);
+    let beside = place::path_beside(&output.path);
+    place::remove_stale_link(&output.path);
     let journal = match &job.state {
-        Some(folder) => journal::path_in(&whole(folder)),
-        None => journal::path_of(&output.path),
+        Some(folder) => place::path_in(&whole(folder)),
+        None => place::path_of(&output.path),
     };
     let files =
         [&journal, &rejects.path, &output.path, Path::new(task.input().unwrap_or(&journal))];
@@ -70,19 +70,19 @@ pub(super) fn wanted(task: Task<'_>) -> Result<Option<Resumable>, Error> {
 /// Refuses to write over what an interrupted run of `--resume` left of this output.
 pub(super) fn refuse_left(task: Task<'_>) -> Result<(), Error> {
     let Some(Ok(Some(output))) = paths::output(task.job).map(publish::names) else { return Ok(()) };
-    journal::remove_stale_link(&output.path);
-    let journal = journal::path_of(&output.path);
+    place::remove_stale_link(&output.path);
+    let journal = place::path_of(&output.path);
     let refused = match publish::folder_of(&journal).is_dir() || !has_link(&output.path) {
         true => Journal::refuse_left(&Local, &journal),
         false => Err(JournalError::Elsewhere(journal)),
     };
     refused.map_err(|source| Error::Journal { subject: output.given.clone(), source })?;
-    journal::remove_stale_link(&output.path);
+    place::remove_stale_link(&output.path);
     Ok(())
 }
 
 fn has_link(output: &Path) -> bool {
-    journal::path_beside(output).is_symlink()
+    place::path_beside(output).is_symlink()
 }
 
 impl Resumable {
@@ -117,7 +117,7 @@ impl Resumable {
 
     /// To be called when the run has ended: where there is no journal any more, none leads to it.
     pub(super) fn clear_up(&self) {
-        journal::remove_stale_link(&self.names[1].path);
+        place::remove_stale_link(&self.names[1].path);
     }
 
     pub(super) fn error(&self, source: JournalError) -> Error {

@@ -4,7 +4,7 @@
 use super::{on_a_line, print};
 use crate::causes::chain;
 use crate::error::{Error, exit};
-use crate::journal::{self, Checkpoint, Header, JournalError, Look, State};
+use crate::journal::{self, Checkpoint, Header, JournalError, Look, State, place};
 use crate::shell::quoted;
 use crate::sink::publish;
 use crate::storage;
@@ -63,7 +63,7 @@ pub(super) fn status(args: &StatusArgs) -> Result<u8, Error> {
     let journals = journals(&args.path)
         .map_err(|source| failed(JournalError::Io { path: args.path.clone(), source }))?;
     // A folder of outputs is looked at as a whole, and not emptied as a whole.
-    let is_one = !args.path.is_dir() || journals == [journal::path_in(&args.path)];
+    let is_one = !args.path.is_dir() || journals == [place::path_in(&args.path)];
     if args.abort && !is_one && !journals.is_empty() {
         return Err(Error::Usage {
             message: format!("there may be several runs in `{}`", args.path.display()),
@@ -91,9 +91,9 @@ pub(super) fn status(args: &StatusArgs) -> Result<u8, Error> {
 fn journals(path: &Path) -> io::Result<Vec<PathBuf>> {
     if !path.is_dir() {
         let journal = match publish::names(path) {
-            _ if journal::is_name(path) => fs::read_link(path).unwrap_or_else(|_| path.to_owned()),
-            Ok(Some(output)) => journal::path_of(&output.path), // where a link leads to
-            _ => journal::path_of(path),
+            _ if place::is_name(path) => fs::read_link(path).unwrap_or_else(|_| path.to_owned()),
+            Ok(Some(output)) => place::path_of(&output.path), // where a link leads to
+            _ => place::path_of(path),
         };
         return Ok(Vec::from_iter(
             (journal.try_exists()? && !journal.is_symlink()).then_some(journal),
@@ -102,7 +102,7 @@ fn journals(path: &Path) -> io::Result<Vec<PathBuf>> {
     let mut journals = Vec::new();
     for entry in fs::read_dir(path)? {
         let path = entry?.path();
-        if journal::is_name(&path) && path.is_file() {
+        if place::is_name(&path) && path.is_file() {
             journals.push(path);
         }
     }
@@ -137,7 +137,7 @@ fn run(journal: &Path, Look { left, is_running }: Look, removed: Vec<PathBuf>) -
     let is_left = matches!(state, "interrupted" | "unpublished");
     let mut why_not = Vec::new();
     if let (Some(header), true, []) = (&left.header, is_left, &removed[..]) {
-        let moved = journal::check_not_moved(journal, &header.outputs[1].path);
+        let moved = place::check_not_moved(journal, &header.outputs[1].path);
         why_not.extend(moved.err().map(|error| error.to_string()));
         why_not.extend(left.missing(&Local).unwrap_or_else(|error| vec![error.to_string()]));
         why_not.extend(differences(header));
