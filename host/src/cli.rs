@@ -8,6 +8,8 @@ mod check;
 mod config;
 mod describe;
 mod exits;
+mod files;
+mod formats;
 mod inspect;
 mod list;
 mod new;

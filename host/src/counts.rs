@@ -20,6 +20,17 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Adds those of another run.
+    pub fn add(&mut self, other: &Counts) {
+        let Counts { read, written, filtered, blocked, rejected, abandoned } = other;
+        self.read += read;
+        self.written += written;
+        self.filtered += filtered;
+        self.blocked += blocked;
+        self.rejected += rejected;
+        self.abandoned += abandoned;
+    }
+
     /// read = written + filtered + blocked + rejected + abandoned, or the sentence that says why
     /// that is not so.
     pub fn check_identity(&self) -> Result<(), String> {

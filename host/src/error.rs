@@ -92,6 +92,14 @@ pub enum Error {
         /// Why.
         source: OpenError,
     },
+    /// Something can't be read or written in its format.
+    #[error("{what} can't be had in its format")]
+    Format {
+        /// Which.
+        what: String,
+        /// Why.
+        source: io::Error,
+    },
     /// The run ended before it should.
     #[error("{source}")]
     Run {
@@ -218,6 +226,7 @@ impl Error {
             Error::Exited { .. } => exit::MODEL,
             Error::Input { .. }
             | Error::Output { .. }
+            | Error::Format { .. }
             | Error::Summary { .. }
             | Error::Journal { .. }
             | Error::Forget { .. } => exit::IO,

@@ -38,7 +38,9 @@ pub struct Header {
     pub identity: Identity,
     /// The rejects and the output, with whole paths.
     pub outputs: [Names; 2],
-    /// Whole paths of what else the job has to do with: `input`, `plugin`, `working folder`.
+    /// What is read, in order.
+    pub inputs: Vec<InputFile>,
+    /// Whole paths of what else the job has to do with: `plugin`, `working folder`.
     pub files: BTreeMap<String, PathBuf>,
     /// When the run began, in UTC (RFC 3339).
     pub started: String,
@@ -49,16 +51,24 @@ impl Header {
     pub fn new(
         identity: Identity,
         outputs: [Names; 2],
+        inputs: Vec<InputFile>,
         files: BTreeMap<String, PathBuf>,
         started: String,
     ) -> Self {
-        Header { format: FORMAT, identity, outputs, files, started }
+        Header { format: FORMAT, identity, outputs, inputs, files, started }
     }
 }
 
-/// Names in an [`Identity`] whose values files can tell.
-pub const INPUT: &str = "the input's size and time";
-/// The plugin's digest.
+/// An input of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputFile {
+    /// Its whole path, or what else it is found by.
+    pub path: PathBuf,
+    /// What it held, as [`Input::version`](crate::storage::Input::version) says it.
+    pub version: String,
+}
+
+/// Name in an [`Identity`] whose value files can tell: the plugin's digest.
 pub const PLUGIN: &str = "the plugin's SHA-256";
 /// The host.
 pub const HOST: &str = "the version of etl-host";
@@ -634,7 +644,7 @@ mod tests {
 
     fn header(values: &[(&str, &str)]) -> Header {
         let values = values.iter().map(|&(name, value)| (name.to_owned(), value.to_owned()));
-        Header::new(Identity(values.collect()), names(), BTreeMap::new(), String::new())
+        Header::new(Identity(values.collect()), names(), Vec::new(), BTreeMap::new(), String::new())
     }
 
     fn names() -> [Names; 2] {

@@ -4,9 +4,31 @@ pub mod ldjson;
 pub mod publish;
 
 use crate::batch::Batch;
+use crate::columns::Column;
+use crate::format::Format;
 use crate::step::Step;
 use publish::Output;
 use std::io;
+
+/// How records are written, whatever their format.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The columns of a table.
+    pub columns: Vec<Column>,
+}
+
+/// A writer of a format. Where something is in the output already, it was written by an interrupted
+/// run of the same job, and what is written goes behind it.
+pub fn open(format: Format, output: Output, options: Options) -> io::Result<Box<dyn Sink>> {
+    let _ = options;
+    Ok(match format {
+        Format::Ldjson => Box::new(ldjson::Writer::new(output)),
+        other => {
+            let message = format!("{} can't be written", other.name());
+            return Err(io::Error::new(io::ErrorKind::Unsupported, message));
+        }
+    })
+}
 
 /// Something that batches are written to, in order.
 pub trait Sink: Send {

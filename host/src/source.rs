@@ -9,9 +9,42 @@ pub mod many;
 pub mod rejects;
 
 use crate::batch::Batch;
+use crate::columns::Column;
+use crate::format::Format;
 use crate::step::Step;
 use crate::stop::Stop;
+use crate::storage::Input;
+use serde_json::Value;
 use std::io;
+use std::sync::Arc;
+
+/// How records are read, whatever their format.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How text is cut into records.
+    pub text: ldjson::Options,
+    /// The schema of the records that the model takes: what text without types is to become.
+    pub input_schema: Arc<Value>,
+    /// The only fields that anybody reads; `None`: all may be needed.
+    pub fields: Option<Vec<String>>,
+}
+
+/// A reader of a format. `path` stands in rejects and messages; `input` is there where `options` say
+/// that it begins.
+pub fn open(
+    format: Format,
+    path: &str,
+    input: Box<dyn Input>,
+    options: Options,
+) -> io::Result<Box<dyn Source>> {
+    Ok(match format {
+        Format::Ldjson => Box::new(ldjson::Reader::new(path, input, options.text)),
+        other => {
+            let message = format!("{} can't be read", other.name());
+            return Err(io::Error::new(io::ErrorKind::Unsupported, message));
+        }
+    })
+}
 
 /// Something that batches are read from, one after the other.
 pub trait Source: Send {
@@ -21,6 +54,11 @@ pub trait Source: Send {
     /// What makes JSON of its records, where they are something else. Done by the workers, each
     /// with its own instance, before all other steps; in rejects it bears the source's name.
     fn decoder(&self) -> Option<Box<dyn Step>> {
+        None
+    }
+
+    /// The columns that all its records have, where it is a table.
+    fn columns(&self) -> Option<Vec<Column>> {
         None
     }
 

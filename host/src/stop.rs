@@ -48,6 +48,11 @@ impl Stop {
         self.0.ending.store(true, Ordering::Relaxed);
     }
 
+    /// Another run begins, which is not.
+    pub fn set_beginning(&self) {
+        self.0.ending.store(false, Ordering::Relaxed);
+    }
+
     /// Whether the run is past stopping.
     pub fn is_ending(&self) -> bool {
         self.0.ending.load(Ordering::Relaxed)

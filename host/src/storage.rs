@@ -2,14 +2,16 @@
 //! [`disk`] is where a run writes.
 
 pub mod disk;
+pub mod location;
 
 use crate::record::RecordPosition;
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs::{File, Metadata};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 /// Bytes that are read from front to back.
@@ -29,12 +31,27 @@ pub trait Input: Send {
         None
     }
 
+    /// The same bytes, to be read from anywhere, where that can be done: some formats begin with what
+    /// stands at their end.
+    fn random_access(&self) -> Option<io::Result<Arc<dyn RandomAccess>>> {
+        None
+    }
+
     /// Reads on from where a record begins, where it has a [`version`](Input::version). Bytes are
     /// found by the byte, rows by the line.
     fn seek(&mut self, position: RecordPosition) -> io::Result<()> {
         let _ = position;
         Err(io::ErrorKind::NotSeekable.into())
     }
+}
+
+/// Bytes that are read from anywhere.
+pub trait RandomAccess: Send + Sync {
+    /// How many there are.
+    fn bytes_total(&self) -> u64;
+
+    /// Exactly `len` bytes from `start` on, or an error of kind `UnexpectedEof`.
+    fn read_at(&self, start: u64, len: usize) -> io::Result<Vec<u8>>;
 }
 
 /// Something to write to that is no file of this machine, and not visible before it is committed:
@@ -67,6 +84,13 @@ pub fn open(path: &Path) -> io::Result<Box<dyn Input>> {
     Ok(Box::new(LocalFile { opened: metadata.is_file().then_some(metadata), file }))
 }
 
+/// Which content a local path has, as [`Input::version`] says it. Waits for nobody: a pipe is not
+/// opened.
+pub fn version(path: &Path) -> io::Result<Option<String>> {
+    let is_file = path != Path::new("-") && path.metadata()?.is_file();
+    if is_file { Ok(open(path)?.version()) } else { Ok(None) }
+}
+
 struct LocalFile {
     file: File,
     /// What it was when it was opened. `None`: a pipe, a terminal, a device or a socket, which may
@@ -78,7 +102,7 @@ impl LocalFile {
     /// At the end: whoever wrote to it while it was read made a mixture of what we read.
     fn check_unchanged(&self) -> io::Result<()> {
         let Some(opened) = &self.opened else { return Ok(()) };
-        let (was, is) = (version(opened), version(&self.file.metadata()?));
+        let (was, is) = (version_of(opened), version_of(&self.file.metadata()?));
         if was == is {
             return Ok(());
         }
@@ -87,7 +111,7 @@ impl LocalFile {
     }
 }
 
-fn version(metadata: &Metadata) -> String {
+fn version_of(metadata: &Metadata) -> String {
     let (bytes, seconds, nanos) = (metadata.len(), metadata.mtime(), metadata.mtime_nsec());
     let time = u64::try_from(seconds).ok().filter(|&seconds| seconds < END_OF_9999);
     match time {
@@ -136,11 +160,34 @@ impl Input for LocalFile {
     }
 
     fn version(&self) -> Option<String> {
-        self.opened.as_ref().map(version)
+        self.opened.as_ref().map(version_of)
+    }
+
+    fn random_access(&self) -> Option<io::Result<Arc<dyn RandomAccess>>> {
+        let bytes_total = self.bytes_total()?;
+        let file = self.file.try_clone();
+        Some(file.map(|file| Arc::new(Anywhere { file, bytes_total }) as Arc<dyn RandomAccess>))
     }
 
     fn seek(&mut self, position: RecordPosition) -> io::Result<()> {
         Ok(rustix::fs::seek(&self.file, rustix::fs::SeekFrom::Start(position.byte)).map(drop)?)
+    }
+}
+
+/// A file of this machine, read from anywhere.
+struct Anywhere {
+    file: File,
+    bytes_total: u64,
+}
+
+impl RandomAccess for Anywhere {
+    fn bytes_total(&self) -> u64 {
+        self.bytes_total
+    }
+
+    fn read_at(&self, start: u64, len: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; len];
+        self.file.read_exact_at(&mut bytes, start).map(|()| bytes)
     }
 }
 

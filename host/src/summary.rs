@@ -1,7 +1,6 @@
 //! What a run did: for people as lines, for programs as JSON.
 
 use crate::counts::{Counts, Node};
-use crate::pipeline::Outcome;
 use crate::sink::publish::{Output, publish};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -9,11 +8,10 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// The summary of a run, as `--summary` writes it.
 #[derive(Debug, Serialize)]
-pub struct Summary<'a> {
+pub struct Summary {
     /// Version of this host.
     pub host_version: &'static str,
     /// Version of the border it speaks.
@@ -22,8 +20,25 @@ pub struct Summary<'a> {
     pub plugin: PluginSummary,
     /// The model.
     pub model: ModelSummary,
+    /// What the run did: all of them, where the output is a folder.
+    #[serde(flatten)]
+    pub run: RunSummary,
+    /// Each of them, where the output is a folder.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub runs: Vec<RunSummary>,
+    /// When it began, in UTC (RFC 3339).
+    pub started: String,
+    /// The exit code.
+    pub exit_code: u8,
+}
+
+/// What one run did.
+#[derive(Debug, Default, Serialize)]
+pub struct RunSummary {
     /// What was read.
     pub input: String,
+    /// The same, one by one.
+    pub inputs: Vec<InputSummary>,
     /// Where predictions were written.
     pub output: String,
     /// Where rejects were written, if there were any.
@@ -31,24 +46,30 @@ pub struct Summary<'a> {
     /// What became of the records. `read` is the sum of the others.
     pub counts: Counts,
     /// The same for each node, in the order of the data.
-    pub nodes: &'a [Node],
+    pub nodes: Vec<Node>,
     /// Whether the output is in its place.
     pub published: bool,
     /// Where the run went on, if an interrupted one had begun it.
     pub resumed: Option<ResumedSummary>,
     /// How many checkpoints it journalled.
     pub checkpoints: u64,
-    /// When the run began, in UTC (RFC 3339).
-    pub started: String,
     /// How long it took.
     pub seconds: f64,
-    /// The exit code.
-    pub exit_code: u8,
     /// Why it did not end well, if it did not.
     pub error: Option<String>,
 }
 
-impl Summary<'_> {
+/// An input of a run.
+#[derive(Debug, Serialize)]
+pub struct InputSummary {
+    /// Its name.
+    pub name: String,
+    /// Which content it had: size and time of a file, the ETag of an object. `None` where that can't
+    /// be known.
+    pub version: Option<String>,
+}
+
+impl Summary {
     /// Writes it, to be there whole. The error names the file.
     pub fn publish(&self, mut file: Output) -> Result<(), (PathBuf, io::Error)> {
         let mut text = serde_json::to_string_pretty(self).expect("its keys are texts");
@@ -63,7 +84,9 @@ impl Summary<'_> {
 pub struct ResumedSummary {
     /// How many records were done before; `counts` holds them too.
     pub records: u64,
-    /// The line of the next; `None` where there was none.
+    /// In which input the next stood.
+    pub input: Option<String>,
+    /// Its line; `None` where there was none.
     pub line: Option<u64>,
     /// Its offset.
     pub byte: u64,
@@ -121,12 +144,11 @@ impl io::Write for HashWriter<'_> {
     }
 }
 
-/// The lines at the end of a run: one a node, counters that are zero left out, then the totals.
-/// `is_hidden`: what was written will not be seen, since it went to a file that is not published.
-pub fn lines(outcome: &Outcome, is_hidden: bool, rejects: Option<&str>, took: Duration) -> String {
+/// A line for each node, counters that are zero left out. `stopped`: before their work was done.
+pub fn lines(nodes: &[Node], stopped: bool) -> String {
     let mut text = String::new();
-    let state = if outcome.error.is_some() || outcome.pipe_closed { "stopped" } else { "done" };
-    for Node { name, taken, given, rejected } in &outcome.nodes {
+    let state = if stopped { "stopped" } else { "done" };
+    for Node { name, taken, given, rejected } in nodes {
         let _ = write!(text, " - {name}");
         for (counter, count) in [("in", taken), ("out", given), ("err", rejected)] {
             if *count > 0 {
@@ -135,7 +157,14 @@ pub fn lines(outcome: &Outcome, is_hidden: bool, rejects: Option<&str>, took: Du
         }
         let _ = writeln!(text, " [{state}]");
     }
-    let Counts { read, written, filtered, blocked, rejected, abandoned } = outcome.counts;
+    text
+}
+
+/// The line of totals. `is_hidden`: what was written will not be seen, since it went to a file that is
+/// not published.
+pub fn total(run: &RunSummary, is_hidden: bool) -> String {
+    let mut text = String::new();
+    let Counts { read, written, filtered, blocked, rejected, abandoned } = run.counts;
     let _ = write!(text, "{read} record{}: {written} ", if read == 1 { "" } else { "s" });
     text += if is_hidden { "predicted, none published" } else { "written" };
     for (count, fate) in [(filtered, "filtered"), (blocked, "blocked")] {
@@ -145,20 +174,19 @@ pub fn lines(outcome: &Outcome, is_hidden: bool, rejects: Option<&str>, took: Du
     }
     if rejected > 0 {
         let _ = write!(text, ", {rejected} rejected");
-        if let Some(rejects) = rejects {
+        if let Some(rejects) = &run.rejects {
             let _ = write!(text, " (see {rejects})");
         }
     }
     if abandoned > 0 {
         let _ = write!(text, ", {abandoned} abandoned");
     }
-    let before = outcome.resumed().map_or(0, |resumed| resumed.counts.read);
+    let before = run.resumed.as_ref().map_or(0, |resumed| resumed.records);
     if before > 0 {
         let _ = write!(text, ", {before} of them by the interrupted run");
     }
-    let seconds = took.as_secs_f64();
-    let rate = (read - abandoned).saturating_sub(before) as f64 / seconds.max(1e-6);
-    let _ = writeln!(text, ", in {seconds:.3} s ({rate:.0} records/s)");
+    let rate = (read - abandoned).saturating_sub(before) as f64 / run.seconds.max(1e-6);
+    let _ = writeln!(text, ", in {:.3} s ({rate:.0} records/s)", run.seconds);
     text
 }
 
@@ -182,17 +210,15 @@ mod tests {
             given,
             rejected,
         };
-        let outcome = Outcome {
+        let run = RunSummary {
             counts: Counts { read: 15, written: 14, rejected: 1, ..Counts::default() },
             nodes: vec![node("LdjsonReader", 0, 15, 0), node("iris_model", 15, 14, 1)],
-            published: true,
-            published_in_part: Vec::new(),
-            pipe_closed: false,
-            error: None,
-            checkpoints: None,
+            rejects: Some("out.rejects.ldjson".to_owned()),
+            seconds: 0.01,
+            ..RunSummary::default()
         };
         assert_eq!(
-            lines(&outcome, false, Some("out.rejects.ldjson"), Duration::from_millis(10)),
+            lines(&run.nodes, false) + &total(&run, false),
             " - LdjsonReader out=15 [done]\n - iris_model in=15 out=14 err=1 [done]\n\
              15 records: 14 written, 1 rejected (see out.rejects.ldjson), in 0.010 s \
              (1500 records/s)\n"

@@ -272,6 +272,12 @@ mod sayings {
         assert!(started.starts_with("20") && started.ends_with('Z'), "{started}");
         let seconds = fields.remove("seconds").and_then(|seconds| seconds.as_f64());
         assert!(seconds.is_some_and(|seconds| (0.0..600.0).contains(&seconds)), "{seconds:?}");
+        // Size and time of a file.
+        for input in fields["inputs"].as_array_mut().expect("a list") {
+            let version = input["version"].take();
+            let is_told = version.as_str().is_some_and(|text| text.contains(" bytes, changed 20"));
+            assert!(is_told || input["name"] != "in.json", "{version}");
+        }
         summary
     }
 
@@ -292,6 +298,7 @@ mod sayings {
             "plugin": {"path": path, "sha256": sha256},
             "model": {"name": "iris_model", "version": "0.1", "fingerprint": null},
             "input": "in.json",
+            "inputs": [{"name": "in.json", "version": null}],
             "output": "out.json",
             "rejects": "out.json.rejects.ldjson",
             "counts": {"read": 3, "written": 2, "filtered": 0, "blocked": 0, "rejected": 1, "abandoned": 0},
@@ -381,7 +388,7 @@ mod refusals {
         check(
             2,
             &[
-                ("", "--input <FILE>|--record <JSON>"),
+                ("", "--input <PATH>|--record <JSON>"),
                 ("-i in.json --record {}", "cannot be used with"),
                 ("-i in.json --max-rejects many", "like 0.5%"),
                 ("-i in.json --max-rejects -1", "unexpected argument '-1'"),
@@ -443,12 +450,12 @@ mod refusals {
             &[
                 ("-i missing.json", "the input `missing.json` can't be opened"),
                 ("-i missing.json -o old.json", "No such file or directory"),
-                ("-i sub -o old.json", "is a directory"),
+                ("-i sub -o old.json", "there is no file in it"),
+                ("-i *.csv -o old.json", "no file matches"),
                 ("-i in.json/x -o old.json", "Not a directory"),
                 ("-i in.json -o no/out.json", "the output `no/out.json` can't be"),
                 ("-i in.json -o no/out.json", "No such file or directory"),
                 ("-i in.json -o in.json/out.json", "Not a directory"),
-                ("-i in.json -o sub", "it is a folder"),
                 ("-i in.json -o new.json --rejects no/r", "the rejects file `no/r`"),
                 ("-i in.json -o new.json --summary no/s", "the summary `no/s`"),
             ],

@@ -48,7 +48,10 @@ fn a_run_goes_on_behind_the_last_checkpoint_and_counts_all_records() {
         .says("5 records: 4 written, 1 rejected (see out.json.rejects.ldjson), 2 of them by");
     let summary: Value = serde_json::from_str(&folder.text("s.json")).unwrap();
     assert_eq!(summary["counts"]["read"], 5);
-    assert_eq!(summary["resumed"], json!({"records": 2, "line": 3, "byte": byte}));
+    assert_eq!(
+        summary["resumed"],
+        json!({"records": 2, "input": "in.json", "line": 3, "byte": byte})
+    );
     fs::remove_file(folder.path().join("s.json")).unwrap();
     check_whole(&folder);
 }

@@ -1,11 +1,13 @@
 //! The flags of scoring, and what they mean together. Parsing does nothing but parse.
 
+use super::formats::FormatArgs;
 use crate::pipeline::limits::MaxRejects;
 use crate::plugin::Selector;
 use crate::source::ldjson::LINE_BYTES_MAX;
 use clap::{ArgGroup, Args, ValueEnum, value_parser};
+use std::ffi::OsString;
 use std::num::NonZeroU64;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 // No doc comment here and below: clap would take it for what the command is for.
@@ -15,9 +17,13 @@ pub(super) struct ScoreArgs {
     #[command(flatten)]
     pub(super) model: ModelArgs,
 
-    /// Read records from this file; `-` is stdin
-    #[arg(short, long, alias = "input_file", value_name = "FILE", group = "records")]
-    pub(super) input: Option<PathBuf>,
+    /// Read records from here; `-` is stdin
+    ///
+    /// A file, a folder (its files, sorted by name, but for those whose names begin with `.` or `_`)
+    /// or a glob such as 'data/*.json' (sorted, `**` for any folders). Given several times, one
+    /// after the other. A file is LDJSON unless its name or --input-format says otherwise.
+    #[arg(short, long, alias = "input_file", value_name = "PATH", group = "records")]
+    pub(super) input: Vec<OsString>,
 
     /// Ask about this one record instead of reading any
     #[arg(long, value_name = "JSON", group = "records")]
@@ -40,7 +46,7 @@ pub(super) struct ReplayArgs {
 
     /// Run the records of this rejects file; `-` is stdin
     #[arg(value_name = "REJECTS")]
-    pub(super) rejects_file: PathBuf,
+    pub(super) rejects_file: OsString,
 
     #[command(flatten)]
     pub(super) job: JobArgs,
@@ -77,12 +83,17 @@ pub(super) struct ModelArgs {
 // What is done with records, wherever they come from.
 #[derive(Args, Debug)]
 pub(super) struct JobArgs {
-    /// Write predictions to this file; `-` is stdout [default: -]
+    /// Write predictions here; `-` is stdout [default: -]
     ///
-    /// The file appears when the run has ended well, and never half-written. A device or a FIFO is
-    /// written to as it is.
-    #[arg(short, long, alias = "output_file", value_name = "FILE")]
-    pub(super) output: Option<PathBuf>,
+    /// A file appears when the run has ended well, and never half-written. A device or a FIFO is
+    /// written to as it is. A folder (one that is there, or a path that ends with `/`) takes a file
+    /// for each input, with the same name: then an input that can't be read is told of, and the
+    /// others go on.
+    #[arg(short, long, alias = "output_file", value_name = "PATH")]
+    pub(super) output: Option<OsString>,
+
+    #[command(flatten)]
+    pub(super) formats: FormatArgs,
 
     /// Choose what is written for a record
     #[arg(long, value_name = "MODE", value_enum, default_value_t = EmitMode::Prediction)]
@@ -109,9 +120,10 @@ pub(super) struct JobArgs {
     /// Write rejected records to this file [default: OUTPUT.rejects.ldjson, or stderr where the
     /// output is no file]
     ///
-    /// It is there only when a record was rejected; one that an earlier run left is removed.
-    #[arg(long, value_name = "FILE")]
-    pub(super) rejects: Option<PathBuf>,
+    /// It is there only when a record was rejected; one that an earlier run left is removed. Where
+    /// the output is a folder, so is this.
+    #[arg(long, value_name = "PATH")]
+    pub(super) rejects: Option<OsString>,
 
     /// Choose what a record that can't go on does to the run
     #[arg(long, value_name = "WHAT", value_enum, default_value_t = OnError::Reject)]
@@ -177,30 +189,19 @@ pub(super) struct Task<'a> {
 /// Where the records are.
 #[derive(Clone, Copy)]
 pub(super) enum Records<'a> {
-    /// In a file; `-` is stdin.
-    File(&'a Path),
+    /// In these inputs, as they were given.
+    Inputs(&'a [OsString]),
     /// In a rejects file; `-` is stdin.
-    Rejects(&'a Path),
+    Rejects(&'a OsString),
     /// On the command line.
     One(&'a str),
 }
 
-impl<'a> Task<'a> {
-    /// The file that is read, if one is.
-    pub(super) fn input(&self) -> Option<&'a Path> {
-        match self.records {
-            Records::File(path) | Records::Rejects(path) => Some(path),
-            Records::One(_) => None,
-        }
-    }
-}
-
 impl ScoreArgs {
     pub(super) fn task(&self) -> Task<'_> {
-        let records = match (&self.input, &self.record) {
-            (_, Some(record)) => Records::One(record),
-            (Some(path), None) => Records::File(path),
-            (None, None) => unreachable!("one of the two is required"),
+        let records = match &self.record {
+            Some(record) => Records::One(record),
+            None => Records::Inputs(&self.input),
         };
         Task { model: &self.model, records, job: &self.job }
     }

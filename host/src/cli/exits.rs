@@ -42,21 +42,15 @@ struct Ending {
 /// While this lives, `exit` was called by the plugin.
 pub(super) struct Watch {
     plugin: PathBuf,
-    output: Option<PathBuf>,
-    is_resumable: bool,
+    state: Option<String>,
     stop: Stop,
 }
 
 impl Watch {
-    /// To be called before the plugin is opened. `output`: the file that would be published.
-    pub(super) fn start(
-        plugin: &Path,
-        output: Option<&Path>,
-        is_resumable: bool,
-        stop: &Stop,
-    ) -> Self {
-        let (plugin, output) = (plugin.to_owned(), output.map(Path::to_owned));
-        let watch = Watch { plugin, output, is_resumable, stop: stop.clone() };
+    /// To be called before the plugin is opened. `state`: what is on disk where the run ends then;
+    /// `None` where no file would be published.
+    pub(super) fn start(plugin: &Path, state: Option<String>, stop: &Stop) -> Self {
+        let watch = Watch { plugin: plugin.to_owned(), state, stop: stop.clone() };
         watch.during("it was being opened");
         watch
     }
@@ -70,9 +64,8 @@ impl Watch {
             (error.report(), error.exit_code())
         };
         let (text_of_late, _) =
-            text(self.output.as_ref().map(|_| "each output is whole, or as it was".to_owned()));
-        let kept = if self.is_resumable { Error::KEPT } else { "" };
-        let (text, code) = text(self.output.as_deref().map(|path| Error::unpublished(path) + kept));
+            text(self.state.as_ref().map(|_| "each output is whole, or as it was".to_owned()));
+        let (text, code) = text(self.state.clone());
         self.set(code, text, text_of_late);
         (0..HANDLERS).for_each(|_| register());
     }

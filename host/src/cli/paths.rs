@@ -1,9 +1,12 @@
 //! Which files a command line names, and that none of them would be written over by mistake.
 
-use super::args::{JobArgs, ModelArgs, Records, Task};
+use super::args::{ModelArgs, Records, Task};
+use super::files::Plan;
 use crate::error::Error;
 use crate::journal::place;
 use crate::plugin::folder;
+use crate::storage::location::Location;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// The folder that plugins are found in.
@@ -21,27 +24,10 @@ pub(super) fn plugin(args: &ModelArgs) -> Result<PathBuf, Error> {
     folder::find(&path, args.model.as_ref()).map_err(|source| Error::Folder { path, source })
 }
 
-/// Where predictions go; `None` is stdout.
-pub(super) fn output(job: &JobArgs) -> Option<&Path> {
-    job.output.as_deref().filter(|path| !is_stdout(path))
-}
-
 /// Whether a path means stdout. The system's names for it too: by the time outputs are opened, they
 /// mean what plugins may print to.
 pub(super) fn is_stdout(path: &Path) -> bool {
     ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"].iter().any(|name| path == Path::new(name))
-}
-
-/// Where rejects go; `None` is stderr.
-pub(super) fn rejects(job: &JobArgs) -> Option<PathBuf> {
-    job.rejects.clone().or_else(|| {
-        let output = output(job)?;
-        // Beside a device there is no place for a file.
-        let is_device = output.metadata().is_ok_and(|metadata| !metadata.is_file());
-        let mut path = output.as_os_str().to_owned();
-        path.push(".rejects.ldjson");
-        (!is_device).then(|| path.into())
-    })
 }
 
 /// Whether a path means stderr.
@@ -50,45 +36,49 @@ pub(super) fn is_stderr(path: &Path) -> bool {
 }
 
 /// Refuses a command line in which an output is also something else.
-pub(super) fn refuse_to_overwrite(task: Task<'_>, plugin: &Path) -> Result<(), Error> {
+pub(super) fn refuse_to_overwrite(task: Task<'_>, plan: &Plan, plugin: &Path) -> Result<(), Error> {
     let job = task.job;
-    if job.rejects.as_deref().is_some_and(is_stdout) {
+    if job.rejects.as_deref().is_some_and(|path| is_stdout(Path::new(path))) {
         return Err(Error::usage("rejects can't go to stdout, where predictions may go"));
     }
-    if output(job).is_none() && job.summary.as_deref().is_some_and(is_stdout) {
+    let to_stdout = plan.runs.iter().any(|files| files.output == Location::Stream);
+    if to_stdout && job.summary.as_deref().is_some_and(is_stdout) {
         return Err(Error::usage("the summary can't go to stdout, where the predictions go"));
     }
-    let rejects = rejects(job);
     let config =
         task.model.config.as_deref().and_then(|config| config.strip_prefix('@')).map(Path::new);
     let input = match task.records {
         Records::Rejects(_) => "REJECTS, which is replayed,",
-        Records::File(_) | Records::One(_) => "--input",
+        Records::Inputs(_) | Records::One(_) => "--input",
     };
-    let read = [("--plugin", Some(plugin)), (input, task.input()), ("--config", config)];
-    let written = [
-        ("the output", output(job)),
-        ("the rejects file", rejects.as_deref()),
-        ("the summary", job.summary.as_deref().filter(|path| !is_stdout(path))),
-    ];
-    for (what, path) in written.iter().filter_map(|(what, path)| Some((what, (*path)?))) {
+    let mut seen: HashMap<PathBuf, &str> = HashMap::new();
+    let inputs = plan.runs.iter().flat_map(|files| &files.inputs);
+    let inputs = inputs.filter_map(|location| Some((input, location.local()?)));
+    let others = [("--plugin", Some(plugin)), ("--config", config)];
+    let others = others.into_iter().filter_map(|(what, path)| Some((what, path?)));
+    for (what, path) in inputs.chain(others) {
+        seen.extend(identity(path).map(|path| (path, what)));
+    }
+    let outputs = plan.runs.iter().flat_map(|files| {
+        [("the output", files.output.local()), ("the rejects file", files.rejects.local())]
+    });
+    let summary = job.summary.as_deref().filter(|path| !is_stdout(path));
+    for (what, path) in outputs.chain([("the summary", summary)]) {
+        let Some(path) = path else { continue };
         if is_hidden(path) {
             return Err(Error::usage(format!(
                 "{what} can't have a name that etl-host gives to files of its own, `{}`",
                 path.display()
             )));
         }
-    }
-    let named = |(what, path): (&'static str, Option<&Path>)| Some((what, identity(path?)?));
-    let mut seen: Vec<(&str, PathBuf)> = read.into_iter().filter_map(named).collect();
-    for (what, path) in written.into_iter().filter_map(named) {
-        if let Some((other, _)) = seen.iter().find(|(_, other)| *other == path) {
+        let Some(path) = identity(path) else { continue };
+        if let Some(other) = seen.get(&path) {
             return Err(Error::Usage {
                 message: format!("{what} and {other} are the same file, `{}`", path.display()),
                 hint: Some("give each a file of its own".to_owned()),
             });
         }
-        seen.push((what, path));
+        seen.insert(path, what);
     }
     Ok(())
 }

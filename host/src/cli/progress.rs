@@ -29,7 +29,7 @@ impl Progress {
         let style = ProgressStyle::with_template(template).expect("a template of ours");
         let bar = bar.with_style(style);
         bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(5));
-        bar.set_position(resumed.map_or(0, |resumed| resumed.position.byte));
+        bar.set_position(resumed.map_or(0, |resumed| resumed.bytes_read));
         bar.reset_eta();
         Progress { bar: Some(bar), read_before }
     }

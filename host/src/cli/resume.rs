@@ -1,13 +1,15 @@
 //! `--resume` and `--state`: which job it is that may be interrupted, and what is left of it.
 
 use super::args::{Records, Task};
-use super::paths;
+use super::files::Files;
 use crate::error::Error;
-use crate::journal::{self, Checkpoint, Header, Identity, Journal, JournalError, Left, place};
+use crate::journal::{
+    self, Checkpoint, Header, Identity, InputFile, Journal, JournalError, Left, place,
+};
 use crate::plugin::LoadedModel;
 use crate::sink::publish::{self, Names, OpenError, Output};
-use crate::storage::Input;
 use crate::storage::disk::Local;
+use crate::storage::location::Location;
 use crate::summary;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -26,8 +28,13 @@ pub(super) struct Resumable {
     pub(super) names: [Names; 2],
 }
 
-/// What the command line asks for; `None`: a job that is not to be resumed.
-pub(super) fn wanted(task: Task<'_>) -> Result<Option<Resumable>, Error> {
+/// What the command line asks for; `None`: a job that is not to be resumed. `is_folder`: it is one of
+/// several whose outputs lie in a folder.
+pub(super) fn wanted(
+    task: Task<'_>,
+    files: &Files,
+    is_folder: bool,
+) -> Result<Option<Resumable>, Error> {
     let job = task.job;
     if !job.resume && job.state.is_none() {
         return Ok(None);
@@ -37,39 +44,40 @@ pub(super) fn wanted(task: Task<'_>) -> Result<Option<Resumable>, Error> {
         hint: Some(hint.to_owned()),
     };
     let is_pipe = |path: &Path| path.metadata().is_ok_and(|metadata| !metadata.is_file());
-    if task.input().is_none_or(|path| path == Path::new("-") || is_pipe(path)) {
+    let is_file = |location: &Location| location.local().is_some_and(|path| !is_pipe(path));
+    if files.inputs.is_empty() || !files.inputs.iter().all(is_file) {
         return Err(refused("its input is a file", "write the records to a file first"));
     }
-    let names = |path: Option<&Path>, what, flag| {
-        let named = path.filter(|path| !paths::is_stderr(path)).map(publish::names).transpose();
-        let named = named.map_err(|source| Error::Output {
-            what,
-            path: path.unwrap_or(Path::new("-")).to_owned(),
-            source,
-        })?;
+    let names = |location: &Location, what, flag| {
+        let named = location.local().map(publish::names).transpose();
+        let path = location.to_string().into();
+        let named = named.map_err(|source| Error::Output { what, path, source })?;
         named.flatten().ok_or_else(|| refused(&format!("{what} is a file"), flag))
     };
-    let output = names(paths::output(job), "the output", "name one: --output FILE")?;
-    let rejects = paths::rejects(job);
-    let rejects = names(rejects.as_deref(), "the rejects file", "name one: --rejects FILE")?;
+    let output = names(&files.output, "the output", "name one: --output FILE")?;
+    let rejects = names(&files.rejects, "the rejects file", "name one: --rejects FILE")?;
     let beside = place::path_beside(&output.path);
     place::remove_stale_link(&output.path);
     let journal = match &job.state {
+        Some(folder) if is_folder => place::path_among(&whole(folder), &output.path),
         Some(folder) => place::path_in(&whole(folder)),
         None => place::path_of(&output.path),
     };
-    let files =
-        [&journal, &rejects.path, &output.path, Path::new(task.input().unwrap_or(&journal))];
-    if files.into_iter().any(|path| whole(path).to_str().is_none()) {
+    let inputs = files.inputs.iter().filter_map(Location::local);
+    let paths = [&*journal, &rejects.path, &output.path].into_iter().chain(inputs);
+    if paths.map(whole).any(|path| path.to_str().is_none()) {
         return Err(refused("the names of its files are UTF-8", "rename them, or their folder"));
     }
-    let subject = job.state.as_ref().unwrap_or(&output.given).clone();
+    let subject = match &job.state {
+        Some(folder) if !is_folder => folder.clone(),
+        _ => output.given.clone(),
+    };
     Ok(Some(Resumable { journal, beside, subject, names: [rejects, output] }))
 }
 
 /// Refuses to write over what an interrupted run of `--resume` left of this output.
-pub(super) fn refuse_left(task: Task<'_>) -> Result<(), Error> {
-    let Some(Ok(Some(output))) = paths::output(task.job).map(publish::names) else { return Ok(()) };
+pub(super) fn refuse_left(files: &Files) -> Result<(), Error> {
+    let Some(Ok(Some(output))) = files.output.local().map(publish::names) else { return Ok(()) };
     place::remove_stale_link(&output.path);
     let journal = place::path_of(&output.path);
     let refused = match publish::folder_of(&journal).is_dir() || !has_link(&output.path) {
@@ -147,12 +155,12 @@ impl Resumable {
 
 /// All that shapes the bytes of the outputs, and where its files are.
 pub(super) fn header(
-    task: Task<'_>,
+    (task, files): (Task<'_>, &Files),
     resumable: &Resumable,
     (plugin, plugin_sha256): (&Path, &str),
     model: &LoadedModel,
     config: &str,
-    input: &dyn Input,
+    inputs: Vec<InputFile>,
     started: String,
 ) -> Header {
     let job = task.job;
@@ -163,11 +171,13 @@ pub(super) fn header(
     // A rejects file is another input where its records are meant.
     let input_name = match task.records {
         Records::Rejects(_) => "REJECTS",
-        Records::File(_) | Records::One(_) => "--input",
+        Records::Inputs(_) | Records::One(_) => "--input",
     };
-    let input_path = task.input().unwrap_or(Path::new("-"));
-    let description = model.description();
     let shown = |path: &Path| path.display().to_string();
+    let names = files.inputs.iter().map(Location::to_string).collect();
+    let versions = inputs.iter().map(|input| input.version.clone()).collect();
+    let paths = inputs.iter().map(|input| shown(&input.path)).collect();
+    let description = model.description();
     let identity = [
         (journal::HOST, env!("CARGO_PKG_VERSION").to_owned()),
         (journal::PLUGIN, plugin_sha256.to_owned()),
@@ -175,9 +185,9 @@ pub(super) fn header(
         ("the model's fingerprint", model.report().fingerprint.clone().unwrap_or_default()),
         // Not the config itself, which may hold what is not to lie on a disk.
         ("the SHA-256 of the config", summary::sha256_of(normal(config).as_bytes())),
-        (input_name, shown(input_path)),
-        (journal::INPUT, input.version().unwrap_or_default()),
-        ("the input's path", shown(&whole(input_path))),
+        (input_name, together(names)),
+        ("the input's size and time", together(versions)),
+        ("the input's path", together(paths)),
         ("--output", shown(&outputs[1].path)),
         ("--rejects", shown(&outputs[0].path)),
         ("--emit", format!("{:?}", job.emit).to_lowercase()),
@@ -187,14 +197,22 @@ pub(super) fn header(
         ("--line-bytes-max", job.line_bytes_max.to_string()),
     ];
     let identity = identity.map(|(name, value)| (name.to_owned(), value)).into();
-    let files = [
-        ("input", whole(input_path)),
-        ("plugin", whole(plugin)),
-        ("working folder", whole(Path::new("."))),
-    ];
-    let files: BTreeMap<_, _> = files.map(|(name, path)| (name.to_owned(), path)).into();
-    Header::new(Identity(identity), outputs, files, started)
+    let others = [("plugin", whole(plugin)), ("working folder", whole(Path::new(".")))];
+    let others: BTreeMap<_, _> = others.map(|(name, path)| (name.to_owned(), path)).into();
+    Header::new(Identity(identity), outputs, inputs, others, started)
 }
+
+/// A text that differs where one of these does. Of many it tells how many, so that who reads what
+/// differs is not lost in thousands of names.
+fn together(texts: Vec<String>) -> String {
+    if texts.len() <= FEW {
+        return texts.join(", ");
+    }
+    let digest = summary::sha256_of(&serde_json::to_vec(&texts).expect("they are texts"));
+    format!("{} of them, SHA-256 {digest}", texts.len())
+}
+
+const FEW: usize = 4;
 
 /// The same JSON, however it was written.
 fn normal(json: &str) -> String {
@@ -202,6 +220,6 @@ fn normal(json: &str) -> String {
 }
 
 /// The same file, named so that it is found from any folder.
-fn whole(path: &Path) -> PathBuf {
+pub(super) fn whole(path: &Path) -> PathBuf {
     absolute(path).unwrap_or_else(|_| path.to_owned())
 }

@@ -7,35 +7,43 @@
 mod end;
 
 use super::args::{EmitMode, JobArgs, OnError, Records, Task};
+use super::files::{self, Files, Plan};
 use super::outputs::Outputs;
 use super::progress::Progress;
 use super::resume::{self, Resumable};
 use super::{config, exits, paths, say, signals};
+use crate::columns::{self, Column};
 use crate::error::Error;
-use crate::journal::{Checkpoint, Header, Left};
+use crate::journal::{Checkpoint, Header, InputFile, Left};
 use crate::pipeline::checkpoints::Checkpoints;
 use crate::pipeline::limits::Limits;
 use crate::pipeline::{self, Pipeline, RunError};
 use crate::plugin::{LoadedModel, Plugin, PluginError};
 use crate::record::RecordPosition;
-use crate::sink::ldjson::Writer;
-use crate::sink::publish::{Output, names};
-use crate::source::ldjson::{self, Options};
-use crate::source::{Source, rejects};
+use crate::sink::publish::{Output, folder_of};
+use crate::sink::{self, Sink};
+use crate::source::many::{self, Waiting};
+use crate::source::{self, Source, ldjson, rejects};
 use crate::step::Step;
 use crate::step::emit::{Emit, EmitError};
 use crate::step::model::ModelStep;
 use crate::step::place::PlaceStep;
 use crate::stop::Stop;
-use crate::storage::{self, Input, Memory};
+use crate::storage::disk::HoldError;
+use crate::storage::{self, Memory};
 use crate::summary;
+use end::Ended;
+use model_abi::describe::ModelDescription;
+use serde_json::Value;
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-/// What a run works with, and what its end is told with.
-struct Job<'a> {
+/// What all runs of a command line share, and what their end is told with.
+struct Session<'a> {
     task: Task<'a>,
+    plan: &'a Plan,
     plugin: PathBuf,
     /// Empty where nobody asks for it.
     plugin_sha256: String,
@@ -43,12 +51,17 @@ struct Job<'a> {
     model: Arc<LoadedModel>,
     threads: usize,
     emit: Emit,
-    /// `None`: stderr.
-    rejects: Option<PathBuf>,
-    /// The file that is published; `None`: predictions go to a stream.
-    output: Option<PathBuf>,
-    resumable: Option<Resumable>,
+    outputs: Outputs,
+    stop: Stop,
     started: SystemTime,
+    since: Instant,
+}
+
+/// One of them.
+struct Run<'a> {
+    session: &'a Session<'a>,
+    files: &'a Files,
+    resumable: Option<&'a Resumable>,
     since: Instant,
 }
 
@@ -58,11 +71,17 @@ pub(super) fn score(task: Task<'_>) -> Result<u8, Error> {
     let emit = emit(task.job)?;
     let config = config::read(task.model.config.as_deref())?;
     let plugin_path = paths::plugin(task.model)?;
-    paths::refuse_to_overwrite(task, &plugin_path)?;
-    let resumable = resume::wanted(task)?;
-    if resumable.is_none() {
-        resume::refuse_left(task)?;
-    }
+    let plan = files::plan(task)?;
+    paths::refuse_to_overwrite(task, &plan, &plugin_path)?;
+    let resumables = plan.runs.iter().map(|files| {
+        let resumable = resume::wanted(task, files, plan.is_folder)?;
+        if resumable.is_none() {
+            resume::refuse_left(files)?;
+        }
+        Ok(resumable)
+    });
+    let resumables: Vec<Option<Resumable>> = resumables.collect::<Result<_, Error>>()?;
+    let is_resumable = resumables.iter().any(Option::is_some);
     let threads = match task.job.threads {
         Some(threads) => threads.into(),
         None => std::thread::available_parallelism().map_or(1, usize::from),
@@ -70,11 +89,10 @@ pub(super) fn score(task: Task<'_>) -> Result<u8, Error> {
 
     let outputs = Outputs::take_stdout()?;
     let stop = Stop::default();
-    let output = paths::output(task.job).filter(|path| !matches!(names(path), Ok(None)));
-    let exits = exits::Watch::start(&plugin_path, output, resumable.is_some(), &stop);
+    let exits = exits::Watch::start(&plugin_path, end::state_if_ended(&plan, is_resumable), &stop);
     let refused = |source: PluginError| Error::Plugin { path: plugin_path.clone(), source };
     let plugin = Plugin::open(&plugin_path).map_err(refused)?;
-    let plugin_sha256 = match task.job.summary.is_some() || resumable.is_some() {
+    let plugin_sha256 = match task.job.summary.is_some() || is_resumable {
         true => summary::sha256(&plugin_path)
             .map_err(|source| Error::Input { path: plugin_path.clone(), source })?,
         false => String::new(),
@@ -82,150 +100,299 @@ pub(super) fn score(task: Task<'_>) -> Result<u8, Error> {
     let selector = task.model.model.as_ref();
     let description = plugin.model(selector).map_err(refused)?;
     emit.check(&description.input_schema, &description.output_schema).map_err(cannot_emit)?;
-    let input = input(task.records)?;
+    // One that goes into a folder is told of in its turn.
+    let source = match (&plan.runs[..], &resumables[..]) {
+        ([files], [None]) if !plan.is_folder => {
+            let options = source_options(task, &emit, &description.input_schema);
+            Some(source(task, files, options, (0, RecordPosition::default()))?)
+        }
+        ([files], [Some(_)]) if !plan.is_folder => versions(files).map(|_| None)?,
+        _ => None,
+    };
     exits.during("its model was being loaded");
     let model = Arc::new(plugin.load(selector, &config, threads).map_err(refused)?);
     exits.during("its model was predicting");
 
-    let job = Job {
+    let session = Session {
         task,
+        plan: &plan,
         plugin_sha256,
         config,
         model,
         threads,
         emit,
-        rejects: paths::rejects(task.job),
-        output: output.map(Path::to_owned),
-        resumable,
+        outputs,
+        stop,
         started,
         since,
         plugin: plugin_path,
     };
-    let result = job.run(&outputs, input, &stop);
-    if let Some(resumable) = &job.resumable {
-        resumable.clear_up();
-    }
+    let result = session.run(&resumables, source);
+    resumables.iter().flatten().for_each(Resumable::clear_up);
     exits.settle(&result);
     result
 }
 
-impl Job<'_> {
-    fn run(&self, outputs: &Outputs, mut input: Box<dyn Input>, stop: &Stop) -> Result<u8, Error> {
-        let job = self.task.job;
-        let (journal, left) = match &self.resumable {
-            None => (None, Left::default()),
-            Some(resumable) => {
-                let header = self.header(resumable, &*input);
-                let (journal, left) = resumable.open(header)?;
-                (Some(journal), left)
+impl Session<'_> {
+    /// `source`: of the only run, where it is open already.
+    fn run(
+        &self,
+        resumables: &[Option<Resumable>],
+        mut source: Option<many::Reader>,
+    ) -> Result<u8, Error> {
+        let summary_file = self.open_summary()?;
+        let is_resumable = resumables.iter().any(Option::is_some);
+        let state = end::state_if_ended(self.plan, is_resumable);
+        signals::listen(&self.stop, state).map_err(RunError::Thread)?;
+        let mut ended = Vec::new();
+        for (files, resumable) in self.plan.runs.iter().zip(resumables) {
+            self.stop.set_beginning();
+            let resumable = resumable.as_ref();
+            let run = Run { session: self, files, resumable, since: Instant::now() };
+            let mut one = match run.score(source.take()) {
+                Err(error) if !self.plan.is_folder => return Err(error),
+                Err(error) => run.unbegun(error),
+                Ok(ended) => ended,
+            };
+            // Of the only run it is told last of all.
+            if let Some(error) = one.error.take_if(|_| self.plan.is_folder) {
+                say(&error.report());
             }
-        };
-        let journal = match (journal, left.sealed, &self.resumable) {
-            (Some(journal), Some(sealed), Some(resumable)) => {
-                stop.set_ending();
-                let published = journal.publish(&sealed).map_err(|e| resumable.error(e.into()))?;
-                return self.finish(outputs, journal, sealed, published);
-            }
-            (journal, ..) => journal,
-        };
-        let resumed = left.checkpoint;
-        let [rejects, output] = match &self.resumable {
-            Some(resumable) => resumable.outputs(resumed.as_ref())?,
-            None => {
-                resume::refuse_left(self.task)?; // once more: loading a model may take its time
-                let output = outputs.open("the output", paths::output(job))?;
-                let rejects = match &self.rejects {
-                    Some(path) => outputs.open("the rejects file", Some(path))?,
-                    None => outputs.stderr()?,
-                };
-                [rejects, output]
-            }
-        };
-        let summary_file = self.open_summary(outputs)?;
-
-        signals::listen(stop, self.state_if_ended()).map_err(RunError::Thread)?;
-        let progress = Progress::new(job.quiet, input.bytes_total(), resumed.as_ref());
-        let mut options = Options {
-            line_bytes_max: job.line_bytes_max as usize,
-            checkpoint_bytes: journal.is_some().then_some(job.checkpoint_bytes),
-            ..Options::default()
-        };
-        if let Some(Checkpoint { position, counts, .. }) = &resumed {
-            options.start = *position;
-            let path = self.task.input().unwrap_or(Path::new("-")).to_owned();
-            input.seek(*position).map_err(|source| Error::Input { path, source })?;
-            if !job.quiet {
-                let RecordPosition { line, byte } = position;
-                say(&format!(
-                    "resumed at line {line}, byte {byte}: {} records were done before\n",
-                    counts.read
-                ));
+            let stops = one.stops || self.stop.signal().is_some();
+            ended.push(one);
+            if stops {
+                break;
             }
         }
-        let checkpoints =
-            journal.map(|journal| Checkpoints::new(journal, job.checkpoint_seconds, resumed));
-        let mut steps: Vec<Box<dyn Step>> = vec![Box::new(self.step(stop))];
-        if job.place {
-            steps.push(Box::new(PlaceStep::default()));
-        }
-        let outcome = pipeline::run(
-            Pipeline {
-                source: self.source(input, options),
-                steps,
-                sink: Box::new(Writer::new(output)),
-                rejects,
-                limits: Limits::new(job.on_error == OnError::Fail, job.max_rejects),
-                threads: self.threads,
-                stop: stop.clone(),
-                checkpoints,
-            },
-            |counts, bytes_read| progress.show(counts, bytes_read),
-        );
-        progress.end();
-        self.end(outcome, summary_file)
+        self.end(ended, summary_file)
     }
 
-    fn source(&self, input: Box<dyn Input>, options: Options) -> Box<dyn Source> {
-        let name = self.source_name();
-        match self.task.records {
-            Records::Rejects(_) => Box::new(rejects::Reader::new(&name, input, options)),
-            Records::File(_) | Records::One(_) => {
-                Box::new(ldjson::Reader::new(&name, input, options))
-            }
-        }
+    /// Whether other inputs are read where one can't be.
+    fn goes_on(&self) -> bool {
+        self.plan.is_folder && self.task.job.on_error == OnError::Reject
     }
 
-    fn open_summary(&self, outputs: &Outputs) -> Result<Option<Output>, Error> {
+    fn open_summary(&self) -> Result<Option<Output>, Error> {
         let summary = self.task.job.summary.as_deref().map(|path| {
-            outputs.open("the summary", Some(path).filter(|path| !paths::is_stdout(path)))
+            self.outputs.open("the summary", Some(path).filter(|path| !paths::is_stdout(path)))
         });
         summary.transpose()
-    }
-
-    fn header(&self, resumable: &Resumable, input: &dyn Input) -> Header {
-        let plugin = (&*self.plugin, &*self.plugin_sha256);
-        let started = self.started();
-        resume::header(self.task, resumable, plugin, &self.model, &self.config, input, started)
     }
 
     fn started(&self) -> String {
         humantime::format_rfc3339_millis(self.started).to_string()
     }
 
-    fn step(&self, stop: &Stop) -> ModelStep {
+    fn source_options(&self) -> source::Options {
+        source_options(self.task, &self.emit, &self.model.description().input_schema)
+    }
+
+    fn step(&self) -> ModelStep {
         let description = self.model.description();
         let validator = self.task.job.validate_output.then(|| {
             let validator = jsonschema::validator_for(&description.output_schema);
             Arc::new(validator.expect("it was compiled when the plugin was opened"))
         });
         let (model, emit) = (self.model.clone(), self.emit.clone());
-        ModelStep::new(&description.qualified_name, model, emit, validator, stop.clone())
+        ModelStep::new(&description.qualified_name, model, emit, validator, self.stop.clone())
+    }
+}
+
+impl Run<'_> {
+    /// An error: it has not begun, and there is nothing else to tell of it. `source`: where it is open
+    /// already.
+    fn score(&self, source: Option<many::Reader>) -> Result<Ended, Error> {
+        let Session { task, stop, .. } = self.session;
+        let job = task.job;
+        let inputs = versions(self.files)?;
+        let (journal, left) = match self.resumable {
+            None => (None, Left::default()),
+            Some(resumable) => {
+                let (journal, left) = resumable.open(self.header(resumable, &inputs))?;
+                (Some(journal), left)
+            }
+        };
+        let journal = match (journal, left.sealed, self.resumable) {
+            (Some(journal), Some(sealed), Some(resumable)) => {
+                stop.set_ending();
+                let published = journal.publish(&sealed).map_err(|e| resumable.error(e.into()))?;
+                return Ok(self.finish(journal, sealed, published, inputs));
+            }
+            (journal, ..) => journal,
+        };
+        let resumed = left.checkpoint;
+        let source = match source {
+            Some(source) => source,
+            None => {
+                let from = resumed.as_ref().map(|it| (it.input, it.position));
+                let options = self.session.source_options();
+                self::source(*task, self.files, options, from.unwrap_or_default())?
+            }
+        };
+        let [rejects, output] = self.outputs(resumed.as_ref())?;
+        let sink = self.sink(output, source.columns().as_deref())?;
+        let progress = Progress::new(job.quiet, bytes_total(self.files), resumed.as_ref());
+        if let Some(Checkpoint { input, position, counts, .. }) = &resumed
+            && !job.quiet
+        {
+            let RecordPosition { line, byte } = position;
+            let of = match &self.files.inputs[..] {
+                [_] => String::new(),
+                inputs => format!(" of {}", inputs[*input]),
+            };
+            say(&format!(
+                "resumed at line {line}, byte {byte}{of}: {} records were done before\n",
+                counts.read
+            ));
+        }
+        let checkpoints =
+            journal.map(|journal| Checkpoints::new(journal, job.checkpoint_seconds, resumed));
+        let mut steps: Vec<Box<dyn Step>> = vec![Box::new(self.session.step())];
+        if job.place {
+            steps.push(Box::new(PlaceStep::default()));
+        }
+        let outcome = pipeline::run(
+            Pipeline {
+                source: Box::new(source),
+                steps,
+                sink,
+                rejects,
+                limits: Limits::new(job.on_error == OnError::Fail, job.max_rejects),
+                threads: self.session.threads,
+                stop: stop.clone(),
+                checkpoints,
+            },
+            |counts, bytes_read| progress.show(counts, bytes_read),
+        );
+        progress.end();
+        Ok(self.end(outcome, inputs))
     }
 
-    /// What stands in rejects and messages as the place where records come from.
-    fn source_name(&self) -> String {
-        self.task.input().unwrap_or(Path::new("--record")).display().to_string()
+    /// `given`: the columns of the source, where it has any.
+    fn sink(&self, output: Output, given: Option<&[Column]>) -> Result<Box<dyn Sink>, Error> {
+        let Session { task, emit, model, .. } = self.session;
+        let ModelDescription { input_schema, output_schema, .. } = model.description();
+        let columns =
+            columns::of_output(emit, task.job.place, given, input_schema, output_schema);
+        let format = task.job.formats.of_output(&self.files.output);
+        sink::open(format, output, sink::Options { columns }).map_err(|source| Error::Format {
+            what: format!("the output `{}`", self.files.output),
+            source,
+        })
     }
+
+    /// The rejects and the output, where they are to be written on.
+    fn outputs(&self, resumed: Option<&Checkpoint>) -> Result<[Output; 2], Error> {
+        let Session { outputs, plan, .. } = self.session;
+        if plan.is_folder {
+            make_folders(self.files)?;
+        }
+        if let Some(resumable) = self.resumable {
+            return resumable.outputs(resumed);
+        }
+        resume::refuse_left(self.files)?; // once more: loading a model may take its time
+        let output = outputs.open("the output", self.files.output.local())?;
+        let rejects = match self.files.rejects.local() {
+            Some(path) => outputs.open("the rejects file", Some(path))?,
+            None => outputs.stderr()?,
+        };
+        Ok([rejects, output])
+    }
+
+    fn header(&self, resumable: &Resumable, inputs: &[InputFile]) -> Header {
+        let Session { task, plugin, plugin_sha256, model, config, .. } = self.session;
+        let (started, inputs) = (self.session.started(), inputs.to_vec());
+        let plugin = (&**plugin, &**plugin_sha256);
+        resume::header((*task, self.files), resumable, plugin, model, config, inputs, started)
+    }
+}
+
+/// Makes the folders of outputs that go into folders.
+fn make_folders(files: &Files) -> Result<(), Error> {
+    for path in [&files.output, &files.rejects].into_iter().filter_map(|it| it.local()) {
+        let folder = folder_of(path);
+        std::fs::create_dir_all(&folder).map_err(|source| Error::Output {
+            what: "the folder",
+            source: HoldError::Io { action: "can't make", path: folder.clone(), source }.into(),
+            path: folder,
+        })?;
+    }
+    Ok(())
+}
+
+/// How records are read: for a model with this schema.
+fn source_options(task: Task<'_>, emit: &Emit, input_schema: &Value) -> source::Options {
+    let job = task.job;
+    let text = ldjson::Options {
+        line_bytes_max: job.line_bytes_max as usize,
+        checkpoint_bytes: (job.resume || job.state.is_some()).then_some(job.checkpoint_bytes),
+        ..ldjson::Options::default()
+    };
+    source::Options {
+        text,
+        input_schema: Arc::new(input_schema.clone()),
+        fields: emit.fields_of_record(input_schema),
+    }
+}
+
+/// Opens the inputs: in number `index` of them the run begins, where `start` says.
+fn source(
+    task: Task<'_>,
+    files: &Files,
+    options: source::Options,
+    (index, start): (usize, RecordPosition),
+) -> Result<many::Reader, Error> {
+    let mut waiting = VecDeque::new();
+    if let Records::One(record) = task.records {
+        let (record, options) = (one_line(record)?, options.text.clone());
+        waiting.push_back(Waiting {
+            name: "--record".to_owned(),
+            open: Box::new(move |_| {
+                let input = Box::new(Memory::new(record));
+                Ok(Box::new(ldjson::Reader::new("--record", input, options)))
+            }),
+        });
+    }
+    let is_rejects = matches!(task.records, Records::Rejects(_));
+    for location in files.inputs.iter().skip(index) {
+        let (name, location, options) = (location.to_string(), location.clone(), options.clone());
+        let path = name.clone();
+        let format = task.job.formats.of_input(&location);
+        let open = move |start: RecordPosition| {
+            let mut input = storage::open(location.local().unwrap_or(Path::new("-")))?;
+            if start != RecordPosition::default() {
+                input.seek(start)?;
+            }
+            let text = ldjson::Options { start, ..options.text };
+            match is_rejects {
+                true => Ok(Box::new(rejects::Reader::new(&path, input, text)) as Box<dyn Source>),
+                false => source::open(format, &path, input, source::Options { text, ..options }),
+            }
+        };
+        waiting.push_back(Waiting { name, open: Box::new(open) });
+    }
+    many::Reader::open(waiting, index, start)
+        .map_err(|(path, source)| Error::Input { path: path.into(), source })
+}
+
+/// What the inputs hold, so far as files can tell; nothing is waited for.
+fn versions(files: &Files) -> Result<Vec<InputFile>, Error> {
+    let versions = files.inputs.iter().map(|location| {
+        let path = location.local().unwrap_or(Path::new("-"));
+        let version = storage::version(path)
+            .map_err(|source| Error::Input { path: path.to_owned(), source })?;
+        Ok(InputFile { path: resume::whole(path), version: version.unwrap_or_default() })
+    });
+    versions.collect()
+}
+
+/// How many bytes there are in all inputs, where that is known.
+fn bytes_total(files: &Files) -> Option<u64> {
+    let bytes = (!files.inputs.is_empty()).then_some(&files.inputs)?.iter().map(|location| {
+        let metadata = location.local()?.metadata().ok()?;
+        metadata.is_file().then_some(metadata.len())
+    });
+    bytes.sum()
 }
 
 /// What abi_stable has to say of a layout, for `--verbose`.
@@ -261,15 +428,6 @@ fn cannot_emit(error: EmitError) -> Error {
     Error::Usage {
         message: format!("the output can't be joined: {error}"),
         hint: Some("--emit nest keeps the record and the prediction apart".to_owned()),
-    }
-}
-
-fn input(records: Records<'_>) -> Result<Box<dyn Input>, Error> {
-    match records {
-        Records::One(record) => Ok(Box::new(Memory::new(one_line(record)?))),
-        Records::File(path) | Records::Rejects(path) => {
-            storage::open(path).map_err(|source| Error::Input { path: path.to_owned(), source })
-        }
     }
 }
 

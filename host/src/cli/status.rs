@@ -4,7 +4,7 @@
 use super::{on_a_line, print};
 use crate::causes::chain;
 use crate::error::{Error, exit};
-use crate::journal::{self, Checkpoint, Header, JournalError, Look, State, place};
+use crate::journal::{self, Checkpoint, Header, InputFile, JournalError, Look, State, place};
 use crate::shell::quoted;
 use crate::sink::publish;
 use crate::storage;
@@ -142,13 +142,13 @@ fn run(journal: &Path, Look { left, is_running }: Look, removed: Vec<PathBuf>) -
         why_not.extend(left.missing(&Local).unwrap_or_else(|error| vec![error.to_string()]));
         why_not.extend(differences(header));
     }
-    let input = left.header.as_ref().and_then(|header| header.files.get("input"));
+    let inputs = left.header.as_ref().map_or(&[][..], |header| &header.inputs);
     Run {
         journal: journal.to_owned(),
         state,
         resumable: is_left && why_not.is_empty() && removed.is_empty(),
         why_not,
-        bytes_total: input.and_then(|path| path.metadata().ok()).map(|metadata| metadata.len()),
+        bytes_total: inputs.iter().map(|input| Some(input.path.metadata().ok()?.len())).sum(),
         checkpoint: left.end().cloned(),
         header: left.header,
         removed,
@@ -166,11 +166,20 @@ fn differences(header: &Header) -> Vec<String> {
             Err(error) => missing.push(format!("the {file} {}: {error}", shown(path))),
         }
     };
-    look(journal::INPUT, "input", &|path| Ok(storage::open(path)?.version().unwrap_or_default()));
     look(journal::PLUGIN, "plugin", &sha256);
     now.0.insert(journal::HOST.to_owned(), env!("CARGO_PKG_VERSION").to_owned());
     let mut differences = header.identity.differences(&now);
     differences.extend(missing);
+    for InputFile { path, version } in &header.inputs {
+        differences.extend(match storage::version(path) {
+            Ok(now) => {
+                let now = now.unwrap_or_default();
+                (now != *version)
+                    .then(|| format!("the input {} was `{version}` and is `{now}`", shown(path)))
+            }
+            Err(error) => Some(format!("the input {}: {error}", shown(path))),
+        });
+    }
     differences
 }
 
@@ -208,15 +217,23 @@ fn text(run: &Run) -> String {
     };
     let _ = writeln!(text, "{}: {state}", shown(output.unwrap_or(&run.journal)));
     if let (Some(header), Some(checkpoint)) = (&run.header, &run.checkpoint) {
-        let Checkpoint { position, counts, time, .. } = checkpoint;
-        let input = file("input").map_or_else(String::new, |path| format!(" of {}", shown(path)));
-        let _ = write!(text, "  read      {} records{input}, up to ", counts.read);
-        if run.state != "unpublished" {
-            let _ = write!(text, "line {}, ", position.line);
+        let Checkpoint { input, position, bytes_read, counts, time, .. } = checkpoint;
+        let of = match &header.inputs[..] {
+            [input] => format!(" of {}", shown(&input.path)),
+            inputs => format!(" of {} inputs", inputs.len()),
+        };
+        let _ = write!(text, "  read      {} records{of}, up to ", counts.read);
+        match &header.inputs[..] {
+            _ if run.state == "unpublished" => {}
+            [_] => drop(write!(text, "line {}, ", position.line)),
+            inputs => {
+                let name = inputs.get(*input).map_or_else(String::new, |it| shown(&it.path));
+                let _ = write!(text, "line {} of {name}, ", position.line);
+            }
         }
-        let _ = write!(text, "byte {}", position.byte);
+        let _ = write!(text, "byte {bytes_read}");
         if let Some(total @ 1..) = run.bytes_total {
-            let percent = 100.0 * position.byte as f64 / total as f64;
+            let percent = 100.0 * *bytes_read as f64 / total as f64;
             let _ = write!(text, " of {total} ({percent:.1} %)");
         }
         let _ = writeln!(text);

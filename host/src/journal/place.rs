@@ -43,6 +43,11 @@ pub fn path_in(folder: &Path) -> PathBuf {
     folder.join(NAME)
 }
 
+/// The same for one of several outputs, whose journals share the folder.
+pub fn path_among(folder: &Path, output: &Path) -> PathBuf {
+    path_beside(&folder.join(output.file_name().unwrap_or_default()))
+}
+
 const NAME: &str = "etl-host-journal";
 
 /// Whether a file is called as journals are.

@@ -6,6 +6,7 @@
 
 use super::{Source, SourceError};
 use crate::batch::Batch;
+use crate::columns::Column;
 use crate::record::RecordPosition;
 use crate::step::{Step, StepError};
 use crate::stop::Stop;
@@ -73,6 +74,11 @@ impl Source for Reader {
     /// That of the input it is in: the first one's, for the lines of a run.
     fn name(&self) -> &'static str {
         self.current.name()
+    }
+
+    /// Those of the input it is in.
+    fn columns(&self) -> Option<Vec<Column>> {
+        self.current.columns()
     }
 
     fn decoder(&self) -> Option<Box<dyn Step>> {

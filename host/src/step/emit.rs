@@ -59,6 +59,26 @@ impl Emit {
     }
 }
 
+impl Emit {
+    /// The only fields of a record that are read, by a model with this schema or for the output;
+    /// `None`: all may be.
+    pub fn fields_of_record(&self, input_schema: &Value) -> Option<Vec<String>> {
+        let kept: &[String] = match self {
+            Emit::Prediction => &[],
+            Emit::Keep(fields) => fields,
+            Emit::Merge | Emit::Nest => return None,
+        };
+        // A model that names none may read any.
+        input_schema.get("properties")?;
+        let kept = kept.iter().map(String::as_str).filter(|name| !has(input_schema, name));
+        Some(properties(input_schema).chain(kept).map(str::to_owned).collect())
+    }
+}
+
+fn has(schema: &Value, name: &str) -> bool {
+    properties(schema).any(|field| field == name)
+}
+
 fn properties(schema: &Value) -> impl Iterator<Item = &str> {
     let properties = schema.get("properties").and_then(Value::as_object);
     properties.into_iter().flat_map(|fields| fields.keys().map(String::as_str))

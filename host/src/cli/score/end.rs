@@ -1,29 +1,55 @@
 //! How a run ended, told to everyone: lines for people, the summary, what is on disk, the exit code.
 
-use super::Job;
+use super::{Run, Session};
 use crate::causes::chain;
-use crate::cli::outputs::Outputs;
-use crate::cli::{paths, say};
+use crate::cli::files::Plan;
+use crate::cli::say;
+use crate::counts::{Counted, Node};
 use crate::error::{Error, exit};
-use crate::journal::{Checkpoint, Journal, Sealed};
+use crate::journal::{Checkpoint, InputFile, Journal, Sealed};
 use crate::pipeline::checkpoints::Checkpoints;
 use crate::pipeline::{Outcome, RunError};
 use crate::sink::publish::{Output, Unfinished};
-use crate::summary::{self, ModelSummary, PluginSummary, ResumedSummary, Summary};
+use crate::storage::disk::{Disk as _, Local};
+use crate::storage::location::Location;
+use crate::summary::{
+    self, InputSummary, ModelSummary, PluginSummary, ResumedSummary, RunSummary, Summary,
+};
 use std::io;
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
-impl Job<'_> {
+/// A run that has ended, or could not begin, and what is still owed.
+pub(super) struct Ended {
+    summary: RunSummary,
+    pub(super) code: u8,
+    /// Why it did not end well.
+    pub(super) error: Option<Error>,
+    /// Whether no other run is begun behind it.
+    pub(super) stops: bool,
+    journal: Option<LeftJournal>,
+}
+
+/// A journal, which goes last of all: with it, a run that is interrupted now still knows what it owes.
+struct LeftJournal {
+    path: PathBuf,
+    /// Held as long as the command runs. Not where there are many: each is an open file.
+    held: Option<Journal>,
+    /// Whether somebody is to go on with it, or it is not certain that what is published stays so.
+    is_kept: bool,
+    /// What is on disk now.
+    state: Option<String>,
+}
+
+impl Run<'_> {
     /// Tells of a run that was interrupted when nothing but the publication was left to do.
     pub(super) fn finish(
         &self,
-        outputs: &Outputs,
         journal: Journal,
         sealed: Sealed,
         published: Result<(), Unfinished>,
-    ) -> Result<u8, Error> {
-        let summary_file = self.open_summary(outputs)?;
+        inputs: Vec<InputFile>,
+    ) -> Ended {
         let (published, published_in_part, error) = match published {
             Ok(()) => (true, Vec::new(), None),
             Err(Unfinished { path, source, renamed, in_place }) => {
@@ -31,7 +57,7 @@ impl Job<'_> {
                 (renamed, in_place, Some(RunError::Write { what, source }))
             }
         };
-        if !self.task.job.quiet {
+        if !self.session.task.job.quiet && !self.session.plan.is_folder {
             let records = sealed.end.counts.read;
             say(&format!("resumed at the end: {records} records were done before\n"));
         }
@@ -44,63 +70,110 @@ impl Job<'_> {
             error,
             checkpoints: Some(Checkpoints::new(journal, Duration::ZERO, Some(sealed.end))),
         };
-        self.end(outcome, summary_file)
+        self.end(outcome, inputs)
     }
 
-    /// Says how the run ended: to people, in the summary, as an exit code.
-    pub(super) fn end(
-        &self,
-        mut outcome: Outcome,
-        summary_file: Option<Output>,
-    ) -> Result<u8, Error> {
+    /// Says how the run ended, but for its error.
+    pub(super) fn end(&self, mut outcome: Outcome, inputs: Vec<InputFile>) -> Ended {
+        let Session { plan, .. } = self.session;
         let took = self.since.elapsed();
         // A file of rejects is there only where it was published with the output.
-        let rejects = match &self.rejects {
-            Some(path) => outcome.published.then(|| path.display().to_string()),
-            None => Some("stderr".to_owned()),
+        let rejects = match &self.files.rejects {
+            Location::Stream => Some("stderr".to_owned()),
+            file => outcome.published.then(|| file.to_string()),
         };
         let rejects = rejects.filter(|_| outcome.counts.rejected > 0);
-        let is_hidden = self.output.is_some() && !outcome.published;
-        if !self.task.job.quiet {
-            say(&summary::lines(&outcome, is_hidden, rejects.as_deref(), took));
+        let is_hidden = self.files.output_file().is_some() && !outcome.published;
+        let state = self.state(&outcome);
+        let summary = RunSummary {
+            input: self.input(),
+            inputs: self.inputs(inputs),
+            output: self.files.output.to_string(),
+            rejects,
+            counts: outcome.counts,
+            nodes: std::mem::take(&mut outcome.nodes),
+            published: outcome.published,
+            resumed: outcome.resumed().map(|it| self.resumed(it)),
+            checkpoints: outcome.checkpoints.as_ref().map_or(0, Checkpoints::count),
+            seconds: took.as_secs_f64(),
+            error: outcome.error.as_ref().map(|error| chain(error)),
+        };
+        if !self.session.task.job.quiet {
+            let stopped = outcome.error.is_some() || outcome.pipe_closed;
+            say(&match plan.is_folder {
+                true => format!("{}: {}", summary.output, summary::total(&summary, is_hidden)),
+                false => {
+                    summary::lines(&summary.nodes, stopped) + &summary::total(&summary, is_hidden)
+                }
+            });
         }
-        let exit_code = match &outcome.error {
+        let is_kept = outcome.kept().is_some() || (outcome.published && outcome.error.is_some());
+        let journal = outcome.checkpoints.map(|checkpoints| {
+            let journal = checkpoints.into_journal();
+            let path = journal.path().to_owned();
+            let held = (!plan.is_folder).then_some(journal);
+            LeftJournal { path, is_kept, held, state: state.clone() }
+        });
+        let stops = match &outcome.error {
+            Some(RunError::Source(_)) => !self.session.goes_on(),
+            Some(_) => true,
+            None => outcome.pipe_closed,
+        };
+        let code = match &outcome.error {
             Some(error) => error.exit_code(),
             // A closed pipe is a quiet end, whatever was rejected before.
             None if outcome.counts.rejected > 0 && !outcome.pipe_closed => exit::REJECTS,
             None => exit::OK,
         };
-        let summarised = summary_file
-            .map_or(Ok(()), |file| self.summary(&outcome, rejects, took, exit_code).publish(file));
-        let state = self.state(&outcome);
-        let is_kept = outcome.kept().is_some();
-        let error = outcome.error.take();
-        // Last of all: with it, a run that is interrupted now still knows what it owes.
-        let forgotten = match outcome.checkpoints.take() {
-            // Nor where it is not certain that what is published stays so.
-            Some(checkpoints)
-                if !is_kept && summarised.is_ok() && !(outcome.published && error.is_some()) =>
-            {
-                let journal = checkpoints.into_journal();
-                let path = journal.path().to_owned();
-                journal.remove().map_err(|source| (path, source))
-            }
-            _ => Ok(()),
+        let error = outcome.error.map(|source| Error::Run { source, state });
+        Ended { summary, code, error, stops, journal }
+    }
+
+    /// One that could not begin.
+    pub(super) fn unbegun(&self, error: Error) -> Ended {
+        let summary = RunSummary {
+            input: self.input(),
+            output: self.files.output.to_string(),
+            error: Some(chain(&error)),
+            ..RunSummary::default()
         };
-        // A run that failed has the more important thing to say.
-        match (error, summarised, forgotten) {
-            (Some(source), ..) => Err(Error::Run { source, state }),
-            (None, Err((path, source)), _) => Err(Error::Summary { path, source }),
-            (None, Ok(()), Err((path, source))) => Err(Error::Forget { path, state, source }),
-            (None, Ok(()), Ok(())) => Ok(exit_code),
+        let stops = !(matches!(error, Error::Input { .. }) && self.session.goes_on());
+        Ended { summary, code: error.exit_code(), error: Some(error), stops, journal: None }
+    }
+
+    /// What stands in messages as the place where records come from.
+    fn input(&self) -> String {
+        match &self.files.inputs[..] {
+            [] => "--record".to_owned(),
+            inputs => inputs.iter().map(Location::to_string).collect::<Vec<_>>().join(", "),
+        }
+    }
+
+    fn inputs(&self, versions: Vec<InputFile>) -> Vec<InputSummary> {
+        let inputs = self.files.inputs.iter().zip(versions);
+        let inputs = inputs.map(|(location, InputFile { version, .. })| InputSummary {
+            name: location.to_string(),
+            version: Some(version).filter(|version| !version.is_empty()),
+        });
+        inputs.collect()
+    }
+
+    fn resumed(&self, Checkpoint { input, position, counts, .. }: &Checkpoint) -> ResumedSummary {
+        ResumedSummary {
+            records: counts.read,
+            input: self.files.inputs.get(*input).map(Location::to_string),
+            line: (position.line > 0).then_some(position.line),
+            byte: position.byte,
         }
     }
 
     /// What is on disk now, and what to do with it; `None` where nobody needs to be told.
     fn state(&self, outcome: &Outcome) -> Option<String> {
-        let Some(output) = &self.output else {
-            let name = paths::output(self.task.job)
-                .map_or("stdout".to_owned(), |path| format!("`{}`", path.display()));
+        let Some(output) = self.files.output_file() else {
+            let name = match &self.files.output {
+                Location::Stream => "stdout".to_owned(),
+                output => format!("`{output}`"),
+            };
             let written = outcome.counts.written;
             return Some(format!("{name} has taken {written} predictions, perhaps a part of more"));
         };
@@ -136,23 +209,84 @@ impl Job<'_> {
         }
         Some(state)
     }
+}
 
-    /// The same, where the run is ended from outside and nobody can ask it.
-    pub(super) fn state_if_ended(&self) -> Option<String> {
-        let mut state = Error::unpublished(self.output.as_deref()?);
-        if self.resumable.is_some() {
-            state += Error::KEPT;
+/// The same, where the process is ended from outside and no run can be asked.
+pub(super) fn state_if_ended(plan: &Plan, is_resumable: bool) -> Option<String> {
+    let kept = if is_resumable { Error::KEPT } else { "" };
+    match &plan.runs[..] {
+        _ if plan.is_folder => {
+            Some(format!("each output is this run's, and whole, or as it was{kept}"))
         }
-        Some(state)
+        [files] => Some(Error::unpublished(files.output_file()?) + kept),
+        _ => unreachable!("only a folder takes several"),
+    }
+}
+
+impl Session<'_> {
+    /// Says how the command ended: to people where it was several runs, in the summary, and as an exit
+    /// code.
+    pub(super) fn end(
+        &self,
+        mut ended: Vec<Ended>,
+        summary_file: Option<Output>,
+    ) -> Result<u8, Error> {
+        let job = self.task.job;
+        // That of the only run; those of several were told.
+        let error = ended.last_mut().and_then(|one| one.error.take());
+        // What stopped it is the last.
+        let exit_code = ended.iter().fold(exit::OK, |code, one| match one.code {
+            ..=exit::REJECTS => code.max(one.code),
+            worse => worse,
+        });
+        let is_done = ended.len() == self.plan.runs.len() && exit_code <= exit::REJECTS;
+        let (mut journals, mut runs) = (Vec::new(), Vec::new());
+        for one in ended {
+            journals.extend(one.journal);
+            runs.push(one.summary);
+        }
+        let total = match self.plan.is_folder {
+            true => self.total(&runs),
+            false => runs.pop().expect("there was a run"),
+        };
+        if self.plan.is_folder && !job.quiet {
+            say(&summary::lines(&total.nodes, !is_done));
+            say(&summary::total(&total, false));
+        }
+        let summarised =
+            summary_file.map_or(Ok(()), |file| self.summary(total, runs, exit_code).publish(file));
+        // Of several, each stays until all are done: the next run sees by it what it need not do.
+        let forgotten = match summarised.is_ok() && (is_done || !self.plan.is_folder) {
+            true => journals.into_iter().try_for_each(LeftJournal::forget),
+            false => Ok(()),
+        };
+        // A run that failed has the more important thing to say.
+        match (error, summarised) {
+            (Some(error), _) => Err(error),
+            (None, Err((path, source))) => Err(Error::Summary { path, source }),
+            (None, Ok(())) => forgotten.map(|()| exit_code),
+        }
     }
 
-    fn summary<'a>(
-        &self,
-        outcome: &'a Outcome,
-        rejects: Option<String>,
-        took: Duration,
-        exit_code: u8,
-    ) -> Summary<'a> {
+    /// All runs together.
+    fn total(&self, runs: &[RunSummary]) -> RunSummary {
+        let mut total = RunSummary {
+            output: self.task.job.output.as_deref().unwrap_or_default().display().to_string(),
+            published: runs.len() == self.plan.runs.len(),
+            seconds: self.since.elapsed().as_secs_f64(),
+            ..RunSummary::default()
+        };
+        for run in runs {
+            total.counts.add(&run.counts);
+            add_nodes(&mut total.nodes, &run.nodes);
+            total.published &= run.published;
+            total.checkpoints += run.checkpoints;
+            total.error = total.error.or_else(|| run.error.clone());
+        }
+        total
+    }
+
+    fn summary(&self, total: RunSummary, runs: Vec<RunSummary>, exit_code: u8) -> Summary {
         let description = self.model.description();
         Summary {
             host_version: env!("CARGO_PKG_VERSION"),
@@ -166,22 +300,33 @@ impl Job<'_> {
                 version: description.version(),
                 fingerprint: self.model.report().fingerprint.clone(),
             },
-            input: self.source_name(),
-            output: paths::output(self.task.job).unwrap_or(Path::new("-")).display().to_string(),
-            rejects,
-            counts: outcome.counts,
-            nodes: &outcome.nodes,
-            published: outcome.published,
-            resumed: outcome.resumed().map(|Checkpoint { position, counts, .. }| ResumedSummary {
-                records: counts.read,
-                line: (position.line > 0).then_some(position.line),
-                byte: position.byte,
-            }),
-            checkpoints: outcome.checkpoints.as_ref().map_or(0, Checkpoints::count),
+            run: total,
+            runs,
             started: self.started(),
-            seconds: took.as_secs_f64(),
             exit_code,
-            error: outcome.error.as_ref().map(|error| chain(error)),
         }
+    }
+}
+
+impl LeftJournal {
+    fn forget(self) -> Result<(), Error> {
+        let LeftJournal { path, held, is_kept, state } = self;
+        let removed = match held {
+            _ if is_kept => Ok(()),
+            Some(journal) => journal.remove(),
+            None => Local.remove(&path),
+        };
+        removed.map_err(|source| Error::Forget { path, state, source })
+    }
+}
+
+/// Nodes by their place: inputs of other formats have other readers, which are counted as one.
+fn add_nodes(total: &mut Vec<Node>, nodes: &[Node]) {
+    if total.is_empty() {
+        return total.extend_from_slice(nodes);
+    }
+    for (total, node) in total.iter_mut().zip(nodes) {
+        let Node { taken, given, rejected, .. } = *node;
+        total.add(Counted { taken, given, rejected });
     }
 }

@@ -70,7 +70,8 @@ fn attempt_from(disk: &Sim) -> (Result<(), String>, u64) {
 fn go(disk: &Sim, before: &mut u64) -> Result<(), String> {
     let disk: Arc<dyn Disk> = Arc::new(disk.clone());
     let names = [REJECTS, OUTPUT].map(|path| Names { given: path.into(), path: path.into() });
-    let header = Header::new(Identity::default(), names.clone(), BTreeMap::new(), String::new());
+    let header =
+        Header::new(Identity::default(), names.clone(), vec![], BTreeMap::new(), String::new());
     let (journal, left) = Journal::open(disk.clone(), JOURNAL.into(), header, names.clone())
         .map_err(|error| crate::causes::chain(&error))?;
     *before = left.records();

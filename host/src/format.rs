@@ -1,0 +1,136 @@
+//! Which format records have, and whether they are compressed: told by a file's name, or by a flag.
+//!
+//! A name is a list of endings: `.csv.gz` is CSV, compressed with gzip. What a name does not tell is
+//! line-delimited JSON. Content is never guessed at, but for a compressed stream's first bytes, which
+//! no record can begin with.
+
+use std::path::Path;
+
+/// A format of records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Line-delimited JSON: one object a line.
+    Ldjson,
+    /// One JSON array of objects.
+    JsonArray,
+    /// Comma-separated values.
+    Csv,
+    /// The same with tabs.
+    Tsv,
+    /// Apache Parquet.
+    Parquet,
+    /// An Arrow IPC file (Feather, version 2).
+    Arrow,
+    /// An Arrow IPC stream.
+    ArrowStream,
+}
+
+/// What is known of a format: its name on the command line, and the endings of its files.
+struct Known {
+    format: Format,
+    name: &'static str,
+    endings: &'static [&'static str],
+}
+
+const KNOWN: [Known; 7] = [
+    known(Format::Ldjson, "ldjson", &["json", "jsonl", "ndjson", "ldjson"]),
+    known(Format::JsonArray, "json-array", &[]),
+    known(Format::Csv, "csv", &["csv"]),
+    known(Format::Tsv, "tsv", &["tsv", "tab"]),
+    known(Format::Parquet, "parquet", &["parquet"]),
+    known(Format::Arrow, "arrow", &["arrow", "feather"]),
+    known(Format::ArrowStream, "arrow-stream", &["arrows"]),
+];
+
+const fn known(format: Format, name: &'static str, endings: &'static [&'static str]) -> Known {
+    Known { format, name, endings }
+}
+
+impl Format {
+    /// All names that `--input-format` and `--output-format` take.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        KNOWN.iter().map(|known| known.name)
+    }
+
+    /// By its name on the command line.
+    pub fn named(name: &str) -> Option<Self> {
+        KNOWN.iter().find(|known| known.name == name).map(|known| known.format)
+    }
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        let known = KNOWN.iter().find(|known| known.format == self);
+        known.expect("each format stands in the table").name
+    }
+
+    /// What a file's name tells, the endings of compressed files aside.
+    pub fn of(path: &Path) -> Option<Self> {
+        let path = match Compression::of(path) {
+            Some(_) => Path::new(path.file_stem()?),
+            None => path,
+        };
+        let ending = ending(path)?;
+        KNOWN
+            .iter()
+            .find(|known| known.endings.contains(&ending.as_str()))
+            .map(|known| known.format)
+    }
+
+    /// Whether its bytes can't be cut into lines of text.
+    pub fn is_binary(self) -> bool {
+        matches!(self, Format::Parquet | Format::Arrow | Format::ArrowStream)
+    }
+}
+
+/// How bytes are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// RFC 1952, in one member or several.
+    Gzip,
+    /// RFC 8878, in one frame or several.
+    Zstd,
+}
+
+impl Compression {
+    /// What a file's name tells.
+    pub fn of(path: &Path) -> Option<Self> {
+        match ending(path)?.as_str() {
+            "gz" => Some(Compression::Gzip),
+            "zst" | "zstd" => Some(Compression::Zstd),
+            _ => None,
+        }
+    }
+
+    /// What the first bytes of a stream tell, of which four are enough.
+    pub fn of_bytes(bytes: &[u8]) -> Option<Self> {
+        match bytes {
+            [0x1f, 0x8b, ..] => Some(Compression::Gzip),
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Compression::Zstd),
+            _ => None,
+        }
+    }
+}
+
+fn ending(path: &Path) -> Option<String> {
+    Some(path.extension()?.to_str()?.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_files_name_tells_its_format_and_its_compression() {
+        let told = |name: &str| (Format::of(name.as_ref()), Compression::of(name.as_ref()));
+        for format in KNOWN.iter().map(|known| known.format) {
+            assert_eq!(Format::named(format.name()), Some(format));
+        }
+        assert_eq!(told("a.JSON"), (Some(Format::Ldjson), None));
+        assert_eq!(told("x/a.b.csv.gz"), (Some(Format::Csv), Some(Compression::Gzip)));
+        assert_eq!(told("a.tsv.ZST"), (Some(Format::Tsv), Some(Compression::Zstd)));
+        assert_eq!(told("a.gz"), (None, Some(Compression::Gzip)));
+        assert_eq!(told("csv"), (None, None));
+        assert_eq!(told(".csv"), (None, None)); // a hidden file without an ending
+        assert_eq!(told("a.txt"), (None, None));
+    }
+}
