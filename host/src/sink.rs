@@ -1,7 +1,10 @@
 //! Sinks: where batches end. One file a format; [`publish`] makes what they wrote visible.
 
 pub mod ldjson;
+pub mod postgres;
 pub mod publish;
+pub mod sqlite;
+pub mod table;
 
 use crate::batch::Batch;
 use crate::columns::Column;

@@ -7,6 +7,7 @@ pub mod frame;
 pub mod ldjson;
 pub mod many;
 pub mod rejects;
+pub mod table;
 
 use crate::batch::Batch;
 use crate::columns::Column;

@@ -1,9 +1,14 @@
 //! What a location is opened on. A source knows bytes and never where they live: [`services`] find
 //! that out. [`disk`] is where a run writes files of this machine.
 
+pub mod database;
 pub mod disk;
+pub mod feed;
 pub mod location;
+pub mod names;
+pub mod postgres;
 pub mod services;
+pub mod sqlite;
 
 use crate::record::RecordPosition;
 use rustix::buffer::spare_capacity;

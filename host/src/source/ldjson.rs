@@ -68,6 +68,8 @@ impl Default for Options {
 
 /// Reads LDJSON from any input.
 pub struct Reader {
+    /// As it stands in rejects and in the lines of a run.
+    name: &'static str,
     options: Options,
     path: Arc<str>,
     input: Box<dyn Input>,
@@ -88,6 +90,7 @@ impl Reader {
         let line_bytes_max = options.line_bytes_max.min(LINE_BYTES_MAX);
         let position = options.start;
         Reader {
+            name: NAME,
             options: Options { line_bytes_max, ..options },
             path: path.into(),
             input,
@@ -97,6 +100,12 @@ impl Reader {
             ended: false,
             failed: None,
         }
+    }
+
+    /// Under another name: its records are made from something else.
+    #[must_use]
+    pub fn named(self, name: &'static str) -> Self {
+        Reader { name, ..self }
     }
 
     /// An error means that there was no record before it; the position says where it is.
@@ -256,7 +265,7 @@ impl Reader {
         if (head.len() as u64) < length {
             head.truncate(whole_characters(&head));
         }
-        block.oversized = Some(Oversized { length, head, step: NAME.into(), message });
+        block.oversized = Some(Oversized { length, head, step: self.name.into(), message });
         Ok(())
     }
 }
@@ -284,7 +293,7 @@ fn whole_characters(text: &[u8]) -> usize {
 
 impl Source for Reader {
     fn name(&self) -> &'static str {
-        NAME
+        self.name
     }
 
     fn read_batch(

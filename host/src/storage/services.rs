@@ -4,7 +4,9 @@
 //! To add a kind of service: an implementation of [`Service`], a name in [`SCHEMES`], an arm in
 //! [`Services::of`].
 
+use super::database::Database;
 use super::location::{Location, Remote};
+use super::postgres::Address;
 use super::{Input, Pending, Trouble, open, version};
 use std::io;
 use std::path::Path;
@@ -35,6 +37,11 @@ pub trait Service: Send + Sync {
     fn identity(&self, at: &Remote) -> String {
         at.whole().to_owned()
     }
+
+    /// The database that it is, which has tables where others have bytes.
+    fn database(&self) -> Option<&Database> {
+        None
+    }
 }
 
 /// All services of a command line.
@@ -52,7 +59,7 @@ pub struct ServicesError {
 }
 
 /// The schemes that are known, for messages.
-const SCHEMES: &[&str] = &[];
+const SCHEMES: &[&str] = &["postgres", "sqlite"];
 
 impl Services {
     /// What a text on the command line means. Asks nobody.
@@ -110,12 +117,29 @@ impl Services {
     /// compared so.
     pub fn identity(&self, location: &Location) -> Option<String> {
         let Location::Remote(remote) = location else { return None };
-        Some(self.of(remote).ok()?.identity(remote))
+        let service = self.of(remote).ok()?;
+        // One may be read and written at once.
+        service.database().is_none().then(|| service.identity(remote))
+    }
+
+    /// The database that it is, where it is one.
+    pub fn database(&self, location: &Location) -> Option<Database> {
+        let Location::Remote(remote) = location else { return None };
+        self.of(remote).ok()?.database().cloned()
     }
 
     /// The service that it is opened on.
     fn of(&self, remote: &Remote) -> Result<Arc<dyn Service>, ServicesError> {
         match remote.scheme() {
+            "postgres" | "postgresql" => {
+                let address = Address::of_url(remote.whole(), |name| std::env::var(name).ok());
+                let address = address.map_err(|error| ServicesError {
+                    message: format!("`{remote}`: {error}"),
+                    hint: None,
+                })?;
+                Ok(Arc::new(Database::Postgres(Box::new(address))))
+            }
+            "sqlite" => Ok(Arc::new(Database::Sqlite(remote.rest().into()))),
             scheme => Err(ServicesError {
                 message: format!("there is no service `{scheme}`, as `{remote}` wants it"),
                 hint: Some(format!("known are {}", SCHEMES.join(", "))),
@@ -129,3 +153,28 @@ impl Services {
         })
     }
 }
+
+/// A database has no bytes: whoever asks for them was not told to ask for rows.
+impl Service for Database {
+    fn open(&self, _: &Remote) -> io::Result<Box<dyn Input>> {
+        Err(Trouble::error(io::ErrorKind::Unsupported, NO_BYTES, None))
+    }
+
+    fn version(&self, _: &Remote) -> io::Result<Option<String>> {
+        Ok(None)
+    }
+
+    fn bytes_total(&self, _: &Remote) -> Option<u64> {
+        None
+    }
+
+    fn create(&self, _: &Remote) -> io::Result<Box<dyn Pending>> {
+        Err(Trouble::error(io::ErrorKind::Unsupported, NO_BYTES, None))
+    }
+
+    fn database(&self) -> Option<&Database> {
+        Some(self)
+    }
+}
+
+const NO_BYTES: &str = "it is a database, and what is wanted here is a file";
