@@ -3,6 +3,8 @@
 
 pub mod disk;
 pub mod location;
+mod objects;
+pub mod secret;
 pub mod services;
 
 use crate::record::RecordPosition;
