@@ -6,7 +6,9 @@ pub mod disk;
 pub mod feed;
 pub mod location;
 pub mod names;
+mod objects;
 pub mod postgres;
+pub mod secret;
 pub mod services;
 pub mod sqlite;
 

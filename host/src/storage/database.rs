@@ -1,7 +1,11 @@
 //! A database that holds tables: which one it is, and what of it is meant.
 
+use super::location::Remote;
 use super::names::TableName;
 use super::postgres::Address;
+use super::secret::Secret;
+use super::services::ServicesError;
+use super::services::kinds::{Definition, Kind};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -12,6 +16,44 @@ pub enum Database {
     Postgres(Box<Address>),
     /// A file of SQLite.
     Sqlite(PathBuf),
+}
+
+impl Database {
+    /// The one that a location means, which its service may say more of. No password is in an error.
+    pub fn of(at: &Remote, service: &Definition) -> Result<Self, ServicesError> {
+        let failed = |error: &dyn fmt::Display| ServicesError::new(format!("`{at}`: {error}"));
+        let is_scheme = service.kind.known().schemes.contains(&at.scheme());
+        if service.kind == Kind::Sqlite {
+            let path = match service.option("path") {
+                Some(path) if at.rest().is_empty() => path,
+                Some(_) => return Err(failed(&"the service says which file it is")),
+                None => at.rest(),
+            };
+            return match path {
+                "" => Err(failed(&"it names no file: sqlite:PATH")),
+                path => Ok(Database::Sqlite(path.into())),
+            };
+        }
+        let variable = |name: &str| std::env::var(name).ok();
+        let address = match service.option("url") {
+            Some(url) if service.options.len() == 1 => Address::of_url(url, variable),
+            Some(_) => return Err(failed(&"where there is a `url`, it says everything")),
+            None if is_scheme && service.options.is_empty() => {
+                Address::of_url(at.whole(), variable)
+            }
+            None if is_scheme && !at.rest().is_empty() => {
+                return Err(failed(&"the service says which database it is"));
+            }
+            None => {
+                let options = service.options.iter();
+                let options = options.map(|(name, value)| (name.as_str(), Secret::reveal(value)));
+                // The database may be named by the location.
+                let name = Some(at.rest()).filter(|name| !name.is_empty());
+                Address::of_parts(options.chain(name.map(|name| ("dbname", name))), variable)
+            }
+        };
+        address.map(|it| Database::Postgres(Box::new(it))).map_err(|error| failed(&error))
+    }
 }
 
 /// As a URL, without its password.
