@@ -22,4 +22,5 @@ mod resume;
 mod scaffold;
 mod sentinel;
 mod streams;
+mod tables;
 mod tidy;

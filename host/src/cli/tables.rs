@@ -151,7 +151,7 @@ impl TableArgs {
         let (creates, upsert) = (self.create_table, self.upsert.clone());
         let options = Options { table, columns, creates, upsert };
         Writer::open(database, name.clone(), options).map_err(|source| Error::Output {
-            what: "the table",
+            what: "the output",
             path: name.into(),
             source: OpenError::Remote(source),
         })

@@ -46,7 +46,8 @@ impl Rows {
         let insert = client.prepare(&insert).map_err(|error| cannot_insert(&error, options))?;
         // Nothing, but it tells whether we may.
         let none: &[&str] = &[];
-        client.execute(&insert, &[&none]).map_err(told)?;
+        let tried = client.execute(&insert, &[&none]);
+        tried.map_err(|error| cannot_insert(&error, options))?;
         let refers_to_itself = "SELECT EXISTS (SELECT FROM pg_constraint
             WHERE contype = 'f' AND conrelid = $1 AND confrelid = $1)";
         let row = client.query_one(refers_to_itself, &[&table]).map_err(told)?;

@@ -4,16 +4,20 @@
 //! the server's settings are. No password is ever in a message: [`Address`] shows none.
 
 pub mod rows;
+mod tls;
 
 use super::Trouble;
 use super::names::{TableName, marked, nearest};
 use crate::causes::chain;
 use postgres::config::{Host, SslMode};
 use postgres::error::{DbError, ErrorPosition};
-use postgres::{Client, Config, NoTls};
+use postgres::{CancelToken, Client, Config, NoTls};
+use std::error::Error as _;
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 use std::str::FromStr;
+use tls::Tls;
 
 /// What every session is told, so that the text of a value depends on the value alone.
 const SETTINGS: &str = "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; \
@@ -24,26 +28,27 @@ const SETTINGS: &str = "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; \
 #[derive(Clone)]
 pub struct Address {
     config: Config,
+    /// Whether the way there is encrypted.
+    is_encrypted: bool,
+    /// The certificates that are trusted then; `None`: those that this machine trusts.
+    roots: Option<PathBuf>,
 }
 
 /// Why a text is no address.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AddressError {
-    /// It can't be understood.
-    #[error(
-        "it is no address of a PostgreSQL database, postgres://USER:PASSWORD@HOST:PORT/DATABASE{0}"
-    )]
-    Form(String),
-    /// Encryption is asked for.
-    #[error(
-        "this build speaks to PostgreSQL without TLS, and the address asks for it (sslmode={0}): \
-         reach the server through a tunnel, or over a socket of this machine"
-    )]
-    Tls(&'static str),
-}
+#[error(
+    "it is no address of a PostgreSQL database, postgres://USER:PASSWORD@HOST:PORT/DATABASE: {0}"
+)]
+pub struct AddressError(String);
 
-/// Options of the address that libpq knows and that ask for TLS in ways that our client doesn't know.
-const STRICT_TLS: [&str; 2] = ["verify-ca", "verify-full"];
+/// What `sslmode` says, of which our client does not know all: whether the way is encrypted.
+const MODES: [(&str, bool); 5] = [
+    ("disable", false),
+    ("prefer", false), // libpq would encrypt, but to anybody
+    ("require", true),
+    ("verify-ca", true),
+    ("verify-full", true),
+];
 
 impl Address {
     /// Of `postgres://…`. What it lacks, the variables of libpq say: `PGHOST`, `PGPORT`, `PGUSER`,
@@ -52,14 +57,24 @@ impl Address {
         url: &str,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, AddressError> {
-        let options = url.split_once('?').map_or("", |(_, options)| options).split('&');
-        let mode = options.filter_map(|option| option.strip_prefix("sslmode=")).next_back();
-        if let Some(mode) = STRICT_TLS.into_iter().find(|strict| mode == Some(strict)) {
-            return Err(AddressError::Tls(mode));
+        let (before, options) = url.split_once('?').unwrap_or((url, ""));
+        let (mut ours, mut others) = ((false, None), Vec::new());
+        for option in options.split('&').filter(|option| !option.is_empty()) {
+            match option.split_once('=') {
+                Some(("sslmode", mode)) => ours.0 = encrypts(mode)?,
+                Some(("sslrootcert", _)) => {
+                    let path = url::form_urlencoded::parse(option.as_bytes()).next();
+                    ours.1 = path.map(|(_, path)| PathBuf::from(path.into_owned()));
+                }
+                _ => others.push(option),
+            }
         }
-        let config = Config::from_str(url)
-            .map_err(|error| AddressError::Form(format!(": {}", chain(&error))))?;
-        Self::completed(config, variable)
+        let rest = match others.is_empty() {
+            true => before.to_owned(),
+            false => format!("{before}?{}", others.join("&")),
+        };
+        let config = Config::from_str(&rest).map_err(|error| AddressError(chain(&error)))?;
+        Self::completed(config, ours, variable)
     }
 
     /// Of single values, as a file of services has them.
@@ -67,33 +82,39 @@ impl Address {
         parts: impl IntoIterator<Item = (&'a str, &'a str)>,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, AddressError> {
-        let mut config = Config::new();
+        let (mut config, mut ours) = (Config::new(), (false, None));
         for (name, value) in parts {
             match name {
+                "sslmode" => {
+                    ours.0 = encrypts(value)?;
+                    &mut config
+                }
+                "sslrootcert" => {
+                    ours.1 = Some(PathBuf::from(value));
+                    &mut config
+                }
                 "host" => config.host(value),
                 "port" => {
-                    let port = value.parse().map_err(|_| AddressError::Form(no_port()))?;
+                    let port = value.parse().map_err(|_| AddressError(no_port()))?;
                     config.port(port)
                 }
                 "user" => config.user(value),
                 "password" => config.password(value),
                 "dbname" => config.dbname(value),
                 other => {
-                    let message = format!(": there is no option `{other}`");
-                    return Err(AddressError::Form(message));
+                    return Err(AddressError(format!("there is no option `{other}`")));
                 }
             };
         }
-        Self::completed(config, variable)
+        Self::completed(config, ours, variable)
     }
 
     fn completed(
         mut config: Config,
+        (is_encrypted, roots): (bool, Option<PathBuf>),
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, AddressError> {
-        if config.get_ssl_mode() == SslMode::Require {
-            return Err(AddressError::Tls("require"));
-        }
+        config.ssl_mode(if is_encrypted { SslMode::Require } else { SslMode::Disable });
         let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
             config.host(variable("PGHOST").as_deref().unwrap_or("localhost"));
@@ -101,7 +122,7 @@ impl Address {
         if config.get_ports().is_empty()
             && let Some(port) = variable("PGPORT")
         {
-            config.port(port.parse().map_err(|_| AddressError::Form(no_port()))?);
+            config.port(port.parse().map_err(|_| AddressError(no_port()))?);
         }
         if config.get_user().is_none()
             && let Some(user) = variable("PGUSER")
@@ -121,21 +142,46 @@ impl Address {
         if config.get_application_name().is_none() {
             config.application_name("etl-host");
         }
-        Ok(Address { config })
+        Ok(Address { config, is_encrypted, roots })
     }
 
     /// A session in the database.
     pub fn connect(&self) -> io::Result<Client> {
         let mut config = self.config.clone();
         config.notice_callback(|_| ()); // notices are no news to whoever runs a job
-        let mut client = config.connect(NoTls).map_err(|error| failed(&error))?;
+        let client = match self.tls()? {
+            Some(tls) => config.connect(tls),
+            None => config.connect(NoTls),
+        };
+        let mut client = client.map_err(|error| failed(&error))?;
         client.batch_execute(SETTINGS).map_err(|error| failed(&error))?;
         Ok(client)
+    }
+
+    fn tls(&self) -> io::Result<Option<Tls>> {
+        self.is_encrypted.then(|| Tls::new(self.roots.as_deref())).transpose()
+    }
+
+    /// Ends what a session is doing, as far as the server hears of it.
+    fn cancel(&self, session: &CancelToken) {
+        let _ = match self.tls() {
+            Ok(Some(tls)) => session.cancel_query(tls),
+            _ => session.cancel_query(NoTls),
+        };
     }
 }
 
 fn no_port() -> String {
-    ": a port is a number up to 65535".to_owned()
+    "a port is a number up to 65535".to_owned()
+}
+
+/// Whether the way is encrypted.
+fn encrypts(mode: &str) -> Result<bool, AddressError> {
+    let known = MODES.iter().find(|(name, _)| *name == mode).map(|(_, encrypts)| *encrypts);
+    known.ok_or_else(|| {
+        let names = MODES.map(|(name, _)| name);
+        AddressError(format!("sslmode is one of {}", names.join(", ")))
+    })
 }
 
 /// As a URL without its password.
@@ -179,7 +225,14 @@ pub fn failed(error: &postgres::Error) -> io::Error {
             io::ErrorKind::ConnectionAborted,
             "the connection to the database is gone",
         ),
-        None => io::Error::other(chain(error)),
+        // What is read and written goes wrong in a way of the system's; to connect is another matter.
+        None => match error.source().and_then(|cause| cause.downcast_ref::<io::Error>()) {
+            Some(cause) if !error.to_string().contains("connecting") => {
+                let message = format!("the connection to the database is lost: {cause}");
+                io::Error::new(cause.kind(), message)
+            }
+            _ => io::Error::other(chain(error)),
+        },
     }
 }
 
@@ -273,12 +326,23 @@ mod tests {
     }
 
     #[test]
+    fn whether_the_way_is_encrypted_is_said_by_the_address() {
+        let of = |url| {
+            let address = Address::of_url(url, no_variables).unwrap();
+            (address.config.get_ssl_mode(), address.roots.map(|path| path.display().to_string()))
+        };
+        assert_eq!(of("postgres://h/db"), (SslMode::Disable, None));
+        assert_eq!(of("postgres://h/db?sslmode=prefer"), (SslMode::Disable, None));
+        let url = "postgres://h/db?connect_timeout=1&sslmode=verify-full&sslrootcert=/a%20b.pem";
+        assert_eq!(of(url), (SslMode::Require, Some("/a b.pem".to_owned())));
+    }
+
+    #[test]
     fn an_address_that_cannot_be_used_is_refused_with_words() {
         let said = |url| address(url).unwrap_err().to_string();
         assert!(said("postgres://me:secret@h:x/db").contains("postgres://USER:PASSWORD@"));
         assert!(!said("postgres://me:secret@h:x/db").contains("secret"));
-        assert!(said("postgres://h/db?sslmode=require").contains("sslmode=require"));
-        assert!(said("postgres://h/db?a=1&sslmode=verify-full").contains("sslmode=verify-full"));
+        assert!(said("postgres://h/db?sslmode=allow").contains("sslmode is one of disable"));
         assert!(said("postgres://h/db?colour=red").contains("colour"));
         let part = Address::of_parts([("colour", "red")], no_variables).unwrap_err();
         assert!(part.to_string().contains("`colour`"));

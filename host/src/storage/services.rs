@@ -169,7 +169,10 @@ impl Services {
     pub fn identity(&self, location: &Location) -> Option<String> {
         let Location::Remote(remote) = location else { return None };
         // A database may be read and written at once.
-        self.database(location).is_none().then(|| self.of(remote).ok())?.map(|it| it.identity(remote))
+        self.database(location)
+            .is_none()
+            .then(|| self.of(remote).ok())?
+            .map(|it| it.identity(remote))
     }
 
     /// The database that it is, where it is one.
@@ -242,7 +245,7 @@ impl Service for Database {
         None
     }
 
-    fn create(&self, _: &Remote) -> io::Result<Box<dyn Pending>> {
+    fn create(self: Arc<Self>, _: &Remote) -> io::Result<Box<dyn Pending>> {
         Err(Trouble::error(io::ErrorKind::Unsupported, NO_BYTES, None))
     }
 }

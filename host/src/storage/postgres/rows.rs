@@ -13,7 +13,7 @@ use crossbeam_channel::{Sender, bounded};
 use memchr::memchr;
 use postgres::error::SqlState;
 use postgres::types::{Kind as TypeKind, Type};
-use postgres::{Client, NoTls, Statement};
+use postgres::{Client, Statement};
 use std::io::{self, BufRead};
 
 /// Begins to read: all rows as they are at this moment, in one transaction that can't write.
@@ -33,7 +33,9 @@ pub fn rows(address: &Address, selection: &Selection) -> io::Result<(Fed, Vec<Co
     // A line of its own, should the query end in a comment.
     let copy = format!("COPY (SELECT row_to_json(etl_host) FROM (\n{query}\n) etl_host) TO STDOUT");
     let (started, starts) = bounded(1);
-    let fed = feed("postgres", move |feed| copy_out(client, &copy, &started, feed))?;
+    let address = address.clone();
+    let run = move |feed: &mut Feed| copy_out(&address, client, &copy, &started, feed);
+    let fed = feed("postgres", run)?;
     match starts.recv() {
         Ok(Ok(())) => Ok((fed, columns)),
         Ok(Err(error)) => Err(error),
@@ -43,6 +45,7 @@ pub fn rows(address: &Address, selection: &Selection) -> io::Result<(Fed, Vec<Co
 
 /// Copies all rows. `started` is told whether it goes well.
 fn copy_out(
+    address: &Address,
     mut client: Client,
     copy: &str,
     started: &Sender<io::Result<()>>,
@@ -68,7 +71,7 @@ fn copy_out(
         reader.consume(len);
         if let Err(Gone) = feed.complete() {
             // Else the end of the session would wait for the last row.
-            let _ = cancel.cancel_query(NoTls);
+            address.cancel(&cancel);
             return Ok(());
         }
     }

@@ -96,16 +96,7 @@ pub const KNOWN: [Known; 7] = [
         kind: Kind::Postgres,
         name: "postgres",
         schemes: &["postgres", "postgresql"],
-        options: &[
-            "url",
-            "host",
-            "port",
-            "user",
-            "password",
-            "dbname",
-            "sslmode",
-            "sslrootcert",
-        ],
+        options: &["url", "host", "port", "user", "password", "dbname", "sslmode", "sslrootcert"],
     },
     Known { kind: Kind::Sqlite, name: "sqlite", schemes: &["sqlite"], options: &["path"] },
 ];
