@@ -202,9 +202,12 @@ impl Run<'_> {
     /// An error: it has not begun, and there is nothing else to tell of it. `source`: where it is open
     /// already.
     fn score(&self, source: Option<many::Reader>) -> Result<Ended, Error> {
-        let Session { task, stop, .. } = self.session;
+        let Session { task, plan, stop, .. } = self.session;
         let job = task.job;
         let inputs = versions(self.files)?;
+        if plan.is_folder {
+            make_folders(self.files)?;
+        }
         let (journal, left) = match self.resumable {
             None => (None, Left::default()),
             Some(resumable) => {
@@ -272,8 +275,7 @@ impl Run<'_> {
     fn sink(&self, output: Output, given: Option<&[Column]>) -> Result<Box<dyn Sink>, Error> {
         let Session { task, emit, model, .. } = self.session;
         let ModelDescription { input_schema, output_schema, .. } = model.description();
-        let columns =
-            columns::of_output(emit, task.job.place, given, input_schema, output_schema);
+        let columns = columns::of_output(emit, task.job.place, given, input_schema, output_schema);
         let format = task.job.formats.of_output(&self.files.output);
         sink::open(format, output, sink::Options { columns }).map_err(|source| Error::Format {
             what: format!("the output `{}`", self.files.output),
@@ -283,10 +285,7 @@ impl Run<'_> {
 
     /// The rejects and the output, where they are to be written on.
     fn outputs(&self, resumed: Option<&Checkpoint>) -> Result<[Output; 2], Error> {
-        let Session { outputs, plan, .. } = self.session;
-        if plan.is_folder {
-            make_folders(self.files)?;
-        }
+        let Session { outputs, .. } = self.session;
         if let Some(resumable) = self.resumable {
             return resumable.outputs(resumed);
         }
