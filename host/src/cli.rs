@@ -18,6 +18,7 @@ mod paths;
 mod progress;
 mod resume;
 mod score;
+mod services;
 mod signals;
 mod status;
 

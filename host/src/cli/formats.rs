@@ -34,5 +34,5 @@ impl FormatArgs {
 }
 
 fn told(location: &Location) -> Format {
-    Format::of(Path::new(&location.to_string())).unwrap_or(Format::Ldjson)
+    location.name().and_then(|name| Format::of(Path::new(name))).unwrap_or(Format::Ldjson)
 }

@@ -45,8 +45,14 @@ pub(super) fn wanted(
     };
     let is_pipe = |path: &Path| path.metadata().is_ok_and(|metadata| !metadata.is_file());
     let is_file = |location: &Location| location.local().is_some_and(|path| !is_pipe(path));
-    if files.inputs.is_empty() || !files.inputs.iter().all(is_file) {
+    let is_remote = |location: &Location| matches!(location, Location::Remote(_));
+    let is_lasting = |location: &Location| is_file(location) || is_remote(location);
+    if files.inputs.is_empty() || !files.inputs.iter().all(is_lasting) {
         return Err(refused("its input is a file", "write the records to a file first"));
+    }
+    if is_remote(&files.output) || is_remote(&files.rejects) {
+        let hint = "run it without --resume and --state, or write to a file and copy that";
+        return Err(refused("its outputs are files of this machine", hint));
     }
     let names = |location: &Location, what, flag| {
         let named = location.local().map(publish::names).transpose();

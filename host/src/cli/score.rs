@@ -29,14 +29,16 @@ use crate::step::emit::{Emit, EmitError};
 use crate::step::model::ModelStep;
 use crate::step::place::PlaceStep;
 use crate::stop::Stop;
+use crate::storage::Memory;
 use crate::storage::disk::HoldError;
-use crate::storage::{self, Memory};
+use crate::storage::location::Location;
+use crate::storage::services::Services;
 use crate::summary;
 use end::Ended;
 use model_abi::describe::ModelDescription;
 use serde_json::Value;
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -44,6 +46,7 @@ use std::time::{Instant, SystemTime};
 struct Session<'a> {
     task: Task<'a>,
     plan: &'a Plan,
+    services: Arc<Services>,
     plugin: PathBuf,
     /// Empty where nobody asks for it.
     plugin_sha256: String,
@@ -71,8 +74,9 @@ pub(super) fn score(task: Task<'_>) -> Result<u8, Error> {
     let emit = emit(task.job)?;
     let config = config::read(task.model.config.as_deref())?;
     let plugin_path = paths::plugin(task.model)?;
-    let plan = files::plan(task)?;
-    paths::refuse_to_overwrite(task, &plan, &plugin_path)?;
+    let services = task.job.services.open()?;
+    let plan = files::plan(task, &services)?;
+    paths::refuse_to_overwrite(task, &plan, &plugin_path, &services)?;
     let resumables = plan.runs.iter().map(|files| {
         let resumable = resume::wanted(task, files, plan.is_folder)?;
         if resumable.is_none() {
@@ -104,9 +108,9 @@ pub(super) fn score(task: Task<'_>) -> Result<u8, Error> {
     let source = match (&plan.runs[..], &resumables[..]) {
         ([files], [None]) if !plan.is_folder => {
             let options = source_options(task, &emit, &description.input_schema);
-            Some(source(task, files, options, (0, RecordPosition::default()))?)
+            Some(source((task, &services), files, options, (0, RecordPosition::default()))?)
         }
-        ([files], [Some(_)]) if !plan.is_folder => versions(files).map(|_| None)?,
+        ([files], [Some(_)]) if !plan.is_folder => versions(files, &services).map(|_| None)?,
         _ => None,
     };
     exits.during("its model was being loaded");
@@ -116,6 +120,7 @@ pub(super) fn score(task: Task<'_>) -> Result<u8, Error> {
     let session = Session {
         task,
         plan: &plan,
+        services,
         plugin_sha256,
         config,
         model,
@@ -202,9 +207,9 @@ impl Run<'_> {
     /// An error: it has not begun, and there is nothing else to tell of it. `source`: where it is open
     /// already.
     fn score(&self, source: Option<many::Reader>) -> Result<Ended, Error> {
-        let Session { task, plan, stop, .. } = self.session;
+        let Session { task, plan, services, stop, .. } = self.session;
         let job = task.job;
-        let inputs = versions(self.files)?;
+        let inputs = versions(self.files, services)?;
         if plan.is_folder {
             make_folders(self.files)?;
         }
@@ -229,12 +234,13 @@ impl Run<'_> {
             None => {
                 let from = resumed.as_ref().map(|it| (it.input, it.position));
                 let options = self.session.source_options();
-                self::source(*task, self.files, options, from.unwrap_or_default())?
+                self::source((*task, services), self.files, options, from.unwrap_or_default())?
             }
         };
         let [rejects, output] = self.outputs(resumed.as_ref())?;
         let sink = self.sink(output, source.columns().as_deref())?;
-        let progress = Progress::new(job.quiet, bytes_total(self.files), resumed.as_ref());
+        let progress =
+            Progress::new(job.quiet, bytes_total(self.files, services), resumed.as_ref());
         if let Some(Checkpoint { input, position, counts, .. }) = &resumed
             && !job.quiet
         {
@@ -285,15 +291,15 @@ impl Run<'_> {
 
     /// The rejects and the output, where they are to be written on.
     fn outputs(&self, resumed: Option<&Checkpoint>) -> Result<[Output; 2], Error> {
-        let Session { outputs, .. } = self.session;
+        let Session { outputs, services, .. } = self.session;
         if let Some(resumable) = self.resumable {
             return resumable.outputs(resumed);
         }
         resume::refuse_left(self.files)?; // once more: loading a model may take its time
-        let output = outputs.open("the output", self.files.output.local())?;
-        let rejects = match self.files.rejects.local() {
-            Some(path) => outputs.open("the rejects file", Some(path))?,
-            None => outputs.stderr()?,
+        let output = outputs.create("the output", &self.files.output, services)?;
+        let rejects = match &self.files.rejects {
+            Location::Stream => outputs.stderr()?,
+            rejects => outputs.create("the rejects file", rejects, services)?,
         };
         Ok([rejects, output])
     }
@@ -336,7 +342,7 @@ fn source_options(task: Task<'_>, emit: &Emit, input_schema: &Value) -> source::
 
 /// Opens the inputs: in number `index` of them the run begins, where `start` says.
 fn source(
-    task: Task<'_>,
+    (task, services): (Task<'_>, &Arc<Services>),
     files: &Files,
     options: source::Options,
     (index, start): (usize, RecordPosition),
@@ -355,10 +361,10 @@ fn source(
     let is_rejects = matches!(task.records, Records::Rejects(_));
     for location in files.inputs.iter().skip(index) {
         let (name, location, options) = (location.to_string(), location.clone(), options.clone());
-        let path = name.clone();
+        let (path, services) = (name.clone(), services.clone());
         let format = task.job.formats.of_input(&location);
         let open = move |start: RecordPosition| {
-            let mut input = storage::open(location.local().unwrap_or(Path::new("-")))?;
+            let mut input = services.open(&location)?;
             if start != RecordPosition::default() {
                 input.seek(start)?;
             }
@@ -375,23 +381,24 @@ fn source(
 }
 
 /// What the inputs hold, so far as files can tell; nothing is waited for.
-fn versions(files: &Files) -> Result<Vec<InputFile>, Error> {
+fn versions(files: &Files, services: &Services) -> Result<Vec<InputFile>, Error> {
     let versions = files.inputs.iter().map(|location| {
-        let path = location.local().unwrap_or(Path::new("-"));
-        let version = storage::version(path)
-            .map_err(|source| Error::Input { path: path.to_owned(), source })?;
-        Ok(InputFile { path: resume::whole(path), version: version.unwrap_or_default() })
+        let version = services
+            .version(location)
+            .map_err(|source| Error::Input { path: location.to_string().into(), source })?;
+        let path = match location {
+            Location::Local(path) => resume::whole(path),
+            elsewhere => elsewhere.to_string().into(),
+        };
+        Ok(InputFile { path, version: version.unwrap_or_default() })
     });
     versions.collect()
 }
 
 /// How many bytes there are in all inputs, where that is known.
-fn bytes_total(files: &Files) -> Option<u64> {
-    let bytes = (!files.inputs.is_empty()).then_some(&files.inputs)?.iter().map(|location| {
-        let metadata = location.local()?.metadata().ok()?;
-        metadata.is_file().then_some(metadata.len())
-    });
-    bytes.sum()
+fn bytes_total(files: &Files, services: &Services) -> Option<u64> {
+    let inputs = (!files.inputs.is_empty()).then_some(&files.inputs)?;
+    inputs.iter().map(|location| services.bytes_total(location)).sum()
 }
 
 /// What abi_stable has to say of a layout, for `--verbose`.

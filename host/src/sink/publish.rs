@@ -72,6 +72,9 @@ pub enum OpenError {
     /// There is no such stream.
     #[error("it is not open")]
     Stream(#[source] io::Error),
+    /// What is no file of this machine can't be had.
+    #[error(transparent)]
+    Remote(io::Error),
     /// The file can't be had.
     #[error(transparent)]
     Hold(#[from] HoldError),
