@@ -9,6 +9,7 @@ use crate::plugin::folder::FindError;
 use crate::shell::quoted;
 use crate::sink::publish::OpenError;
 use crate::step::StepError;
+use crate::storage::compressed::decoding::is_damaged;
 use crate::storage::disk::HoldError;
 use std::error::Error as _;
 use std::fmt::Write as _;
@@ -180,6 +181,9 @@ impl RunError {
             }
             RunError::Source(error) if error.source.kind() == io::ErrorKind::InvalidData => {
                 Some("run again when nobody writes to the input any more")
+            }
+            RunError::Source(error) if is_damaged(&error.source) => {
+                Some("get it once more, whole: gzip -t or zstd -t tells whether it is")
             }
             RunError::Bug(_) => Some("please report it"),
             _ => None,

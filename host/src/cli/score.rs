@@ -8,12 +8,13 @@ mod end;
 
 use super::args::{EmitMode, JobArgs, OnError, Records, Task};
 use super::files::{self, Files, Plan};
-use super::outputs::Outputs;
+use super::outputs::{self, Outputs};
 use super::progress::Progress;
 use super::resume::{self, Resumable};
 use super::{config, exits, paths, say, signals};
 use crate::columns::{self, Column};
 use crate::error::Error;
+use crate::format::Compression;
 use crate::journal::{Checkpoint, Header, InputFile, Left};
 use crate::pipeline::checkpoints::Checkpoints;
 use crate::pipeline::limits::Limits;
@@ -29,6 +30,7 @@ use crate::step::emit::{Emit, EmitError};
 use crate::step::model::ModelStep;
 use crate::step::place::PlaceStep;
 use crate::stop::Stop;
+use crate::storage::compressed::decompressed;
 use crate::storage::disk::HoldError;
 use crate::storage::{self, Memory};
 use crate::summary;
@@ -73,6 +75,7 @@ pub(super) fn score(task: Task<'_>) -> Result<u8, Error> {
     let plugin_path = paths::plugin(task.model)?;
     let plan = files::plan(task)?;
     paths::refuse_to_overwrite(task, &plan, &plugin_path)?;
+    task.job.formats.check(&plan)?;
     let resumables = plan.runs.iter().map(|files| {
         let resumable = resume::wanted(task, files, plan.is_folder)?;
         if resumable.is_none() {
@@ -286,8 +289,9 @@ impl Run<'_> {
     /// The rejects and the output, where they are to be written on.
     fn outputs(&self, resumed: Option<&Checkpoint>) -> Result<[Output; 2], Error> {
         let Session { outputs, .. } = self.session;
+        let formats = &self.session.task.job.formats;
         if let Some(resumable) = self.resumable {
-            return resumable.outputs(resumed);
+            return outputs::compressed(resumable.outputs(resumed)?, self.files, formats);
         }
         resume::refuse_left(self.files)?; // once more: loading a model may take its time
         let output = outputs.open("the output", self.files.output.local())?;
@@ -295,7 +299,7 @@ impl Run<'_> {
             Some(path) => outputs.open("the rejects file", Some(path))?,
             None => outputs.stderr()?,
         };
-        Ok([rejects, output])
+        outputs::compressed([rejects, output], self.files, formats)
     }
 
     fn header(&self, resumable: &Resumable, inputs: &[InputFile]) -> Header {
@@ -358,7 +362,8 @@ fn source(
         let path = name.clone();
         let format = task.job.formats.of_input(&location);
         let open = move |start: RecordPosition| {
-            let mut input = storage::open(location.local().unwrap_or(Path::new("-")))?;
+            let input = storage::open(location.local().unwrap_or(Path::new("-")))?;
+            let mut input = decompressed(input, Compression::of(Path::new(&path)))?;
             if start != RecordPosition::default() {
                 input.seek(start)?;
             }
@@ -385,11 +390,17 @@ fn versions(files: &Files) -> Result<Vec<InputFile>, Error> {
     versions.collect()
 }
 
-/// How many bytes there are in all inputs, where that is known.
+/// How many bytes there are in all inputs, where that is known. What is compressed holds more than its
+/// file does.
 fn bytes_total(files: &Files) -> Option<u64> {
     let bytes = (!files.inputs.is_empty()).then_some(&files.inputs)?.iter().map(|location| {
-        let metadata = location.local()?.metadata().ok()?;
-        metadata.is_file().then_some(metadata.len())
+        let path = location.local()?;
+        let metadata = path.metadata().ok()?;
+        let is_text = metadata.is_file() && {
+            let first = storage::open(path).ok()?.first_bytes()?.ok()?;
+            Compression::of_bytes(&first).is_none()
+        };
+        is_text.then_some(metadata.len())
     });
     bytes.sum()
 }
