@@ -1,5 +1,7 @@
-//! Sinks: where batches end. One file a format; [`publish`] makes what they wrote visible.
+//! Sinks: where batches end. One file a format; [`publish`] makes what they wrote visible,
+//! and [`compress`] makes it small before.
 
+pub mod compress;
 pub mod ldjson;
 pub mod publish;
 
@@ -54,6 +56,9 @@ pub trait Sink: Send {
 
     /// Where it is written to.
     fn output(&self) -> &Output;
+
+    /// The same, for the collector, which says where a compressed output may be gone on with.
+    fn output_mut(&mut self) -> &mut Output;
 
     /// The last batch is written: writes what stands behind it, if anything does.
     fn complete(&mut self) -> io::Result<()> {

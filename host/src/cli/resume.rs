@@ -3,6 +3,7 @@
 use super::args::{Records, Task};
 use super::files::Files;
 use crate::error::Error;
+use crate::format::Compression;
 use crate::journal::{
     self, Checkpoint, Header, Identity, InputFile, Journal, JournalError, Left, place,
 };
@@ -184,6 +185,7 @@ pub(super) fn header(
     let versions = inputs.iter().map(|input| input.version.clone()).collect();
     let paths = inputs.iter().map(|input| shown(&input.path)).collect();
     let description = model.description();
+    let compression = job.formats.compression_of_output(&files.output);
     let identity = [
         (journal::HOST, env!("CARGO_PKG_VERSION").to_owned()),
         (journal::PLUGIN, plugin_sha256.to_owned()),
@@ -196,6 +198,7 @@ pub(super) fn header(
         ("the input's path", together(paths)),
         ("--output", shown(&outputs[1].path)),
         ("--rejects", shown(&outputs[0].path)),
+        ("the output's compression", compression.map_or("none", Compression::name).to_owned()),
         ("--emit", format!("{:?}", job.emit).to_lowercase()),
         ("--keep", format!("{:?}", job.keep)),
         ("--place", job.place.to_string()),

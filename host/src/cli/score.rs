@@ -8,12 +8,14 @@ mod end;
 
 use super::args::{EmitMode, JobArgs, OnError, Records, Task};
 use super::files::{self, Files, Plan};
-use super::outputs::Outputs;
+use super::formats::compression_told;
+use super::outputs::{self, Outputs};
 use super::progress::Progress;
 use super::resume::{self, Resumable};
 use super::{config, exits, paths, say, signals};
 use crate::columns::{self, Column};
 use crate::error::Error;
+use crate::format::Compression;
 use crate::journal::{Checkpoint, Header, InputFile, Left};
 use crate::pipeline::checkpoints::Checkpoints;
 use crate::pipeline::limits::Limits;
@@ -29,10 +31,11 @@ use crate::step::emit::{Emit, EmitError};
 use crate::step::model::ModelStep;
 use crate::step::place::PlaceStep;
 use crate::stop::Stop;
-use crate::storage::Memory;
+use crate::storage::compressed::decompressed;
 use crate::storage::disk::HoldError;
 use crate::storage::location::Location;
 use crate::storage::services::Services;
+use crate::storage::{self, Memory};
 use crate::summary;
 use end::Ended;
 use model_abi::describe::ModelDescription;
@@ -77,6 +80,7 @@ pub(super) fn score(task: Task<'_>) -> Result<u8, Error> {
     let services = task.job.services.open()?;
     let plan = files::plan(task, &services)?;
     paths::refuse_to_overwrite(task, &plan, &plugin_path, &services)?;
+    task.job.formats.check(&plan)?;
     let resumables = plan.runs.iter().map(|files| {
         let resumable = resume::wanted(task, files, plan.is_folder)?;
         if resumable.is_none() {
@@ -291,9 +295,10 @@ impl Run<'_> {
 
     /// The rejects and the output, where they are to be written on.
     fn outputs(&self, resumed: Option<&Checkpoint>) -> Result<[Output; 2], Error> {
-        let Session { outputs, services, .. } = self.session;
+        let Session { task, outputs, services, .. } = self.session;
+        let formats = &task.job.formats;
         if let Some(resumable) = self.resumable {
-            return resumable.outputs(resumed);
+            return outputs::compressed(resumable.outputs(resumed)?, self.files, formats);
         }
         resume::refuse_left(self.files)?; // once more: loading a model may take its time
         let output = outputs.create("the output", &self.files.output, services)?;
@@ -301,7 +306,7 @@ impl Run<'_> {
             Location::Stream => outputs.stderr()?,
             rejects => outputs.create("the rejects file", rejects, services)?,
         };
-        Ok([rejects, output])
+        outputs::compressed([rejects, output], self.files, formats)
     }
 
     fn header(&self, resumable: &Resumable, inputs: &[InputFile]) -> Header {
@@ -364,7 +369,8 @@ fn source(
         let (path, services) = (name.clone(), services.clone());
         let format = task.job.formats.of_input(&location);
         let open = move |start: RecordPosition| {
-            let mut input = services.open(&location)?;
+            let input = services.open(&location)?;
+            let mut input = decompressed(input, compression_told(&location))?;
             if start != RecordPosition::default() {
                 input.seek(start)?;
             }
@@ -395,10 +401,25 @@ fn versions(files: &Files, services: &Services) -> Result<Vec<InputFile>, Error>
     versions.collect()
 }
 
-/// How many bytes there are in all inputs, where that is known.
+/// How many bytes there are in all inputs, where that is known. What is compressed holds more than its
+/// file does.
 fn bytes_total(files: &Files, services: &Services) -> Option<u64> {
     let inputs = (!files.inputs.is_empty()).then_some(&files.inputs)?;
-    inputs.iter().map(|location| services.bytes_total(location)).sum()
+    let bytes = inputs.iter().map(|location| match is_compressed(location) {
+        true => None,
+        false => services.bytes_total(location),
+    });
+    bytes.sum()
+}
+
+/// As far as it can be told without reading from afar.
+fn is_compressed(location: &Location) -> bool {
+    let first = || storage::open(location.local()?).ok()?.first_bytes()?.ok();
+    let told = location.local().filter(|path| path.is_file()).and_then(|_| first());
+    match told {
+        Some(first) => Compression::of_bytes(&first).is_some(),
+        None => compression_told(location).is_some(),
+    }
 }
 
 /// What abi_stable has to say of a layout, for `--verbose`.
