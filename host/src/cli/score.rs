@@ -72,6 +72,7 @@ pub(super) fn score(task: Task<'_>) -> Result<u8, Error> {
     let config = config::read(task.model.config.as_deref())?;
     let plugin_path = paths::plugin(task.model)?;
     let plan = files::plan(task)?;
+    task.job.formats.check(task, &plan)?;
     paths::refuse_to_overwrite(task, &plan, &plugin_path)?;
     let resumables = plan.runs.iter().map(|files| {
         let resumable = resume::wanted(task, files, plan.is_folder)?;
@@ -272,10 +273,10 @@ impl Run<'_> {
     fn sink(&self, output: Output, given: Option<&[Column]>) -> Result<Box<dyn Sink>, Error> {
         let Session { task, emit, model, .. } = self.session;
         let ModelDescription { input_schema, output_schema, .. } = model.description();
-        let columns =
-            columns::of_output(emit, task.job.place, given, input_schema, output_schema);
+        let columns = columns::of_output(emit, task.job.place, given, input_schema, output_schema);
         let format = task.job.formats.of_output(&self.files.output);
-        sink::open(format, output, sink::Options { columns }).map_err(|source| Error::Format {
+        let options = sink::Options { columns, csv: task.job.formats.csv_sink() };
+        sink::open(format, output, options).map_err(|source| Error::Format {
             what: format!("the output `{}`", self.files.output),
             source,
         })
@@ -330,6 +331,7 @@ fn source_options(task: Task<'_>, emit: &Emit, input_schema: &Value) -> source::
     };
     source::Options {
         text,
+        csv: job.formats.csv_source(),
         input_schema: Arc::new(input_schema.clone()),
         fields: emit.fields_of_record(input_schema),
     }
@@ -353,20 +355,24 @@ fn source(
             }),
         });
     }
-    let is_rejects = matches!(task.records, Records::Rejects(_));
+    let of_rejected = match task.records {
+        Records::Rejects(_) => Some(task.job.formats.of_rejected()),
+        Records::Inputs(_) | Records::One(_) => None,
+    };
     for location in files.inputs.iter().skip(index) {
         let (name, location, options) = (location.to_string(), location.clone(), options.clone());
         let path = name.clone();
         let format = task.job.formats.of_input(&location);
         let open = move |start: RecordPosition| {
-            let mut input = storage::open(location.local().unwrap_or(Path::new("-")))?;
-            if start != RecordPosition::default() {
-                input.seek(start)?;
-            }
+            let input = storage::open(location.local().unwrap_or(Path::new("-")))?;
             let text = ldjson::Options { start, ..options.text };
-            match is_rejects {
-                true => Ok(Box::new(rejects::Reader::new(&path, input, text)) as Box<dyn Source>),
-                false => source::open(format, &path, input, source::Options { text, ..options }),
+            let options = source::Options { text, ..options };
+            match of_rejected {
+                Some(format) => {
+                    let reader = rejects::Reader::open(format, &path, input, &options)?;
+                    Ok(Box::new(reader) as Box<dyn Source>)
+                }
+                None => source::open(format, &path, input, options),
             }
         };
         waiting.push_back(Waiting { name, open: Box::new(open) });
