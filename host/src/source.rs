@@ -127,3 +127,6 @@ pub struct SourceError {
     /// Why.
     pub source: io::Error,
 }
+
+#[cfg(test)]
+pub(crate) mod conformance;

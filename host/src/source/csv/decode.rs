@@ -126,7 +126,7 @@ impl Decoder {
             Why::Ragged(count) => {
                 let columns = self.table.columns.len();
                 let (fields, columns) = (told(count, "field"), told(columns, "column"));
-                let message = format!("the row has {fields}, and there are {columns}");
+                let message = format!("the row has {fields}, and the table has {columns}");
                 (RejectKind::InvalidCsv, "", message)
             }
             Why::Unclosed(opened) => {

@@ -458,10 +458,10 @@ fn a_row_ends_at_a_line_feed_that_stands_in_no_quotes() {
 fn a_quote_opens_only_where_a_field_begins() {
     check_rows("a\"\nb,c\"\n d,\"\n\"\n", "1:0 a\\\"\n2:3 b,c\\\"\n3:8  d,\\\"\\n\\\"\n");
     check_rows("\"a\"b\"\nc\n", "1:0 \\\"a\\\"b\\\"\n2:6 c\n");
-    check_rows("\"a\"\"\n\"\nc\n", "1:0 \\\"a\\\"\\\"\\n\\\"\n3:8 c\n");
+    check_rows("\"a\"\"\n\"\nc\n", "1:0 \\\"a\\\"\\\"\\n\\\"\n3:7 c\n");
     check_rows("\"\"\"\n\"\nc", "1:0 \\\"\\\"\\\"\\n\\\"\n3:6 c\n");
     check_rows("\"\",\"\n\"\nc", "1:0 \\\"\\\",\\\"\\n\\\"\n3:7 c\n");
-    check_rows("\"a\" \"\nb", "1:0 \\\"a\\\" \\\"\n2:7 b\n");
+    check_rows("\"a\" \"\nb", "1:0 \\\"a\\\" \\\"\n2:6 b\n");
 }
 
 #[test]
