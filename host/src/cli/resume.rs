@@ -205,7 +205,9 @@ pub(super) fn header(
         ("--validate-output", job.validate_output.to_string()),
         ("--line-bytes-max", job.line_bytes_max.to_string()),
     ];
-    let identity = identity.map(|(name, value)| (name.to_owned(), value)).into();
+    let formats = job.formats.identity(&files.inputs, &files.output);
+    let identity = identity.into_iter().chain(formats);
+    let identity = identity.map(|(name, value)| (name.to_owned(), value)).collect();
     let others = [("plugin", whole(plugin)), ("working folder", whole(Path::new(".")))];
     let others: BTreeMap<_, _> = others.map(|(name, path)| (name.to_owned(), path)).into();
     Header::new(Identity(identity), outputs, inputs, others, started)

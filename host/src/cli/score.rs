@@ -79,8 +79,8 @@ pub(super) fn score(task: Task<'_>) -> Result<u8, Error> {
     let plugin_path = paths::plugin(task.model)?;
     let services = task.job.services.open()?;
     let plan = files::plan(task, &services)?;
+    task.job.formats.check(task, &plan)?;
     paths::refuse_to_overwrite(task, &plan, &plugin_path, &services)?;
-    task.job.formats.check(&plan)?;
     let resumables = plan.runs.iter().map(|files| {
         let resumable = resume::wanted(task, files, plan.is_folder)?;
         if resumable.is_none() {
@@ -287,7 +287,8 @@ impl Run<'_> {
         let ModelDescription { input_schema, output_schema, .. } = model.description();
         let columns = columns::of_output(emit, task.job.place, given, input_schema, output_schema);
         let format = task.job.formats.of_output(&self.files.output);
-        sink::open(format, output, sink::Options { columns }).map_err(|source| Error::Format {
+        let options = sink::Options { columns, csv: task.job.formats.csv_sink() };
+        sink::open(format, output, options).map_err(|source| Error::Format {
             what: format!("the output `{}`", self.files.output),
             source,
         })
@@ -340,6 +341,7 @@ fn source_options(task: Task<'_>, emit: &Emit, input_schema: &Value) -> source::
     };
     source::Options {
         text,
+        csv: job.formats.csv_source(),
         input_schema: Arc::new(input_schema.clone()),
         fields: emit.fields_of_record(input_schema),
     }
@@ -363,21 +365,24 @@ fn source(
             }),
         });
     }
-    let is_rejects = matches!(task.records, Records::Rejects(_));
+    let of_rejected = match task.records {
+        Records::Rejects(_) => Some(task.job.formats.of_rejected()),
+        Records::Inputs(_) | Records::One(_) => None,
+    };
     for location in files.inputs.iter().skip(index) {
         let (name, location, options) = (location.to_string(), location.clone(), options.clone());
         let (path, services) = (name.clone(), services.clone());
         let format = task.job.formats.of_input(&location);
         let open = move |start: RecordPosition| {
-            let input = services.open(&location)?;
-            let mut input = decompressed(input, compression_told(&location))?;
-            if start != RecordPosition::default() {
-                input.seek(start)?;
-            }
+            let input = decompressed(services.open(&location)?, compression_told(&location))?;
             let text = ldjson::Options { start, ..options.text };
-            match is_rejects {
-                true => Ok(Box::new(rejects::Reader::new(&path, input, text)) as Box<dyn Source>),
-                false => source::open(format, &path, input, source::Options { text, ..options }),
+            let options = source::Options { text, ..options };
+            match of_rejected {
+                Some(format) => {
+                    let reader = rejects::Reader::open(format, &path, input, &options)?;
+                    Ok(Box::new(reader) as Box<dyn Source>)
+                }
+                None => source::open(format, &path, input, options),
             }
         };
         waiting.push_back(Waiting { name, open: Box::new(open) });
