@@ -145,10 +145,8 @@ fn of_record(
 /// The fields that the schema of an object names.
 pub fn of_schema(schema: &Value) -> Vec<Column> {
     let columns = fields(schema, schema);
-    let columns = columns.map(|field| Column {
-        name: field.name.to_owned(),
-        kind: Kind::of(schema, field.schema),
-    });
+    let columns = columns
+        .map(|field| Column { name: field.name.to_owned(), kind: Kind::of(schema, field.schema) });
     columns.collect()
 }
 

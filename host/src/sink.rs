@@ -1,7 +1,10 @@
 //! Sinks: where batches end. One file a format; [`publish`] makes what they wrote visible.
 
+pub mod arrow;
 pub mod ldjson;
+pub mod parquet;
 pub mod publish;
+mod table;
 
 use crate::batch::Batch;
 use crate::columns::Column;
@@ -20,9 +23,11 @@ pub struct Options {
 /// A writer of a format. Where something is in the output already, it was written by an interrupted
 /// run of the same job, and what is written goes behind it.
 pub fn open(format: Format, output: Output, options: Options) -> io::Result<Box<dyn Sink>> {
-    let _ = options;
     Ok(match format {
         Format::Ldjson => Box::new(ldjson::Writer::new(output)),
+        Format::Parquet => Box::new(parquet::Writer::new(output, options)?),
+        Format::Arrow => Box::new(arrow::Writer::new(output, true, options)?),
+        Format::ArrowStream => Box::new(arrow::Writer::new(output, false, options)?),
         other => {
             let message = format!("{} can't be written", other.name());
             return Err(io::Error::new(io::ErrorKind::Unsupported, message));

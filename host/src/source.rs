@@ -3,10 +3,13 @@
 //!
 //! A source knows bytes and where records end. It knows neither models nor where the bytes live.
 
+pub mod arrow;
 pub mod frame;
 pub mod ldjson;
 pub mod many;
+pub mod parquet;
 pub mod rejects;
+mod rows;
 
 use crate::batch::Batch;
 use crate::columns::Column;
@@ -39,6 +42,9 @@ pub fn open(
 ) -> io::Result<Box<dyn Source>> {
     Ok(match format {
         Format::Ldjson => Box::new(ldjson::Reader::new(path, input, options.text)),
+        Format::Parquet => parquet::open(path, input, options)?,
+        Format::Arrow => arrow::open(path, input, true, options)?,
+        Format::ArrowStream => arrow::open(path, input, false, options)?,
         other => {
             let message = format!("{} can't be read", other.name());
             return Err(io::Error::new(io::ErrorKind::Unsupported, message));

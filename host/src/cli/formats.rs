@@ -1,9 +1,11 @@
 //! The flags of formats: which one an input or an output has, where its name does not tell.
 
+use crate::error::Error;
 use crate::format::Format;
 use crate::storage::location::Location;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use std::io::IsTerminal;
 use std::path::Path;
 
 // No doc comment here: clap would take it for what the command is for.
@@ -30,6 +32,18 @@ impl FormatArgs {
 
     pub(super) fn of_output(&self, location: &Location) -> Format {
         self.output_format.unwrap_or_else(|| told(location))
+    }
+
+    /// Refuses to write to a terminal what is no text.
+    pub(super) fn refuse_terminal(&self, output: &Location) -> Result<(), Error> {
+        let format = self.of_output(output);
+        if format.is_binary() && *output == Location::Stream && std::io::stdout().is_terminal() {
+            return Err(Error::Usage {
+                message: format!("{} is not for terminals", format.name()),
+                hint: Some("name a file, --output FILE, or pipe it to who reads it".to_owned()),
+            });
+        }
+        Ok(())
     }
 }
 

@@ -48,6 +48,11 @@ pub(super) fn wanted(
     if files.inputs.is_empty() || !files.inputs.iter().all(is_file) {
         return Err(refused("its input is a file", "write the records to a file first"));
     }
+    let format = job.formats.of_output(&files.output);
+    if !format.can_resume_output() {
+        let condition = format!("its output can be written on, which {} can't", format.name());
+        return Err(refused(&condition, "write LDJSON, or run without --resume and --state"));
+    }
     let names = |location: &Location, what, flag| {
         let named = location.local().map(publish::names).transpose();
         let path = location.to_string().into();

@@ -87,6 +87,7 @@ pub(super) fn score(task: Task<'_>) -> Result<u8, Error> {
         None => std::thread::available_parallelism().map_or(1, usize::from),
     };
 
+    plan.runs.iter().try_for_each(|files| task.job.formats.refuse_terminal(&files.output))?;
     let outputs = Outputs::take_stdout()?;
     let stop = Stop::default();
     let exits = exits::Watch::start(&plugin_path, end::state_if_ended(&plan, is_resumable), &stop);
@@ -272,8 +273,7 @@ impl Run<'_> {
     fn sink(&self, output: Output, given: Option<&[Column]>) -> Result<Box<dyn Sink>, Error> {
         let Session { task, emit, model, .. } = self.session;
         let ModelDescription { input_schema, output_schema, .. } = model.description();
-        let columns =
-            columns::of_output(emit, task.job.place, given, input_schema, output_schema);
+        let columns = columns::of_output(emit, task.job.place, given, input_schema, output_schema);
         let format = task.job.formats.of_output(&self.files.output);
         sink::open(format, output, sink::Options { columns }).map_err(|source| Error::Format {
             what: format!("the output `{}`", self.files.output),
