@@ -1,11 +1,14 @@
 //! Sinks: where batches end. One file a format; [`publish`] makes what they wrote visible,
 //! and [`compress`] makes it small before.
 
+pub mod arrow;
 pub mod compress;
 pub mod csv;
 pub mod json_array;
 pub mod ldjson;
+pub mod parquet;
 pub mod publish;
+mod table;
 
 use crate::batch::Batch;
 use crate::columns::Column;
@@ -32,10 +35,9 @@ pub fn open(format: Format, output: Output, options: Options) -> io::Result<Box<
         Format::Csv | Format::Tsv => {
             Box::new(csv::Writer::new(format, output, options.columns, &options.csv))
         }
-        other => {
-            let message = format!("{} can't be written", other.name());
-            return Err(io::Error::new(io::ErrorKind::Unsupported, message));
-        }
+        Format::Parquet => Box::new(parquet::Writer::new(output, options)?),
+        Format::Arrow => Box::new(arrow::Writer::new(output, true, options)?),
+        Format::ArrowStream => Box::new(arrow::Writer::new(output, false, options)?),
     })
 }
 

@@ -9,6 +9,7 @@ use crate::storage::location::Location;
 use crate::{sink, source};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
+use std::io::IsTerminal;
 use std::path::Path;
 
 // No doc comment here: clap would take it for what the command is for.
@@ -261,6 +262,18 @@ impl FormatArgs {
                     ),
                 });
             }
+        }
+        Ok(())
+    }
+
+    /// Refuses to write to a terminal what is no text.
+    pub(super) fn refuse_terminal(&self, output: &Location) -> Result<(), Error> {
+        let format = self.of_output(output);
+        if format.is_binary() && *output == Location::Stream && std::io::stdout().is_terminal() {
+            return Err(Error::Usage {
+                message: format!("{} is not for terminals", format.name()),
+                hint: Some("name a file, --output FILE, or pipe it to who reads it".to_owned()),
+            });
         }
         Ok(())
     }

@@ -55,6 +55,11 @@ pub(super) fn wanted(
         let hint = "run it without --resume and --state, or write to a file and copy that";
         return Err(refused("its outputs are files of this machine", hint));
     }
+    let format = job.formats.of_output(&files.output);
+    if !format.can_resume_output() {
+        let condition = format!("its output can be written on, which {} can't", format.name());
+        return Err(refused(&condition, "write LDJSON, or run without --resume and --state"));
+    }
     let names = |location: &Location, what, flag| {
         let named = location.local().map(publish::names).transpose();
         let path = location.to_string().into();
