@@ -4,6 +4,8 @@
 pub mod compressed;
 pub mod disk;
 pub mod location;
+mod objects;
+pub mod secret;
 pub mod services;
 
 use crate::record::RecordPosition;

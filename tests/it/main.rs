@@ -14,6 +14,7 @@ mod limits;
 mod main_job;
 mod million;
 mod misbehaving;
+mod objects;
 mod panics;
 mod refusals;
 mod replay;

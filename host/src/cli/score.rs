@@ -77,7 +77,8 @@ pub(super) fn score(task: Task<'_>) -> Result<u8, Error> {
     let emit = emit(task.job)?;
     let config = config::read(task.model.config.as_deref())?;
     let plugin_path = paths::plugin(task.model)?;
-    let services = task.job.services.open()?;
+    let stop = Stop::default();
+    let services = task.job.services.open(&stop)?;
     let plan = files::plan(task, &services)?;
     task.job.formats.check(task, &plan)?;
     paths::refuse_to_overwrite(task, &plan, &plugin_path, &services)?;
@@ -97,7 +98,6 @@ pub(super) fn score(task: Task<'_>) -> Result<u8, Error> {
 
     plan.runs.iter().try_for_each(|files| task.job.formats.refuse_terminal(&files.output))?;
     let outputs = Outputs::take_stdout()?;
-    let stop = Stop::default();
     let exits = exits::Watch::start(&plugin_path, end::state_if_ended(&plan, is_resumable), &stop);
     let refused = |source: PluginError| Error::Plugin { path: plugin_path.clone(), source };
     let plugin = Plugin::open(&plugin_path).map_err(refused)?;

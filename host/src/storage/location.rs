@@ -110,12 +110,17 @@ impl Remote {
 
     /// Whether it names all that begins with it.
     pub fn is_folder(&self) -> bool {
-        self.path().ends_with('/')
+        self.path().is_empty() || self.path().ends_with('/')
     }
 
     /// What it is called in its folder.
     pub fn name(&self) -> Option<&str> {
-        let (_, name) = self.path().rsplit_once('/')?;
+        let name = match self.path().rsplit_once('/') {
+            Some((_, name)) => name,
+            // A bucket or a server is no file; what a named service holds is one.
+            None if OF_OBJECTS.contains(&self.scheme()) || self.scheme().starts_with("http") => "",
+            None => self.path(),
+        };
         Some(name).filter(|name| !name.is_empty())
     }
 
@@ -209,6 +214,7 @@ mod tests {
         assert_eq!(name("https://host/a/b.csv.gz?sig=a/b").unwrap(), "b.csv.gz");
         assert_eq!(name("s3://bucket/a/"), None);
         assert_eq!(name("s3://bucket"), None);
+        assert_eq!(name("lake://b.json").unwrap(), "b.json");
         let joined = Location::of("s3://bucket/a/".as_ref()).join("b".as_ref());
         assert_eq!(joined.to_string(), "s3://bucket/a/b");
     }
