@@ -4,6 +4,7 @@
 mod authoring;
 mod check;
 mod compat;
+mod compression;
 mod emit;
 mod faults;
 mod folder;
