@@ -2,13 +2,13 @@
 //! and [`compress`] makes it small before.
 
 pub mod arrow;
+mod columnar;
 pub mod compress;
 pub mod csv;
 pub mod json_array;
 pub mod ldjson;
 pub mod parquet;
 pub mod publish;
-mod table;
 
 use crate::batch::Batch;
 use crate::columns::Column;

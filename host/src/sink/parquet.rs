@@ -3,8 +3,8 @@
 //!
 //! A file without a row is a whole one, with its columns.
 
+use super::columnar::{self, Encoder, Rows};
 use super::publish::Output;
-use super::table::{self, Encoder, Rows};
 use super::{Options, Sink};
 use crate::batch::Batch;
 use crate::columns::Column;
