@@ -3,7 +3,7 @@
 //! Record batches end after so many rows. But where somebody reads a stream as it is written (stdout,
 //! a FIFO), one ends wherever there is nothing more for now: the rows are the same.
 
-use super::columnar::{self, Encoder, Rows};
+use super::columnar::{Encoder, Rows};
 use super::publish::Output;
 use super::{Options, Sink};
 use crate::batch::Batch;

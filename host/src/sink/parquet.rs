@@ -3,7 +3,7 @@
 //!
 //! A file without a row is a whole one, with its columns.
 
-use super::columnar::{self, Encoder, Rows};
+use super::columnar::{Encoder, Rows};
 use super::publish::Output;
 use super::{Options, Sink};
 use crate::batch::Batch;
