@@ -3,7 +3,7 @@
 //! Record batches end after so many rows. But where somebody reads a stream as it is written (stdout,
 //! a FIFO), one ends wherever there is nothing more for now: the rows are the same.
 
-use super::columnar::{Encoder, Rows};
+use super::columnar::{self, Encoder, Rows};
 use super::publish::Output;
 use super::{Options, Sink};
 use crate::batch::Batch;
@@ -31,7 +31,7 @@ enum Form {
 impl Writer {
     /// Writes a new file, or a new stream.
     pub fn new(output: Output, is_file: bool, options: Options) -> io::Result<Self> {
-        let schema = table::schema(&options.columns);
+        let schema = columnar::schema(&options.columns);
         let form = match is_file {
             true => FileWriter::try_new(Vec::new(), &schema).map(|it| Form::File(Box::new(it))),
             false => {

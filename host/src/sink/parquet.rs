@@ -3,7 +3,7 @@
 //!
 //! A file without a row is a whole one, with its columns.
 
-use super::columnar::{Encoder, Rows};
+use super::columnar::{self, Encoder, Rows};
 use super::publish::Output;
 use super::{Options, Sink};
 use crate::batch::Batch;
@@ -38,7 +38,7 @@ impl Writer {
             .set_compression(Compression::ZSTD(ZstdLevel::default()))
             .set_max_row_group_row_count(None) // we say where
             .build();
-        let schema = table::schema(&options.columns);
+        let schema = columnar::schema(&options.columns);
         let file = ArrowWriter::try_new(Vec::new(), schema, Some(properties)).map_err(to_io)?;
         let rows = Rows::new(&options.columns);
         Ok(Writer { output, columns: options.columns, rows, file, group_bytes: 0 })
