@@ -76,6 +76,12 @@ impl Format {
             .map(|known| known.format)
     }
 
+    /// Whether what was written of an output can be gone on with: not where what is missing of it is
+    /// still in memory, or its footer speaks of all of it.
+    pub fn can_resume_output(self) -> bool {
+        !self.is_binary()
+    }
+
     /// Whether its bytes can't be cut into lines of text.
     pub fn is_binary(self) -> bool {
         matches!(self, Format::Parquet | Format::Arrow | Format::ArrowStream)

@@ -297,6 +297,7 @@ impl Collector {
             }
             Err(error) => {
                 self.counts.abandoned += written;
+                self.heed_signal(); // a write elsewhere may have failed because of it
                 if self.pipe_closed { self.stop.set() } else { self.fail(error) }
             }
         }

@@ -1,9 +1,14 @@
 //! Sinks: where batches end. One file a format; [`publish`] makes what they wrote visible,
 //! and [`compress`] makes it small before.
 
+pub mod arrow;
 pub mod compress;
+pub mod csv;
+pub mod json_array;
 pub mod ldjson;
+pub mod parquet;
 pub mod publish;
+mod table;
 
 use crate::batch::Batch;
 use crate::columns::Column;
@@ -17,18 +22,22 @@ use std::io;
 pub struct Options {
     /// The columns of a table.
     pub columns: Vec<Column>,
+    /// How a table of text is written.
+    pub csv: csv::Options,
 }
 
 /// A writer of a format. Where something is in the output already, it was written by an interrupted
 /// run of the same job, and what is written goes behind it.
 pub fn open(format: Format, output: Output, options: Options) -> io::Result<Box<dyn Sink>> {
-    let _ = options;
     Ok(match format {
         Format::Ldjson => Box::new(ldjson::Writer::new(output)),
-        other => {
-            let message = format!("{} can't be written", other.name());
-            return Err(io::Error::new(io::ErrorKind::Unsupported, message));
+        Format::JsonArray => Box::new(json_array::Writer::new(output)),
+        Format::Csv | Format::Tsv => {
+            Box::new(csv::Writer::new(format, output, options.columns, &options.csv))
         }
+        Format::Parquet => Box::new(parquet::Writer::new(output, options)?),
+        Format::Arrow => Box::new(arrow::Writer::new(output, true, options)?),
+        Format::ArrowStream => Box::new(arrow::Writer::new(output, false, options)?),
     })
 }
 

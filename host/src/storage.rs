@@ -1,9 +1,12 @@
-//! What a path is opened on: local files today. A source knows bytes and never where they live;
-//! [`disk`] is where a run writes.
+//! What a location is opened on. A source knows bytes and never where they live: [`services`] find
+//! that out. [`disk`] is where a run writes files of this machine.
 
 pub mod compressed;
 pub mod disk;
 pub mod location;
+mod objects;
+pub mod secret;
+pub mod services;
 
 use crate::record::RecordPosition;
 use rustix::buffer::spare_capacity;
@@ -75,6 +78,31 @@ pub trait Pending: Send {
 
     /// Instead: nothing is in it, and what an earlier run left under its name is removed.
     fn remove(&mut self) -> io::Result<()>;
+}
+
+/// What a service has to say of a failure. It is found inside an [`io::Error`].
+#[derive(Debug, thiserror::Error)]
+#[error("{what}")]
+pub struct Trouble {
+    /// What happened, without any secret.
+    pub what: String,
+    /// What to do about it, where that is known.
+    pub hint: Option<String>,
+}
+
+impl Trouble {
+    /// An error of this kind that says so.
+    pub fn error(kind: io::ErrorKind, what: impl Into<String>, hint: Option<&str>) -> io::Error {
+        io::Error::new(kind, Trouble { what: what.into(), hint: hint.map(str::to_owned) })
+    }
+
+    /// The one that an error, or one of its causes, holds.
+    pub fn of<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Trouble> {
+        let io_error = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let held = io_error.map(|inner| inner as &(dyn std::error::Error + 'static));
+        let found = held.and_then(|inner| inner.downcast_ref()).or_else(|| error.downcast_ref());
+        found.or_else(|| error.source().and_then(Trouble::of))
+    }
 }
 
 /// Opens a local path; `-` is stdin.

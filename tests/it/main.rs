@@ -15,6 +15,7 @@ mod limits;
 mod main_job;
 mod million;
 mod misbehaving;
+mod objects;
 mod panics;
 mod refusals;
 mod replay;

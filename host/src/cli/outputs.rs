@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::format::Compression;
 use crate::sink::publish::{OpenError, Output};
 use crate::storage::location::Location;
+use crate::storage::services::Services;
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::stdio;
 use std::fs::File;
@@ -45,6 +46,23 @@ impl Outputs {
             None => {
                 let stdout = self.stdout.try_clone();
                 stdout.map(Output::stream).map_err(|error| closed("stdout", error))
+            }
+        }
+    }
+
+    /// Opens what is at a location. A stream is where predictions go.
+    pub(super) fn create(
+        &self,
+        what: &'static str,
+        location: &Location,
+        services: &Services,
+    ) -> Result<Output, Error> {
+        let Location::Remote(remote) = location else { return self.open(what, location.local()) };
+        let (name, pending) = (remote.to_string(), services.create(remote));
+        match pending {
+            Ok(pending) => Ok(Output::pending(name, pending)),
+            Err(source) => {
+                Err(Error::Output { what, path: name.into(), source: OpenError::Remote(source) })
             }
         }
     }

@@ -46,8 +46,19 @@ pub(super) fn wanted(
     };
     let is_pipe = |path: &Path| path.metadata().is_ok_and(|metadata| !metadata.is_file());
     let is_file = |location: &Location| location.local().is_some_and(|path| !is_pipe(path));
-    if files.inputs.is_empty() || !files.inputs.iter().all(is_file) {
+    let is_remote = |location: &Location| matches!(location, Location::Remote(_));
+    let is_lasting = |location: &Location| is_file(location) || is_remote(location);
+    if files.inputs.is_empty() || !files.inputs.iter().all(is_lasting) {
         return Err(refused("its input is a file", "write the records to a file first"));
+    }
+    if is_remote(&files.output) || is_remote(&files.rejects) {
+        let hint = "run it without --resume and --state, or write to a file and copy that";
+        return Err(refused("its outputs are files of this machine", hint));
+    }
+    let format = job.formats.of_output(&files.output);
+    if !format.can_resume_output() {
+        let condition = format!("its output can be written on, which {} can't", format.name());
+        return Err(refused(&condition, "write LDJSON, or run without --resume and --state"));
     }
     let names = |location: &Location, what, flag| {
         let named = location.local().map(publish::names).transpose();
@@ -199,7 +210,9 @@ pub(super) fn header(
         ("--validate-output", job.validate_output.to_string()),
         ("--line-bytes-max", job.line_bytes_max.to_string()),
     ];
-    let identity = identity.map(|(name, value)| (name.to_owned(), value)).into();
+    let formats = job.formats.identity(&files.inputs, &files.output);
+    let identity = identity.into_iter().chain(formats);
+    let identity = identity.map(|(name, value)| (name.to_owned(), value)).collect();
     let others = [("plugin", whole(plugin)), ("working folder", whole(Path::new(".")))];
     let others: BTreeMap<_, _> = others.map(|(name, path)| (name.to_owned(), path)).into();
     Header::new(Identity(identity), outputs, inputs, others, started)

@@ -58,6 +58,11 @@ impl Compressor {
         Ok(Compressor { codec, text, is_open: false, waits_since: None, compressed })
     }
 
+    /// Whether nothing of what was written is still in here.
+    pub(super) fn is_empty(&self) -> bool {
+        self.text.is_empty() && !self.is_open && self.compressed.is_empty()
+    }
+
     /// Takes all of the text.
     pub(super) fn write(&mut self, text: &[u8]) -> io::Result<()> {
         let mut text = text;

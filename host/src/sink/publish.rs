@@ -77,6 +77,9 @@ pub enum OpenError {
     /// There is no such stream.
     #[error("it is not open")]
     Stream(#[source] io::Error),
+    /// What is no file of this machine can't be had.
+    #[error(transparent)]
+    Remote(io::Error),
     /// It can't be compressed.
     #[error("it can't be compressed")]
     Compression(#[source] io::Error),
@@ -240,9 +243,9 @@ impl Output {
         self.written
     }
 
-    /// Whether nothing is in it.
+    /// Whether nothing was ever written to it, and nothing waits to be compressed.
     pub fn is_empty(&self) -> bool {
-        self.written == 0
+        self.written == 0 && self.compressor.as_ref().is_none_or(Compressor::is_empty)
     }
 
     /// By which the file is known; nothing that means anything for what is none.

@@ -84,7 +84,7 @@ impl Run<'_> {
             file => outcome.published.then(|| file.to_string()),
         };
         let rejects = rejects.filter(|_| outcome.counts.rejected > 0);
-        let is_hidden = self.files.output_file().is_some() && !outcome.published;
+        let is_hidden = self.files.published().is_some() && !outcome.published;
         let state = self.state(&outcome);
         let summary = RunSummary {
             input: self.input(),
@@ -181,7 +181,7 @@ impl Run<'_> {
     }
 
     fn state_of_output(&self, outcome: &Outcome) -> Option<String> {
-        let Some(output) = self.files.output_file() else {
+        let Some(output) = self.files.published() else {
             let name = match &self.files.output {
                 Location::Stream => "stdout".to_owned(),
                 output => format!("`{output}`"),
@@ -190,14 +190,13 @@ impl Run<'_> {
             return Some(format!("{name} has taken {written} predictions, perhaps a part of more"));
         };
         if outcome.published {
-            return Some(format!("`{}` is in its place, and whole", output.display()));
+            return Some(format!("`{output}` is in its place, and whole"));
         }
         let mut state = match &outcome.published_in_part[..] {
             [] => Error::unpublished(output),
             [path, ..] => format!(
-                "`{}` is this run's already; `{}` {}",
+                "`{}` is this run's already; `{output}` {}",
                 path.display(),
-                output.display(),
                 Error::as_before(output)
             ),
         };
@@ -231,7 +230,7 @@ pub(super) fn state_if_ended(plan: &Plan, is_resumable: bool) -> Option<String> 
         _ if plan.is_folder => {
             Some(format!("each output is this run's, and whole, or as it was{kept}"))
         }
-        [files] => Some(Error::unpublished(files.output_file()?) + kept),
+        [files] => Some(Error::unpublished(files.published()?) + kept),
         _ => unreachable!("only a folder takes several"),
     }
 }
