@@ -236,14 +236,14 @@ struct Decoder {
 }
 
 enum Codec {
-    Gzip(Members),
+    Gzip(Box<Members>),
     Zstd(zstd::stream::read::Decoder<'static, Feed>),
 }
 
 impl Decoder {
     fn new(feed: Feed, compression: Compression) -> io::Result<Self> {
         let codec = match compression {
-            Compression::Gzip => Codec::Gzip(Members(Some(GzDecoder::new(feed)))),
+            Compression::Gzip => Codec::Gzip(Box::new(Members(Some(GzDecoder::new(feed))))),
             Compression::Zstd => Codec::Zstd(zstd::stream::read::Decoder::with_buffer(feed)?),
         };
         Ok(Decoder { compression, codec })
@@ -256,7 +256,7 @@ impl Decoder {
             Codec::Zstd(frames) => frames.read(buf),
         };
         let has_failed = match &self.codec {
-            Codec::Gzip(Members(member)) => member.as_ref().is_some_and(|it| it.get_ref().failed),
+            Codec::Gzip(members) => members.0.as_ref().is_some_and(|it| it.get_ref().failed),
             Codec::Zstd(frames) => frames.get_ref().failed,
         };
         read.map_err(|error| match has_failed {
