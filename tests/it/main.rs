@@ -23,4 +23,5 @@ mod resume;
 mod scaffold;
 mod sentinel;
 mod streams;
+mod tables;
 mod tidy;
