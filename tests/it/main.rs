@@ -3,6 +3,7 @@
 
 mod authoring;
 mod check;
+mod columnar;
 mod compat;
 mod compression;
 mod emit;
