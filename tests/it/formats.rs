@@ -132,7 +132,7 @@ fn a_row_that_cannot_go_on_is_kept_as_it_stood_with_its_place_and_why() {
         "3 66 CsvReader invalid_csv null 1,2",
         "4 70 CsvReader schema sepal_width 4.4,abc,1.4,0.2",
         "5 86 iris_model schema null 4.4,,1.4,0.2",
-        "7 115 CsvReader invalid_csv null 1,2,3,\\4",
+        "7 115 CsvReader invalid_csv null 1,2,3,\\4\\n",
     ];
     assert_eq!(told, expected);
     let messages: Vec<_> = rejects.iter().map(|it| it["message"].as_str().unwrap()).collect();
@@ -172,7 +172,7 @@ fn elements_that_were_rejected_are_run_again_though_they_span_lines() {
     let first = folder.text("out.json.rejects.ldjson");
     let places: Vec<_> =
         rejects(&first).iter().map(|it| (it["line"].clone(), it["byte"].clone())).collect();
-    assert_eq!(places, [(json!(1), json!(1)), (json!(3), json!(27))]);
+    assert_eq!(places, [(json!(1), json!(1)), (json!(3), json!(26))]);
     let plugin = plugin("iris_model").display().to_string();
     let words = ["replay", "out.json.rejects.ldjson", "-o", "again.json", "--plugin", &plugin];
     folder.host(words.iter().chain(&["--input-format", "json-array"])).run().exits(1);
@@ -198,7 +198,7 @@ fn an_array_that_is_broken_costs_nothing_that_came_before() {
         "at line 2, byte 153",
         "expected `,` or `]`",
     );
-    check(&format!("[{one}]\n{two}"), "setosa", "at line 2, byte 79", "expected nothing behind");
+    check(&format!("[{one}]\n{two}"), "setosa", "at line 2, byte 78", "expected nothing behind");
     check(&one, "", "at line 1, byte 0", "expected `[`, with which an array begins, and found '{'");
     let folder = folder("in", format!("[{one} {one},\n{two},{{\"a\":]}}]"));
     iris(&folder, "-i in --input-format json-array").run().exits(1).says("3 records: 1 written");
