@@ -9,6 +9,7 @@ mod compression;
 mod emit;
 mod faults;
 mod folder;
+mod formats;
 mod inputs;
 mod kills;
 mod latency;
