@@ -10,6 +10,7 @@ use crate::shell::quoted;
 use crate::sink::publish::OpenError;
 use crate::step::StepError;
 use crate::storage::Trouble;
+use crate::storage::compressed::decoding::is_damaged;
 use crate::storage::disk::HoldError;
 use crate::storage::location::Location;
 use std::error::Error as _;
@@ -182,6 +183,9 @@ impl RunError {
             }
             RunError::Source(error) if error.source.kind() == io::ErrorKind::InvalidData => {
                 Some("run again when nobody writes to the input any more")
+            }
+            RunError::Source(error) if is_damaged(&error.source) => {
+                Some("get it once more, whole: gzip -t or zstd -t tells whether it is")
             }
             RunError::Bug(_) => Some("please report it"),
             _ => None,

@@ -3,10 +3,13 @@
 
 mod authoring;
 mod check;
+mod columnar;
 mod compat;
+mod compression;
 mod emit;
 mod faults;
 mod folder;
+mod formats;
 mod inputs;
 mod kills;
 mod latency;

@@ -29,7 +29,7 @@ impl Reader {
             }
             Database::Sqlite(file) => (sqlite::rows::rows(file, selection)?, "SqliteReader"),
         };
-        let lines = ldjson::Reader::new(path, Box::new(rows), options).named(name);
+        let lines = ldjson::Reader::named(name, path, Box::new(rows), options);
         Ok(Reader { lines, columns })
     }
 }
