@@ -7,6 +7,7 @@ mod compat;
 mod emit;
 mod faults;
 mod folder;
+mod formats;
 mod inputs;
 mod kills;
 mod latency;

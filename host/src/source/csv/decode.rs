@@ -82,8 +82,8 @@ impl Decoder {
         Decoder { name, table, fields, scanner: Scanner::inside(1) }
     }
 
-    /// Appends the object of a row.
-    fn decode(&mut self, row: &[u8], out: &mut Vec<u8>) -> Result<(), Why> {
+    /// Appends the object of a row. `has_quote`: a quote stands in it, wherever.
+    fn decode(&mut self, row: &[u8], has_quote: bool, out: &mut Vec<u8>) -> Result<(), Why> {
         let start = out.len();
         let (table, scanner) = (&*self.table, &mut self.scanner);
         let mut columns = table.columns.iter().enumerate();
@@ -93,7 +93,10 @@ impl Decoder {
             let Some((index, column)) = columns.next().filter(|(_, column)| column.is_read) else {
                 return Ok(());
             };
-            let is_null = field.is_empty() || field == table.null_value;
+            let is_null = match field {
+                [] => true,
+                field => !table.null_value.is_empty() && field == table.null_value,
+            };
             let before = out.len();
             out.extend_from_slice(&column.key);
             match column.of.write(field, is_quoted, is_null, scanner, out) {
@@ -103,9 +106,9 @@ impl Decoder {
             }
             Ok(())
         };
-        match table.dialect.quote {
-            Some(quote) if memchr(quote, row).is_some() => self.fields.split(row, write)?,
-            _ => row
+        match has_quote {
+            true => self.fields.split(row, write)?,
+            false => row
                 .split(|byte| *byte == table.dialect.delimiter)
                 .try_for_each(|field| write(field, false))?,
         }
@@ -158,6 +161,9 @@ impl Step for Decoder {
 
     fn apply(&mut self, batch: &mut Batch) -> Result<(), StepError> {
         let (mut text, mut rejections) = (batch.new_text(), Vec::new());
+        let quote = self.table.dialect.quote;
+        let has_quote = |text: &[u8]| quote.is_some_and(|quote| memchr(quote, text).is_some());
+        let any_quote = has_quote(batch.bytes()); // in most batches there is none
         for record in 0..batch.len() {
             let row = batch.record(record);
             if !text.has_room_for(row.len() * JSON_BYTES_FOR_A_BYTE + self.table.keys_bytes + 2) {
@@ -167,7 +173,7 @@ impl Step for Decoder {
                 rejections.push(Rejection { record, kind, path, message, step });
                 continue;
             }
-            match self.decode(row, text.buffer()) {
+            match self.decode(row, any_quote && has_quote(row), text.buffer()) {
                 Ok(()) => text.complete(record),
                 Err(why) => {
                     text.take_back();

@@ -359,7 +359,9 @@ proptest! {
         let (mut rows, is_open) = split_by_us(&text);
         if is_open {
             prop_assert_eq!(rows.len(), expected.len(), "{:?}", text);
-            (rows.pop(), expected.pop()); // its fields are nobody's: it is a reject
+            // Its fields are nobody's: it is a reject.
+            rows.pop();
+            expected.pop();
         }
         prop_assert_eq!(rows, expected, "{:?}", text);
     }

@@ -50,6 +50,7 @@ impl Type {
 
     /// Appends a field's value. `is_null`: it is empty, or the text that stands for null. False: there
     /// is no value, and the field is missing. An error says what is wrong.
+    #[inline]
     pub(super) fn write(
         &self,
         field: &[u8],
@@ -68,6 +69,7 @@ impl Type {
         let no = |what: &str| Err(format!("`{}` is no {what}", shown(field)));
         match self.kind {
             Kind::String => write_text(field, out),
+            Kind::Number if is_plain(field) => out.extend_from_slice(field),
             Kind::Number if !write_number(field.trim_ascii(), out) => return no("number"),
             Kind::Integer if !write_integer(field.trim_ascii(), out) => return no("integer"),
             Kind::Number | Kind::Integer => {}
@@ -156,6 +158,24 @@ fn write_text(text: &[u8], out: &mut Vec<u8>) {
 fn boolean(text: &[u8]) -> Option<&'static [u8]> {
     let words: [&[u8]; 2] = [b"true", b"false"];
     words.into_iter().find(|word| text.eq_ignore_ascii_case(word))
+}
+
+/// Whether it is a number as nearly all are: digits, perhaps with a point among them and a minus before,
+/// as JSON has it.
+#[inline]
+fn is_plain(text: &[u8]) -> bool {
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    let mut point = None;
+    for (index, byte) in digits.iter().enumerate() {
+        match byte {
+            b'0'..=b'9' => {}
+            b'.' if point.is_none() => point = Some(index),
+            _ => return false,
+        }
+    }
+    let whole = point.unwrap_or(digits.len());
+    let is_whole = whole == 1 || whole > 1 && digits[0] != b'0';
+    is_whole && point.is_none_or(|point| point + 1 < digits.len())
 }
 
 /// The parts of a decimal number.

@@ -6,6 +6,7 @@ use crate::source::{self, Source, csv, json_array, ldjson::Reader};
 use crate::storage::Memory;
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::sample::select;
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 
@@ -553,5 +554,32 @@ proptest! {
             }
         }
         prop_assert_eq!(records(&events, line_bytes_max, bytes_wanted), expected(&input, line_bytes_max));
+    }
+
+    #[test]
+    fn nor_do_those_of_other_formats(
+        pieces in vec((select(vec!["a", ",", "\"", "\\", "[", "]", "{}", "\n", "\r\n", " ", "\u{e4}"]), any::<bool>()), 0..24),
+        is_array in any::<bool>(),
+        line_bytes_max in 0..12_usize,
+        bytes_wanted in 1..40_usize,
+    ) {
+        let (open, before): (Open, &str) = if is_array { (elements, "[") } else { (rows, "") };
+        let (mut events, mut input) = (vec![bytes(b" \n")], " \n".to_owned() + before);
+        events.extend(before.bytes().map(|byte| bytes(&[byte])));
+        for (piece, slow) in pieces {
+            if slow {
+                events.push(NothingForNow);
+            }
+            events.extend(piece.bytes().map(|byte| bytes(&[byte])));
+            input += piece;
+        }
+        let read = |events: &[Event], bytes_wanted| {
+            let told = batches_of(open, events, line_bytes_max, bytes_wanted, &Stop::default());
+            told.replace("--\n", "")
+        };
+        let whole = read(&[bytes(input.as_bytes())], 1 << 20);
+        prop_assert_eq!(&read(&events, bytes_wanted), &whole, "{:?}", input);
+        check_resumed(open, line_bytes_max, input.as_bytes(), &whole, 1);
+        check_resumed(open, line_bytes_max, input.as_bytes(), &whole, 7);
     }
 }
