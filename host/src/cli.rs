@@ -18,6 +18,7 @@ mod paths;
 mod progress;
 mod resume;
 mod score;
+mod services;
 mod signals;
 mod status;
 
@@ -103,7 +104,8 @@ pub fn main(args: impl Iterator<Item = OsString>) -> u8 {
 fn parse(
     args: impl Iterator<Item = OsString>,
 ) -> Result<(Option<Command>, Option<ScoreArgs>), clap::Error> {
-    let matches = ScoreArgs::augment_args(Cli::command()).try_get_matches_from(args)?;
+    let matches =
+        ScoreArgs::augment_args(Cli::command()).try_get_matches_from(services::rewritten(args))?;
     let Cli { command } = Cli::from_arg_matches(&matches)?;
     let score = command.is_none().then(|| ScoreArgs::from_arg_matches(&matches)).transpose()?;
     Ok((command, score))

@@ -9,11 +9,14 @@ use crate::plugin::folder::FindError;
 use crate::shell::quoted;
 use crate::sink::publish::OpenError;
 use crate::step::StepError;
+use crate::storage::Trouble;
+use crate::storage::compressed::decoding::is_damaged;
 use crate::storage::disk::HoldError;
+use crate::storage::location::Location;
 use std::error::Error as _;
 use std::fmt::Write as _;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Exit codes: a promise to whoever writes a job's error handling.
 pub mod exit {
@@ -181,6 +184,9 @@ impl RunError {
             RunError::Source(error) if error.source.kind() == io::ErrorKind::InvalidData => {
                 Some("run again when nobody writes to the input any more")
             }
+            RunError::Source(error) if is_damaged(&error.source) => {
+                Some("get it once more, whole: gzip -t or zstd -t tells whether it is")
+            }
             RunError::Bug(_) => Some("please report it"),
             _ => None,
         }
@@ -205,13 +211,17 @@ impl Error {
     }
 
     /// What there is of an output file where nothing was published.
-    pub fn unpublished(path: &Path) -> String {
-        format!("nothing was published; `{}` {}", path.display(), Error::as_before(path))
+    pub fn unpublished(output: &Location) -> String {
+        format!("nothing was published; `{output}` {}", Error::as_before(output))
     }
 
     /// What there is of a file that was not published.
-    pub fn as_before(path: &Path) -> &'static str {
-        if path.exists() { "is as it was" } else { "is not there" }
+    pub fn as_before(output: &Location) -> &'static str {
+        match output.local() {
+            Some(path) if !path.exists() => "is not there",
+            // Of what is elsewhere, nobody is asked whether it is there.
+            _ => "is as it was",
+        }
     }
 
     /// What a run that can be resumed adds to that, where it can't say how far it came.
@@ -236,6 +246,9 @@ impl Error {
 
     /// What to do about it, where we know.
     pub fn hint(&self) -> Option<String> {
+        if let Some(Trouble { hint: Some(hint), .. }) = Trouble::of(self) {
+            return Some(hint.clone());
+        }
         match self {
             Error::Usage { hint, .. } => hint.clone(),
             Error::Plugin { source, .. } => source.hint(),

@@ -1,8 +1,13 @@
-//! Sinks: where batches end. One file a format; [`publish`] makes what they wrote visible.
+//! Sinks: where batches end. One file a format; [`publish`] makes what they wrote visible,
+//! and [`compress`] makes it small before.
 
+pub mod arrow;
+mod columnar;
+pub mod compress;
 pub mod csv;
 pub mod json_array;
 pub mod ldjson;
+pub mod parquet;
 pub mod publish;
 
 use crate::batch::Batch;
@@ -30,10 +35,9 @@ pub fn open(format: Format, output: Output, options: Options) -> io::Result<Box<
         Format::Csv | Format::Tsv => {
             Box::new(csv::Writer::new(format, output, options.columns, &options.csv))
         }
-        other => {
-            let message = format!("{} can't be written", other.name());
-            return Err(io::Error::new(io::ErrorKind::Unsupported, message));
-        }
+        Format::Parquet => Box::new(parquet::Writer::new(output, options)?),
+        Format::Arrow => Box::new(arrow::Writer::new(output, true, options)?),
+        Format::ArrowStream => Box::new(arrow::Writer::new(output, false, options)?),
     })
 }
 
@@ -61,6 +65,9 @@ pub trait Sink: Send {
 
     /// Where it is written to.
     fn output(&self) -> &Output;
+
+    /// The same, for the collector, which says where a compressed output may be gone on with.
+    fn output_mut(&mut self) -> &mut Output;
 
     /// The last batch is written: writes what stands behind it, if anything does.
     fn complete(&mut self) -> io::Result<()> {

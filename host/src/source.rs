@@ -3,13 +3,16 @@
 //!
 //! A source knows bytes and where records end. It knows neither models nor where the bytes live.
 
+pub mod arrow;
 pub mod csv;
-mod frame;
+pub mod frame;
 mod framed;
 pub mod json_array;
 pub mod ldjson;
 pub mod many;
+pub mod parquet;
 pub mod rejects;
+mod rows;
 
 use crate::batch::Batch;
 use crate::columns::Column;
@@ -53,10 +56,9 @@ pub fn open(
         }
         Format::JsonArray => Box::new(json_array::Reader::open(path, input, options.text)?),
         Format::Csv | Format::Tsv => Box::new(csv::Reader::open(format, path, input, options)?),
-        other => {
-            let message = format!("{} can't be read", other.name());
-            return Err(io::Error::new(io::ErrorKind::Unsupported, message));
-        }
+        Format::Parquet => parquet::open(path, input, options)?,
+        Format::Arrow => arrow::open(path, input, true, options)?,
+        Format::ArrowStream => arrow::open(path, input, false, options)?,
     })
 }
 

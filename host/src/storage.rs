@@ -1,8 +1,12 @@
-//! What a path is opened on: local files today. A source knows bytes and never where they live;
-//! [`disk`] is where a run writes.
+//! What a location is opened on. A source knows bytes and never where they live: [`services`] find
+//! that out. [`disk`] is where a run writes files of this machine.
 
+pub mod compressed;
 pub mod disk;
 pub mod location;
+mod objects;
+pub mod secret;
+pub mod services;
 
 use crate::record::RecordPosition;
 use rustix::buffer::spare_capacity;
@@ -28,6 +32,12 @@ pub trait Input: Send {
     /// Which content this is, as a text that differs where the content does: `20 bytes, changed
     /// …Z`. `None` for what can't be read once more.
     fn version(&self) -> Option<String> {
+        None
+    }
+
+    /// The first bytes that are to be read, four of them where there are so many, if nobody has to wait
+    /// for them. They stay to be read.
+    fn first_bytes(&self) -> Option<io::Result<Vec<u8>>> {
         None
     }
 
@@ -68,6 +78,31 @@ pub trait Pending: Send {
 
     /// Instead: nothing is in it, and what an earlier run left under its name is removed.
     fn remove(&mut self) -> io::Result<()>;
+}
+
+/// What a service has to say of a failure. It is found inside an [`io::Error`].
+#[derive(Debug, thiserror::Error)]
+#[error("{what}")]
+pub struct Trouble {
+    /// What happened, without any secret.
+    pub what: String,
+    /// What to do about it, where that is known.
+    pub hint: Option<String>,
+}
+
+impl Trouble {
+    /// An error of this kind that says so.
+    pub fn error(kind: io::ErrorKind, what: impl Into<String>, hint: Option<&str>) -> io::Error {
+        io::Error::new(kind, Trouble { what: what.into(), hint: hint.map(str::to_owned) })
+    }
+
+    /// The one that an error, or one of its causes, holds.
+    pub fn of<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Trouble> {
+        let io_error = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let held = io_error.map(|inner| inner as &(dyn std::error::Error + 'static));
+        let found = held.and_then(|inner| inner.downcast_ref()).or_else(|| error.downcast_ref());
+        found.or_else(|| error.source().and_then(Trouble::of))
+    }
 }
 
 /// Opens a local path; `-` is stdin.
@@ -163,6 +198,11 @@ impl Input for LocalFile {
         self.opened.as_ref().map(version_of)
     }
 
+    fn first_bytes(&self) -> Option<io::Result<Vec<u8>>> {
+        self.opened.as_ref()?;
+        Some(first_bytes(&self.file))
+    }
+
     fn random_access(&self) -> Option<io::Result<Arc<dyn RandomAccess>>> {
         let bytes_total = self.bytes_total()?;
         let file = self.file.try_clone();
@@ -172,6 +212,22 @@ impl Input for LocalFile {
     fn seek(&mut self, position: RecordPosition) -> io::Result<()> {
         Ok(rustix::fs::seek(&self.file, rustix::fs::SeekFrom::Start(position.byte)).map(drop)?)
     }
+}
+
+fn first_bytes(file: &File) -> io::Result<Vec<u8>> {
+    let start = rustix::fs::tell(file)?; // stdin may be a file of which somebody read a part
+    let mut bytes = vec![0; compressed::TELLING_BYTES];
+    let mut len = 0;
+    while len < bytes.len() {
+        match file.read_at(&mut bytes[len..], start + len as u64) {
+            Ok(0) => break,
+            Ok(read) => len += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(len);
+    Ok(bytes)
 }
 
 /// A file of this machine, read from anywhere.

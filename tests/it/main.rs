@@ -4,6 +4,7 @@
 mod authoring;
 mod check;
 mod compat;
+mod compression;
 mod emit;
 mod faults;
 mod folder;
@@ -15,6 +16,7 @@ mod limits;
 mod main_job;
 mod million;
 mod misbehaving;
+mod objects;
 mod panics;
 mod refusals;
 mod replay;

@@ -1,6 +1,7 @@
 //! The flags of scoring, and what they mean together. Parsing does nothing but parse.
 
 use super::formats::FormatArgs;
+use super::services::ServiceArgs;
 use crate::pipeline::limits::MaxRejects;
 use crate::plugin::Selector;
 use crate::source::ldjson::LINE_BYTES_MAX;
@@ -94,6 +95,9 @@ pub(super) struct JobArgs {
 
     #[command(flatten)]
     pub(super) formats: FormatArgs,
+
+    #[command(flatten)]
+    pub(super) services: ServiceArgs,
 
     /// Choose what is written for a record
     #[arg(long, value_name = "MODE", value_enum, default_value_t = EmitMode::Prediction)]

@@ -6,6 +6,7 @@ use super::paths::{is_stderr, is_stdout};
 use crate::error::Error;
 use crate::sink::publish::names;
 use crate::storage::location::Location;
+use crate::storage::services::Services;
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -23,9 +24,14 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// The file that is published.
-    pub(super) fn output_file(&self) -> Option<&Path> {
-        self.output.local().filter(|path| !matches!(names(path), Ok(None)))
+    /// The output, where it is one that is published.
+    pub(super) fn published(&self) -> Option<&Location> {
+        let is_published = match &self.output {
+            Location::Stream => false,
+            Location::Local(path) => !matches!(names(path), Ok(None)),
+            Location::Remote(_) => true,
+        };
+        is_published.then_some(&self.output)
     }
 }
 
@@ -38,63 +44,79 @@ pub(super) struct Plan {
 }
 
 /// What a command line asks for. Looks into folders; opens nothing.
-pub(super) fn plan(task: Task<'_>) -> Result<Plan, Error> {
+pub(super) fn plan(task: Task<'_>, services: &Services) -> Result<Plan, Error> {
     let inputs = match task.records {
         Records::One(_) => Vec::new(),
-        Records::Rejects(path) => vec![Location::of(path)],
-        Records::Inputs(given) => expand(given)?,
+        Records::Rejects(path) => vec![services.resolve(path)?],
+        Records::Inputs(given) => expand(given, services)?,
     };
-    let output = output(task.job);
-    let Some(folder) = output.local().filter(|path| is_folder(path)).map(Path::to_owned) else {
-        let rejects = rejects(task.job, &output);
-        return Ok(Plan { runs: vec![Files { inputs, output, rejects }], is_folder: false });
-    };
-    let runs = into_folder(inputs, &folder, task.job.rejects.as_deref())?;
-    Ok(Plan { runs, is_folder: true })
+    let output = output(task.job, services)?;
+    if is_folder(&output) {
+        let runs = into_folder(inputs, &output, rejects(task.job, services)?)?;
+        return Ok(Plan { runs, is_folder: true });
+    }
+    let rejects = rejects(task.job, services)?.unwrap_or_else(|| beside(&output));
+    Ok(Plan { runs: vec![Files { inputs, output, rejects }], is_folder: false })
 }
 
 /// Where predictions go.
-fn output(job: &JobArgs) -> Location {
+fn output(job: &JobArgs, services: &Services) -> Result<Location, Error> {
     let given = job.output.as_deref().filter(|path| !is_stdout(Path::new(path)));
-    given.map_or(Location::Stream, Location::of)
+    Ok(given.map(|given| services.resolve(given)).transpose()?.unwrap_or(Location::Stream))
 }
 
-/// Where rejects go.
-fn rejects(job: &JobArgs, output: &Location) -> Location {
-    match (&job.rejects, output) {
-        (Some(given), _) if is_stderr(Path::new(given)) => Location::Stream,
-        (Some(given), _) => Location::of(given),
+/// Where rejects go, where that is said.
+fn rejects(job: &JobArgs, services: &Services) -> Result<Option<Location>, Error> {
+    let Some(given) = &job.rejects else { return Ok(None) };
+    if is_stderr(Path::new(given)) {
+        return Ok(Some(Location::Stream));
+    }
+    Ok(Some(services.resolve(given)?))
+}
+
+/// Where rejects go, where nobody says so.
+fn beside(output: &Location) -> Location {
+    match output {
         // Beside a device there is no place for a file.
-        (None, Location::Local(path)) if path.metadata().map_or(true, |it| it.is_file()) => {
-            Location::Local(beside(path))
+        Location::Local(path) if path.metadata().map_or(true, |it| it.is_file()) => {
+            let mut path = path.as_os_str().to_owned();
+            path.push(REJECTS_ENDING);
+            Location::Local(path.into())
         }
-        (None, _) => Location::Stream,
+        Location::Remote(remote) if remote.name().is_some() => {
+            Location::Remote(remote.followed_by(REJECTS_ENDING))
+        }
+        Location::Local(_) | Location::Remote(_) | Location::Stream => Location::Stream,
     }
 }
 
-fn beside(output: &Path) -> PathBuf {
-    let mut path = output.as_os_str().to_owned();
-    path.push(".rejects.ldjson");
-    path.into()
-}
+const REJECTS_ENDING: &str = ".rejects.ldjson";
 
-fn is_folder(path: &Path) -> bool {
-    path.as_os_str().as_encoded_bytes().ends_with(b"/") || path.is_dir()
+fn is_folder(location: &Location) -> bool {
+    match location {
+        Location::Stream => false,
+        Location::Local(path) => {
+            path.as_os_str().as_encoded_bytes().ends_with(b"/") || path.is_dir()
+        }
+        Location::Remote(remote) => remote.is_folder(),
+    }
 }
 
 /// One run for each input.
 fn into_folder(
     inputs: Vec<Location>,
-    folder: &Path,
-    rejects: Option<&OsStr>,
+    folder: &Location,
+    rejects: Option<Location>,
 ) -> Result<Vec<Files>, Error> {
-    let rejects = rejects.map_or(folder, Path::new);
+    let rejects = rejects.as_ref().unwrap_or(folder);
     if !is_folder(rejects) {
+        // As it is called on the command line.
+        let shown = match rejects {
+            Location::Stream => "/dev/stderr".to_owned(),
+            named => named.to_string(),
+        };
         return Err(Error::Usage {
-            message: format!(
-                "the output is a folder, and the rejects file `{}` is none",
-                rejects.display()
-            ),
+            message: format!("the output is a folder, and the rejects file `{shown}` is none"),
             hint: Some("each output has its own rejects: name a folder, or none".to_owned()),
         });
     }
@@ -104,18 +126,22 @@ fn into_folder(
     let mut names = HashSet::new();
     let mut runs = Vec::with_capacity(inputs.len());
     for input in inputs {
-        let Some(name) = input.local().and_then(Path::file_name).map(OsStr::to_owned) else {
-            return Err(nameless("what is read from stdin"));
+        let Some(name) = input.name().map(OsStr::to_owned) else {
+            return Err(nameless(match input {
+                Location::Stream => "what is read from stdin",
+                _ => "one of the inputs",
+            }));
         };
         let output = folder.join(&name);
+        let mut rejects_name = name.clone();
+        rejects_name.push(REJECTS_ENDING);
         if !names.insert(name) {
             return Err(Error::Usage {
-                message: format!("two inputs would be written to `{}`", output.display()),
+                message: format!("two inputs would be written to `{output}`"),
                 hint: Some("give inputs of the same name folders of their own".to_owned()),
             });
         }
-        let rejects = Location::Local(rejects.join(beside(&output).file_name().expect("it has")));
-        runs.push(Files { inputs: vec![input], output: Location::Local(output), rejects });
+        runs.push(Files { inputs: vec![input], output, rejects: rejects.join(&rejects_name) });
     }
     Ok(runs)
 }
@@ -128,22 +154,28 @@ fn nameless(what: &str) -> Error {
 }
 
 /// The inputs that were given, folders and globs replaced by their files.
-fn expand(given: &[OsString]) -> Result<Vec<Location>, Error> {
+fn expand(given: &[OsString], services: &Services) -> Result<Vec<Location>, Error> {
     let mut inputs = Vec::new();
     for text in given {
-        match Location::of(text) {
+        match services.resolve(text)? {
             Location::Local(path) if path.is_dir() => inputs.extend(files_of(&path)?),
-            Location::Local(path) if !path.exists() && is_glob(text) => {
+            Location::Local(path) if !path.exists() && is_glob(path.as_os_str()) => {
                 inputs.extend(matches_of(&path)?);
             }
-            location => inputs.push(location),
+            location => {
+                let named = services
+                    .list(&location)
+                    .map_err(|source| Error::Input { path: location.to_string().into(), source })?;
+                inputs.extend(named.unwrap_or_else(|| vec![location]));
+            }
         }
     }
     let mut seen = HashSet::new();
     for input in &inputs {
         let whole = input.local().and_then(|path| path.canonicalize().ok());
-        if !seen.insert(whole.map_or_else(|| input.to_string(), |path| path.display().to_string()))
-        {
+        let whole = whole.map(|path| path.display().to_string());
+        let identity = whole.or_else(|| services.identity(input));
+        if !seen.insert(identity.unwrap_or_else(|| input.to_string())) {
             return Err(Error::usage(format!("`{input}` would be read twice")));
         }
     }
@@ -156,8 +188,8 @@ fn files_of(folder: &Path) -> Result<Vec<Location>, Error> {
     let mut files = Vec::new();
     for entry in folder.read_dir().map_err(failed)? {
         let entry = entry.map_err(failed)?;
-        let marks = entry.file_name().as_encoded_bytes().starts_with(b"_");
-        if !is_hidden(&entry.file_name()) && !marks && entry.path().is_file() {
+        let name = entry.file_name();
+        if !begins_with(&name, '.') && !begins_with(&name, '_') && entry.path().is_file() {
             files.push(entry.path());
         }
     }
@@ -165,14 +197,16 @@ fn files_of(folder: &Path) -> Result<Vec<Location>, Error> {
     some(files, folder, "there is no file in it")
 }
 
-fn is_hidden(name: &OsStr) -> bool {
-    name.as_encoded_bytes().starts_with(b".")
+fn begins_with(name: &OsStr, first: char) -> bool {
+    name.as_encoded_bytes().first() == Some(&(first as u8))
 }
 
 fn is_glob(text: &OsStr) -> bool {
     text.to_str().is_some_and(|text| text.contains(['*', '?', '[']))
 }
 
+/// The files that match, sorted. As in a folder, what is hidden or only marks something is left out,
+/// unless the pattern says so.
 fn matches_of(pattern: &Path) -> Result<Vec<Location>, Error> {
     let text = pattern.to_str().expect("globs are looked for in UTF-8 only");
     let options = glob::MatchOptions { require_literal_leading_dot: true, ..Default::default() };
@@ -184,7 +218,8 @@ fn matches_of(pattern: &Path) -> Result<Vec<Location>, Error> {
             path: error.path().to_owned(),
             source: io::Error::from(error.error().kind()),
         })?;
-        if path.is_file() {
+        let marks = |path: &Path| begins_with(path.file_name().unwrap_or_default(), '_');
+        if path.is_file() && (!marks(&path) || marks(pattern)) {
             files.push(path);
         }
     }

@@ -1,14 +1,15 @@
-//! The flags of formats: which one an input or an output has, where its name does not tell, and how
-//! tables of text are written in it.
+//! The flags of formats: which one an input or an output has, and how it is compressed, where its name
+//! does not tell; and how tables of text are written in it.
 
 use super::args::{Records, Task};
-use super::files::Plan;
+use super::files::{Files, Plan};
 use crate::error::Error;
-use crate::format::Format;
+use crate::format::{Compression, Format};
 use crate::storage::location::Location;
 use crate::{sink, source};
-use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, ValueEnum};
+use std::io::IsTerminal;
 use std::path::Path;
 
 // No doc comment here: clap would take it for what the command is for.
@@ -24,6 +25,13 @@ pub(super) struct FormatArgs {
     /// Write the output in this format [default: what its name tells, else ldjson]
     #[arg(long, value_name = "FORMAT", value_parser = parser())]
     pub(super) output_format: Option<Format>,
+
+    /// Compress the output [default: what its name tells: .gz, .zst, else none]
+    ///
+    /// Inputs need no flag: their first bytes tell. A rejects file is compressed where its name says
+    /// so.
+    #[arg(long, value_name = "HOW", value_enum)]
+    pub(super) compression: Option<CompressionChoice>,
 
     /// Read CSV and TSV with this character between fields [default: a comma, in TSV a tab]
     ///
@@ -54,6 +62,17 @@ pub(super) struct FormatArgs {
     /// Write CSV and TSV without a header
     #[arg(long)]
     no_output_header: bool,
+}
+
+/// How an output is to be compressed.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CompressionChoice {
+    /// Not at all
+    None,
+    /// gzip, at level 6
+    Gzip,
+    /// zstd, at level 3
+    Zstd,
 }
 
 /// What stands around fields, if anything does.
@@ -101,6 +120,15 @@ impl FormatArgs {
 
     pub(super) fn of_output(&self, location: &Location) -> Format {
         self.output_format.unwrap_or_else(|| told(location))
+    }
+
+    pub(super) fn compression_of_output(&self, location: &Location) -> Option<Compression> {
+        match self.compression {
+            None => compression_told(location),
+            Some(CompressionChoice::None) => None,
+            Some(CompressionChoice::Gzip) => Some(Compression::Gzip),
+            Some(CompressionChoice::Zstd) => Some(Compression::Zstd),
+        }
     }
 
     /// How tables of text are read.
@@ -160,6 +188,7 @@ impl FormatArgs {
         if matches!(task.records, Records::Rejects(_)) && reads {
             self.check_rejected()?;
         }
+        self.check_compression(plan)?;
         self.check_characters()
     }
 
@@ -215,8 +244,46 @@ impl FormatArgs {
             ("--no-output-header", self.no_output_header.to_string()),
         ]
     }
+
+    /// Refuses to compress what nobody could read then.
+    fn check_compression(&self, plan: &Plan) -> Result<(), Error> {
+        for Files { output, .. } in &plan.runs {
+            let format = self.of_output(output);
+            if let Some(compression) =
+                self.compression_of_output(output).filter(|_| format.is_binary())
+            {
+                let (format, compression) = (format.name(), compression.name());
+                return Err(Error::Usage {
+                    message: format!("`{output}` can't be {format} that is compressed with {compression}"),
+                    hint: Some(
+                        "such a file compresses what is in it, and is read from its end: leave the \
+                         ending away, or say --compression none"
+                            .to_owned(),
+                    ),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses to write to a terminal what is no text.
+    pub(super) fn refuse_terminal(&self, output: &Location) -> Result<(), Error> {
+        let format = self.of_output(output);
+        if format.is_binary() && *output == Location::Stream && std::io::stdout().is_terminal() {
+            return Err(Error::Usage {
+                message: format!("{} is not for terminals", format.name()),
+                hint: Some("name a file, --output FILE, or pipe it to who reads it".to_owned()),
+            });
+        }
+        Ok(())
+    }
+}
+
+/// What its name tells.
+pub(super) fn compression_told(location: &Location) -> Option<Compression> {
+    Compression::of(Path::new(&location.to_string()))
 }
 
 fn told(location: &Location) -> Format {
-    Format::of(Path::new(&location.to_string())).unwrap_or(Format::Ldjson)
+    location.name().and_then(|name| Format::of(Path::new(name))).unwrap_or(Format::Ldjson)
 }

@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::journal::place;
 use crate::plugin::folder;
 use crate::storage::location::Location;
+use crate::storage::services::Services;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -36,7 +37,12 @@ pub(super) fn is_stderr(path: &Path) -> bool {
 }
 
 /// Refuses a command line in which an output is also something else.
-pub(super) fn refuse_to_overwrite(task: Task<'_>, plan: &Plan, plugin: &Path) -> Result<(), Error> {
+pub(super) fn refuse_to_overwrite(
+    task: Task<'_>,
+    plan: &Plan,
+    plugin: &Path,
+    services: &Services,
+) -> Result<(), Error> {
     let job = task.job;
     if job.rejects.as_deref().is_some_and(|path| is_stdout(Path::new(path))) {
         return Err(Error::usage("rejects can't go to stdout, where predictions may go"));
@@ -51,36 +57,50 @@ pub(super) fn refuse_to_overwrite(task: Task<'_>, plan: &Plan, plugin: &Path) ->
         Records::Rejects(_) => "REJECTS, which is replayed,",
         Records::Inputs(_) | Records::One(_) => "--input",
     };
-    let mut seen: HashMap<PathBuf, &str> = HashMap::new();
-    let inputs = plan.runs.iter().flat_map(|files| &files.inputs);
-    let inputs = inputs.filter_map(|location| Some((input, location.local()?)));
+    let identity = |location: &Location| match location {
+        Location::Local(path) => identity(path).map(Identity::File),
+        location => services.identity(location).map(Identity::Remote),
+    };
+    let mut seen: HashMap<Identity, &str> = HashMap::new();
+    for location in plan.runs.iter().flat_map(|files| &files.inputs) {
+        seen.extend(identity(location).map(|it| (it, input)));
+    }
     let others = [("--plugin", Some(plugin)), ("--config", config)];
-    let others = others.into_iter().filter_map(|(what, path)| Some((what, path?)));
-    for (what, path) in inputs.chain(others) {
-        seen.extend(identity(path).map(|path| (path, what)));
+    for (what, path) in others.into_iter().filter_map(|(what, path)| Some((what, path?))) {
+        seen.extend(identity(&Location::Local(path.to_owned())).map(|it| (it, what)));
     }
     let outputs = plan.runs.iter().flat_map(|files| {
-        [("the output", files.output.local()), ("the rejects file", files.rejects.local())]
+        [("the output", files.output.clone()), ("the rejects file", files.rejects.clone())]
     });
     let summary = job.summary.as_deref().filter(|path| !is_stdout(path));
-    for (what, path) in outputs.chain([("the summary", summary)]) {
-        let Some(path) = path else { continue };
-        if is_hidden(path) {
+    let summary = summary.map(|path| ("the summary", Location::Local(path.to_owned())));
+    for (what, location) in outputs.chain(summary) {
+        if location.local().is_some_and(is_hidden) {
             return Err(Error::usage(format!(
-                "{what} can't have a name that etl-host gives to files of its own, `{}`",
-                path.display()
+                "{what} can't have a name that etl-host gives to files of its own, `{location}`"
             )));
         }
-        let Some(path) = identity(path) else { continue };
-        if let Some(other) = seen.get(&path) {
+        let Some(identity) = identity(&location) else { continue };
+        if let Some(other) = seen.get(&identity) {
+            let shown = match &identity {
+                Identity::File(path) => path.display().to_string(),
+                Identity::Remote(_) => location.to_string(),
+            };
             return Err(Error::Usage {
-                message: format!("{what} and {other} are the same file, `{}`", path.display()),
+                message: format!("{what} and {other} are the same file, `{shown}`"),
                 hint: Some("give each a file of its own".to_owned()),
             });
         }
-        seen.insert(path, what);
+        seen.insert(identity, what);
     }
     Ok(())
+}
+
+/// What is the same for all names of a place.
+#[derive(PartialEq, Eq, Hash)]
+enum Identity {
+    File(PathBuf),
+    Remote(String),
 }
 
 fn is_hidden(path: &Path) -> bool {

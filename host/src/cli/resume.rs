@@ -3,6 +3,7 @@
 use super::args::{Records, Task};
 use super::files::Files;
 use crate::error::Error;
+use crate::format::Compression;
 use crate::journal::{
     self, Checkpoint, Header, Identity, InputFile, Journal, JournalError, Left, place,
 };
@@ -45,8 +46,19 @@ pub(super) fn wanted(
     };
     let is_pipe = |path: &Path| path.metadata().is_ok_and(|metadata| !metadata.is_file());
     let is_file = |location: &Location| location.local().is_some_and(|path| !is_pipe(path));
-    if files.inputs.is_empty() || !files.inputs.iter().all(is_file) {
+    let is_remote = |location: &Location| matches!(location, Location::Remote(_));
+    let is_lasting = |location: &Location| is_file(location) || is_remote(location);
+    if files.inputs.is_empty() || !files.inputs.iter().all(is_lasting) {
         return Err(refused("its input is a file", "write the records to a file first"));
+    }
+    if is_remote(&files.output) || is_remote(&files.rejects) {
+        let hint = "run it without --resume and --state, or write to a file and copy that";
+        return Err(refused("its outputs are files of this machine", hint));
+    }
+    let format = job.formats.of_output(&files.output);
+    if !format.can_resume_output() {
+        let condition = format!("its output can be written on, which {} can't", format.name());
+        return Err(refused(&condition, "write LDJSON, or run without --resume and --state"));
     }
     let names = |location: &Location, what, flag| {
         let named = location.local().map(publish::names).transpose();
@@ -178,6 +190,7 @@ pub(super) fn header(
     let versions = inputs.iter().map(|input| input.version.clone()).collect();
     let paths = inputs.iter().map(|input| shown(&input.path)).collect();
     let description = model.description();
+    let compression = job.formats.compression_of_output(&files.output);
     let identity = [
         (journal::HOST, env!("CARGO_PKG_VERSION").to_owned()),
         (journal::PLUGIN, plugin_sha256.to_owned()),
@@ -190,6 +203,7 @@ pub(super) fn header(
         ("the input's path", together(paths)),
         ("--output", shown(&outputs[1].path)),
         ("--rejects", shown(&outputs[0].path)),
+        ("the output's compression", compression.map_or("none", Compression::name).to_owned()),
         ("--emit", format!("{:?}", job.emit).to_lowercase()),
         ("--keep", format!("{:?}", job.keep)),
         ("--place", job.place.to_string()),

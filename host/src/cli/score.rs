@@ -8,12 +8,14 @@ mod end;
 
 use super::args::{EmitMode, JobArgs, OnError, Records, Task};
 use super::files::{self, Files, Plan};
-use super::outputs::Outputs;
+use super::formats::compression_told;
+use super::outputs::{self, Outputs};
 use super::progress::Progress;
 use super::resume::{self, Resumable};
 use super::{config, exits, paths, say, signals};
 use crate::columns::{self, Column};
 use crate::error::Error;
+use crate::format::Compression;
 use crate::journal::{Checkpoint, Header, InputFile, Left};
 use crate::pipeline::checkpoints::Checkpoints;
 use crate::pipeline::limits::Limits;
@@ -29,14 +31,17 @@ use crate::step::emit::{Emit, EmitError};
 use crate::step::model::ModelStep;
 use crate::step::place::PlaceStep;
 use crate::stop::Stop;
+use crate::storage::compressed::decompressed;
 use crate::storage::disk::HoldError;
+use crate::storage::location::Location;
+use crate::storage::services::Services;
 use crate::storage::{self, Memory};
 use crate::summary;
 use end::Ended;
 use model_abi::describe::ModelDescription;
 use serde_json::Value;
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -44,6 +49,7 @@ use std::time::{Instant, SystemTime};
 struct Session<'a> {
     task: Task<'a>,
     plan: &'a Plan,
+    services: Arc<Services>,
     plugin: PathBuf,
     /// Empty where nobody asks for it.
     plugin_sha256: String,
@@ -71,9 +77,11 @@ pub(super) fn score(task: Task<'_>) -> Result<u8, Error> {
     let emit = emit(task.job)?;
     let config = config::read(task.model.config.as_deref())?;
     let plugin_path = paths::plugin(task.model)?;
-    let plan = files::plan(task)?;
+    let stop = Stop::default();
+    let services = task.job.services.open(&stop)?;
+    let plan = files::plan(task, &services)?;
     task.job.formats.check(task, &plan)?;
-    paths::refuse_to_overwrite(task, &plan, &plugin_path)?;
+    paths::refuse_to_overwrite(task, &plan, &plugin_path, &services)?;
     let resumables = plan.runs.iter().map(|files| {
         let resumable = resume::wanted(task, files, plan.is_folder)?;
         if resumable.is_none() {
@@ -88,8 +96,8 @@ pub(super) fn score(task: Task<'_>) -> Result<u8, Error> {
         None => std::thread::available_parallelism().map_or(1, usize::from),
     };
 
+    plan.runs.iter().try_for_each(|files| task.job.formats.refuse_terminal(&files.output))?;
     let outputs = Outputs::take_stdout()?;
-    let stop = Stop::default();
     let exits = exits::Watch::start(&plugin_path, end::state_if_ended(&plan, is_resumable), &stop);
     let refused = |source: PluginError| Error::Plugin { path: plugin_path.clone(), source };
     let plugin = Plugin::open(&plugin_path).map_err(refused)?;
@@ -105,9 +113,9 @@ pub(super) fn score(task: Task<'_>) -> Result<u8, Error> {
     let source = match (&plan.runs[..], &resumables[..]) {
         ([files], [None]) if !plan.is_folder => {
             let options = source_options(task, &emit, &description.input_schema);
-            Some(source(task, files, options, (0, RecordPosition::default()))?)
+            Some(source((task, &services), files, options, (0, RecordPosition::default()))?)
         }
-        ([files], [Some(_)]) if !plan.is_folder => versions(files).map(|_| None)?,
+        ([files], [Some(_)]) if !plan.is_folder => versions(files, &services).map(|_| None)?,
         _ => None,
     };
     exits.during("its model was being loaded");
@@ -117,6 +125,7 @@ pub(super) fn score(task: Task<'_>) -> Result<u8, Error> {
     let session = Session {
         task,
         plan: &plan,
+        services,
         plugin_sha256,
         config,
         model,
@@ -203,9 +212,12 @@ impl Run<'_> {
     /// An error: it has not begun, and there is nothing else to tell of it. `source`: where it is open
     /// already.
     fn score(&self, source: Option<many::Reader>) -> Result<Ended, Error> {
-        let Session { task, stop, .. } = self.session;
+        let Session { task, plan, services, stop, .. } = self.session;
         let job = task.job;
-        let inputs = versions(self.files)?;
+        let inputs = versions(self.files, services)?;
+        if plan.is_folder {
+            make_folders(self.files)?;
+        }
         let (journal, left) = match self.resumable {
             None => (None, Left::default()),
             Some(resumable) => {
@@ -227,12 +239,13 @@ impl Run<'_> {
             None => {
                 let from = resumed.as_ref().map(|it| (it.input, it.position));
                 let options = self.session.source_options();
-                self::source(*task, self.files, options, from.unwrap_or_default())?
+                self::source((*task, services), self.files, options, from.unwrap_or_default())?
             }
         };
         let [rejects, output] = self.outputs(resumed.as_ref())?;
         let sink = self.sink(output, source.columns().as_deref())?;
-        let progress = Progress::new(job.quiet, bytes_total(self.files), resumed.as_ref());
+        let progress =
+            Progress::new(job.quiet, bytes_total(self.files, services), resumed.as_ref());
         if let Some(Checkpoint { input, position, counts, .. }) = &resumed
             && !job.quiet
         {
@@ -284,20 +297,18 @@ impl Run<'_> {
 
     /// The rejects and the output, where they are to be written on.
     fn outputs(&self, resumed: Option<&Checkpoint>) -> Result<[Output; 2], Error> {
-        let Session { outputs, plan, .. } = self.session;
-        if plan.is_folder {
-            make_folders(self.files)?;
-        }
+        let Session { task, outputs, services, .. } = self.session;
+        let formats = &task.job.formats;
         if let Some(resumable) = self.resumable {
-            return resumable.outputs(resumed);
+            return outputs::compressed(resumable.outputs(resumed)?, self.files, formats);
         }
         resume::refuse_left(self.files)?; // once more: loading a model may take its time
-        let output = outputs.open("the output", self.files.output.local())?;
-        let rejects = match self.files.rejects.local() {
-            Some(path) => outputs.open("the rejects file", Some(path))?,
-            None => outputs.stderr()?,
+        let output = outputs.create("the output", &self.files.output, services)?;
+        let rejects = match &self.files.rejects {
+            Location::Stream => outputs.stderr()?,
+            rejects => outputs.create("the rejects file", rejects, services)?,
         };
-        Ok([rejects, output])
+        outputs::compressed([rejects, output], self.files, formats)
     }
 
     fn header(&self, resumable: &Resumable, inputs: &[InputFile]) -> Header {
@@ -339,7 +350,7 @@ fn source_options(task: Task<'_>, emit: &Emit, input_schema: &Value) -> source::
 
 /// Opens the inputs: in number `index` of them the run begins, where `start` says.
 fn source(
-    task: Task<'_>,
+    (task, services): (Task<'_>, &Arc<Services>),
     files: &Files,
     options: source::Options,
     (index, start): (usize, RecordPosition),
@@ -361,10 +372,10 @@ fn source(
     };
     for location in files.inputs.iter().skip(index) {
         let (name, location, options) = (location.to_string(), location.clone(), options.clone());
-        let path = name.clone();
+        let (path, services) = (name.clone(), services.clone());
         let format = task.job.formats.of_input(&location);
         let open = move |start: RecordPosition| {
-            let input = storage::open(location.local().unwrap_or(Path::new("-")))?;
+            let input = decompressed(services.open(&location)?, compression_told(&location))?;
             let text = ldjson::Options { start, ..options.text };
             let options = source::Options { text, ..options };
             match of_rejected {
@@ -382,23 +393,39 @@ fn source(
 }
 
 /// What the inputs hold, so far as files can tell; nothing is waited for.
-fn versions(files: &Files) -> Result<Vec<InputFile>, Error> {
+fn versions(files: &Files, services: &Services) -> Result<Vec<InputFile>, Error> {
     let versions = files.inputs.iter().map(|location| {
-        let path = location.local().unwrap_or(Path::new("-"));
-        let version = storage::version(path)
-            .map_err(|source| Error::Input { path: path.to_owned(), source })?;
-        Ok(InputFile { path: resume::whole(path), version: version.unwrap_or_default() })
+        let version = services
+            .version(location)
+            .map_err(|source| Error::Input { path: location.to_string().into(), source })?;
+        let path = match location {
+            Location::Local(path) => resume::whole(path),
+            elsewhere => elsewhere.to_string().into(),
+        };
+        Ok(InputFile { path, version: version.unwrap_or_default() })
     });
     versions.collect()
 }
 
-/// How many bytes there are in all inputs, where that is known.
-fn bytes_total(files: &Files) -> Option<u64> {
-    let bytes = (!files.inputs.is_empty()).then_some(&files.inputs)?.iter().map(|location| {
-        let metadata = location.local()?.metadata().ok()?;
-        metadata.is_file().then_some(metadata.len())
+/// How many bytes there are in all inputs, where that is known. What is compressed holds more than its
+/// file does.
+fn bytes_total(files: &Files, services: &Services) -> Option<u64> {
+    let inputs = (!files.inputs.is_empty()).then_some(&files.inputs)?;
+    let bytes = inputs.iter().map(|location| match is_compressed(location) {
+        true => None,
+        false => services.bytes_total(location),
     });
     bytes.sum()
+}
+
+/// As far as it can be told without reading from afar.
+fn is_compressed(location: &Location) -> bool {
+    let first = || storage::open(location.local()?).ok()?.first_bytes()?.ok();
+    let told = location.local().filter(|path| path.is_file()).and_then(|_| first());
+    match told {
+        Some(first) => Compression::of_bytes(&first).is_some(),
+        None => compression_told(location).is_some(),
+    }
 }
 
 /// What abi_stable has to say of a layout, for `--verbose`.

@@ -9,6 +9,7 @@ use crate::shell::quoted;
 use crate::sink::publish;
 use crate::storage;
 use crate::storage::disk::Local;
+use crate::storage::location::Location;
 use crate::summary::sha256;
 use clap::Args;
 use serde::Serialize;
@@ -170,7 +171,10 @@ fn differences(header: &Header) -> Vec<String> {
     now.0.insert(journal::HOST.to_owned(), env!("CARGO_PKG_VERSION").to_owned());
     let mut differences = header.identity.differences(&now);
     differences.extend(missing);
-    for InputFile { path, version } in &header.inputs {
+    // Nobody elsewhere is asked.
+    let is_here =
+        |input: &&InputFile| matches!(Location::of(input.path.as_os_str()), Location::Local(_));
+    for InputFile { path, version } in header.inputs.iter().filter(is_here) {
         differences.extend(match storage::version(path) {
             Ok(now) => {
                 let now = now.unwrap_or_default();

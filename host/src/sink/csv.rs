@@ -81,6 +81,10 @@ impl Sink for Writer {
         &self.output
     }
 
+    fn output_mut(&mut self) -> &mut Output {
+        &mut self.output
+    }
+
     fn complete(&mut self) -> io::Result<()> {
         self.begin()
     }

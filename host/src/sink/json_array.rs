@@ -40,6 +40,10 @@ impl Sink for Writer {
         &self.output
     }
 
+    fn output_mut(&mut self) -> &mut Output {
+        &mut self.output
+    }
+
     fn complete(&mut self) -> io::Result<()> {
         self.output.write_all(if self.output.is_empty() { b"[]\n" } else { b"]\n" })
     }

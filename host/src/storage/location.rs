@@ -1,8 +1,12 @@
-//! What a text on the command line names: a stream, or a file of this machine.
+//! What a text on the command line names: a stream, a file of this machine, or something elsewhere.
+//!
+//! A URL may hold a password or a token. So what is shown of one, as text or for debugging, is never
+//! the whole of it.
 
 use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use url::Url;
 
 /// Somewhere to read from or to write to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,14 +15,23 @@ pub enum Location {
     Stream,
     /// A path of this machine.
     Local(PathBuf),
+    /// `SCHEME://…`: what it means, [`Services`](super::services::Services) know.
+    Remote(Remote),
 }
 
 impl Location {
     /// What a text means.
     pub fn of(text: &OsStr) -> Self {
-        match text == "-" {
-            true => Location::Stream,
-            false => Location::Local(text.into()),
+        if text == "-" {
+            return Location::Stream;
+        }
+        match text.to_str().and_then(Remote::of) {
+            Some(remote) if remote.scheme() == "file" => {
+                let path = Url::parse(remote.whole()).ok().and_then(|it| it.to_file_path().ok());
+                path.map_or(Location::Remote(remote), Location::Local)
+            }
+            Some(remote) => Location::Remote(remote),
+            None => Location::Local(text.into()),
         }
     }
 
@@ -26,17 +39,183 @@ impl Location {
     pub fn local(&self) -> Option<&Path> {
         match self {
             Location::Local(path) => Some(path),
+            Location::Stream | Location::Remote(_) => None,
+        }
+    }
+
+    /// What it is called in its folder.
+    pub fn name(&self) -> Option<&OsStr> {
+        match self {
             Location::Stream => None,
+            Location::Local(path) => path.file_name(),
+            Location::Remote(remote) => remote.name().map(OsStr::new),
+        }
+    }
+
+    /// Something in it, where it is a folder.
+    pub fn join(&self, name: &OsStr) -> Self {
+        match self {
+            Location::Stream => Location::Stream,
+            Location::Local(path) => Location::Local(path.join(name)),
+            Location::Remote(remote) => Location::Remote(remote.join(&name.to_string_lossy())),
         }
     }
 }
 
-/// As it was given.
+/// As it was given, but for secrets.
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Location::Stream => f.write_str("-"),
             Location::Local(path) => write!(f, "{}", path.display()),
+            Location::Remote(remote) => write!(f, "{remote}"),
         }
+    }
+}
+
+/// Something that is no file of this machine: `SCHEME://REST`.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Remote {
+    text: String,
+    scheme: String,
+}
+
+/// Schemes whose keys may hold a question mark: there it is a character like any other.
+const OF_OBJECTS: [&str; 6] = ["s3", "s3a", "gs", "gcs", "az", "azure"];
+
+impl Remote {
+    /// What a text means; `None` where it is no URL.
+    pub fn of(text: &str) -> Option<Self> {
+        let (scheme, _) = text.split_once("://")?;
+        let fits = |c: char| c.is_ascii_alphanumeric() || "+-._".contains(c);
+        let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic());
+        (is_scheme && scheme.chars().all(fits))
+            .then(|| Remote { text: text.to_owned(), scheme: scheme.to_ascii_lowercase() })
+    }
+
+    /// What stands before `://`, in small letters.
+    pub fn scheme(&self) -> &str {
+        &self.scheme
+    }
+
+    /// What stands behind it, secrets too.
+    pub fn rest(&self) -> &str {
+        &self.text[self.scheme.len() + "://".len()..]
+    }
+
+    /// The whole of it, secrets too: to be asked for, and never to be shown.
+    pub fn whole(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether it names all that begins with it.
+    pub fn is_folder(&self) -> bool {
+        self.path().is_empty() || self.path().ends_with('/')
+    }
+
+    /// What it is called in its folder.
+    pub fn name(&self) -> Option<&str> {
+        let name = match self.path().rsplit_once('/') {
+            Some((_, name)) => name,
+            // A bucket or a server is no file; what a named service holds is one.
+            None if OF_OBJECTS.contains(&self.scheme()) || self.scheme().starts_with("http") => "",
+            None => self.path(),
+        };
+        Some(name).filter(|name| !name.is_empty())
+    }
+
+    /// Something in it.
+    #[must_use]
+    pub fn join(&self, name: &str) -> Self {
+        let slash = if self.text.ends_with('/') { "" } else { "/" };
+        self.followed_by(&format!("{slash}{name}"))
+    }
+
+    /// The same with this behind it.
+    #[must_use]
+    pub fn followed_by(&self, text: &str) -> Self {
+        Remote { text: format!("{}{text}", self.text), scheme: self.scheme.clone() }
+    }
+
+    /// Without what a question mark begins, unless it is part of the name.
+    fn path(&self) -> &str {
+        let rest = self.rest();
+        let Some(at) = rest.find('?') else { return rest };
+        let is_name = OF_OBJECTS.contains(&self.scheme()) && !rest[at..].contains('=');
+        if is_name { rest } else { &rest[..at] }
+    }
+}
+
+/// Without password, token and query.
+impl fmt::Display for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path();
+        let (authority, _) = path.split_once('/').unwrap_or((path, ""));
+        // Behind a user's name there may be a password, even one with a slash in it: better too much
+        // is hidden. A name alone may be a token.
+        let hides = authority.split_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_err());
+        let within = if hides { path } else { authority };
+        let (user, path) = match within.rfind('@') {
+            None => (String::new(), path),
+            Some(at) => match path[..at].split_once(':') {
+                Some((user, _)) => (format!("{user}@"), &path[at + 1..]),
+                None => (String::new(), &path[at + 1..]),
+            },
+        };
+        write!(f, "{}://{user}{path}", self.scheme)
+    }
+}
+
+impl fmt::Debug for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_with_a_scheme_is_elsewhere() {
+        let of = |text: &str| Location::of(text.as_ref());
+        let remote = |text: &str| matches!(of(text), Location::Remote(_));
+        assert_eq!(of("-"), Location::Stream);
+        assert_eq!(of("file:///a/b%20c"), Location::Local("/a/b c".into()));
+        for text in ["s3://bucket/key", "S3://b/k", "my-service://key", "pro_d.1://", "a://"] {
+            assert!(remote(text), "{text}");
+        }
+        for text in ["s3:/bucket/key", "://key", "1s://x", "dir/a://b", "C:\\x", "é://x"] {
+            assert_eq!(of(text), Location::Local(text.into()), "{text}");
+        }
+    }
+
+    #[test]
+    fn no_secret_of_it_is_shown() {
+        let shown = |text: &str| Remote::of(text).unwrap().to_string();
+        let same =
+            ["s3://bucket/a b/key?.json", "gs://b/k#1", "https://host:8/x.csv", "prod://key"];
+        for text in same {
+            assert_eq!(shown(text), text);
+            assert_eq!(format!("{:?}", Remote::of(text).unwrap()), text);
+        }
+        assert_eq!(shown("postgres://me:pass@host:5/db?x=y"), "postgres://me@host:5/db");
+        assert_eq!(shown("postgres://me:p@ss/w@host/db"), "postgres://me@host/db");
+        assert_eq!(shown("https://token@host/x"), "https://host/x");
+        assert_eq!(shown("https://host/x.csv?sig=secret"), "https://host/x.csv");
+        assert_eq!(shown("s3://key:secret@bucket/x"), "s3://key@bucket/x");
+        assert_eq!(shown("s3://bucket/x?X-Amz-Signature=secret"), "s3://bucket/x");
+    }
+
+    #[test]
+    fn a_name_is_what_stands_last() {
+        let name = |text: &str| Remote::of(text).unwrap().name().map(str::to_owned);
+        assert_eq!(name("s3://bucket/a/b.json").unwrap(), "b.json");
+        assert_eq!(name("https://host/a/b.csv.gz?sig=a/b").unwrap(), "b.csv.gz");
+        assert_eq!(name("s3://bucket/a/"), None);
+        assert_eq!(name("s3://bucket"), None);
+        assert_eq!(name("lake://b.json").unwrap(), "b.json");
+        let joined = Location::of("s3://bucket/a/".as_ref()).join("b".as_ref());
+        assert_eq!(joined.to_string(), "s3://bucket/a/b");
     }
 }

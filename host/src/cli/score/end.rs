@@ -10,6 +10,7 @@ use crate::journal::{Checkpoint, InputFile, Journal, Sealed};
 use crate::pipeline::checkpoints::Checkpoints;
 use crate::pipeline::{Outcome, RunError};
 use crate::sink::publish::{Output, Unfinished};
+use crate::storage::compressed::decoding::is_damaged;
 use crate::storage::disk::{Disk as _, Local};
 use crate::storage::location::Location;
 use crate::summary::{
@@ -83,7 +84,7 @@ impl Run<'_> {
             file => outcome.published.then(|| file.to_string()),
         };
         let rejects = rejects.filter(|_| outcome.counts.rejected > 0);
-        let is_hidden = self.files.output_file().is_some() && !outcome.published;
+        let is_hidden = self.files.published().is_some() && !outcome.published;
         let state = self.state(&outcome);
         let summary = RunSummary {
             input: self.input(),
@@ -169,7 +170,18 @@ impl Run<'_> {
 
     /// What is on disk now, and what to do with it; `None` where nobody needs to be told.
     fn state(&self, outcome: &Outcome) -> Option<String> {
-        let Some(output) = self.files.output_file() else {
+        let state = self.state_of_output(outcome)?;
+        Some(match (&outcome.error, outcome.counts.read) {
+            (Some(RunError::Source(_)), 1) => format!("1 record before it was good; {state}"),
+            (Some(RunError::Source(_)), read) => {
+                format!("{read} records before it were good; {state}")
+            }
+            _ => state,
+        })
+    }
+
+    fn state_of_output(&self, outcome: &Outcome) -> Option<String> {
+        let Some(output) = self.files.published() else {
             let name = match &self.files.output {
                 Location::Stream => "stdout".to_owned(),
                 output => format!("`{output}`"),
@@ -178,14 +190,13 @@ impl Run<'_> {
             return Some(format!("{name} has taken {written} predictions, perhaps a part of more"));
         };
         if outcome.published {
-            return Some(format!("`{}` is in its place, and whole", output.display()));
+            return Some(format!("`{output}` is in its place, and whole"));
         }
         let mut state = match &outcome.published_in_part[..] {
             [] => Error::unpublished(output),
             [path, ..] => format!(
-                "`{}` is this run's already; `{}` {}",
+                "`{}` is this run's already; `{output}` {}",
                 path.display(),
-                output.display(),
                 Error::as_before(output)
             ),
         };
@@ -199,7 +210,8 @@ impl Run<'_> {
                     "with a higher limit, or none, the same command goes on"
                 }
                 Some(RunError::Source(error))
-                    if error.source.kind() == io::ErrorKind::InvalidData =>
+                    if error.source.kind() == io::ErrorKind::InvalidData
+                        || is_damaged(&error.source) =>
                 {
                     "what was done goes on only with the input as it was"
                 }
@@ -218,7 +230,7 @@ pub(super) fn state_if_ended(plan: &Plan, is_resumable: bool) -> Option<String> 
         _ if plan.is_folder => {
             Some(format!("each output is this run's, and whole, or as it was{kept}"))
         }
-        [files] => Some(Error::unpublished(files.output_file()?) + kept),
+        [files] => Some(Error::unpublished(files.published()?) + kept),
         _ => unreachable!("only a folder takes several"),
     }
 }
