@@ -242,7 +242,12 @@ impl Error {
 
     /// What to do about it, where we know.
     pub fn hint(&self) -> Option<String> {
-        if let Some(Trouble { hint: Some(hint), .. }) = Trouble::of(self) {
+        let trouble = match self {
+            // What says the same as its cause is none of the chain.
+            Error::Output { source: OpenError::Remote(source), .. } => Trouble::of(source),
+            error => Trouble::of(error),
+        };
+        if let Some(Trouble { hint: Some(hint), .. }) = trouble {
             return Some(hint.clone());
         }
         match self {

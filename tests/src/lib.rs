@@ -15,7 +15,6 @@ use tempfile::TempDir;
 
 pub mod faults;
 pub mod kill;
-pub mod s3;
 
 /// The project's root.
 pub fn root() -> &'static Path {
