@@ -50,7 +50,7 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
-    Replay(ReplayArgs),
+    Replay(Box<ReplayArgs>),
     Inspect(inspect::InspectArgs),
     Check(check::CheckArgs),
     List(list::ListArgs),
