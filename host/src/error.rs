@@ -10,6 +10,7 @@ use crate::shell::quoted;
 use crate::sink::publish::OpenError;
 use crate::step::StepError;
 use crate::storage::Trouble;
+use crate::storage::compressed::decoding::is_damaged;
 use crate::storage::disk::HoldError;
 use crate::storage::location::Location;
 use std::error::Error as _;
@@ -183,6 +184,9 @@ impl RunError {
             RunError::Source(error) if error.source.kind() == io::ErrorKind::InvalidData => {
                 Some("run again when nobody writes to the input any more")
             }
+            RunError::Source(error) if is_damaged(&error.source) => {
+                Some("get it once more, whole: gzip -t or zstd -t tells whether it is")
+            }
             RunError::Bug(_) => Some("please report it"),
             _ => None,
         }
@@ -243,8 +247,8 @@ impl Error {
     /// What to do about it, where we know.
     pub fn hint(&self) -> Option<String> {
         let trouble = match self {
-            // What says the same as its cause is none of the chain.
-            Error::Output { source: OpenError::Remote(source), .. } => Trouble::of(source),
+            // Transparent: its causes are those of what it holds.
+            Error::Output { source: OpenError::Remote(error), .. } => Trouble::of(error),
             error => Trouble::of(error),
         };
         if let Some(Trouble { hint: Some(hint), .. }) = trouble {

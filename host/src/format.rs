@@ -76,6 +76,12 @@ impl Format {
             .map(|known| known.format)
     }
 
+    /// Whether what was written of an output can be gone on with: not where what is missing of it is
+    /// still in memory, or its footer speaks of all of it.
+    pub fn can_resume_output(self) -> bool {
+        !self.is_binary()
+    }
+
     /// Whether its bytes can't be cut into lines of text.
     pub fn is_binary(self) -> bool {
         matches!(self, Format::Parquet | Format::Arrow | Format::ArrowStream)
@@ -105,8 +111,26 @@ impl Compression {
     pub fn of_bytes(bytes: &[u8]) -> Option<Self> {
         match bytes {
             [0x1f, 0x8b, ..] => Some(Compression::Gzip),
-            [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Compression::Zstd),
+            // A frame, or one that is to be skipped (RFC 8878 §3.1.2), which may stand before it.
+            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => {
+                Some(Compression::Zstd)
+            }
             _ => None,
+        }
+    }
+
+    /// Whether these first bytes do not tell yet, since those of a compressed stream may begin so.
+    pub fn may_begin(bytes: &[u8]) -> bool {
+        let begins: [&[u8]; 2] = [&[0x1f, 0x8b], &[0x28, 0xb5, 0x2f, 0xfd]];
+        let begins = begins.iter().any(|it| bytes.len() < it.len() && it.starts_with(bytes));
+        begins || matches!(bytes, [0x50..=0x5f] | [0x50..=0x5f, 0x2a] | [0x50..=0x5f, 0x2a, 0x4d])
+    }
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Compression::Gzip => "gzip",
+            Compression::Zstd => "zstd",
         }
     }
 }
@@ -118,6 +142,26 @@ fn ending(path: &Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_bytes_tell_a_compression_as_soon_as_they_can() {
+        let begins: [(&[u8], Compression); 3] = [
+            (&[0x1f, 0x8b, 8, 0], Compression::Gzip),
+            (&[0x28, 0xb5, 0x2f, 0xfd], Compression::Zstd),
+            (&[0x5f, 0x2a, 0x4d, 0x18], Compression::Zstd),
+        ];
+        for (bytes, compression) in begins {
+            assert_eq!(Compression::of_bytes(bytes), Some(compression));
+            for end in 0..bytes.len() {
+                let told = Compression::of_bytes(&bytes[..end]).is_some();
+                assert_eq!(Compression::may_begin(&bytes[..end]), !told, "{bytes:?} to {end}");
+            }
+        }
+        for text in ["{", "[1", "\u{feff}", "a", "(a", "P,", "P*N", "\u{1f}8", "\n"] {
+            let bytes = text.as_bytes();
+            assert!(Compression::of_bytes(bytes).is_none() && !Compression::may_begin(bytes));
+        }
+    }
 
     #[test]
     fn a_files_name_tells_its_format_and_its_compression() {

@@ -227,6 +227,7 @@ impl Collector {
                 }
             }
             progress(&self.counts, self.bytes_read);
+            self.show(TICK);
             self.heed_signal();
             if self.stop.is_set() {
                 let drained_by = *drained_by.get_or_insert_with(|| Instant::now() + DRAIN);
@@ -311,8 +312,47 @@ impl Collector {
         }
     }
 
+    /// Who reads a compressed output along does not wait for its next block, where that takes long.
+    fn show(&mut self, after: Duration) {
+        if !self.goes_on() {
+            return;
+        }
+        if let Err(source) = self.rejects.show(after) {
+            self.fail(self.rejects_error(source));
+        }
+        if let Err(source) = self.sink.output_mut().show(after) {
+            self.fail_to_write(source);
+        }
+    }
+
+    /// Ends frames of compressed outputs, at places that depend on the source alone: a run may be
+    /// resumed at each of them, whether it is journalled or not.
+    fn end_frames(&mut self) -> Result<(), RunError> {
+        self.rejects.end_frame().map_err(|source| self.rejects_error(source))?;
+        self.sink.output_mut().end_frame().map_err(|source| self.write_error(source))
+    }
+
+    /// Nothing more is written.
+    fn complete(&mut self) {
+        if (self.counts.rejected > 0 || self.rejects.is_stream())
+            && let Err(source) = self.rejects.complete()
+        {
+            return self.fail(self.rejects_error(source));
+        }
+        let completed = self.sink.complete().and_then(|()| self.sink.output_mut().complete());
+        if let Err(source) = completed {
+            self.fail_to_write(source);
+        }
+    }
+
     /// Everything before this place in the input is written.
     fn reach(&mut self, position: RecordPosition) {
+        if self.checkpoints.is_none() {
+            return;
+        }
+        if let Err(error) = self.end_frames() {
+            return self.fail(error);
+        }
         let checkpoint = self.checkpoint_at(position);
         let Some(checkpoints) = &mut self.checkpoints else { return };
         let made_safe = checkpoints.reach(checkpoint, [&self.rejects, self.sink.output()]);
@@ -348,6 +388,12 @@ impl Collector {
         })
     }
 
+    /// Where no batch can be said to be what could not be written.
+    fn fail_to_write(&mut self, source: io::Error) {
+        self.pipe_closed = source.kind() == io::ErrorKind::BrokenPipe;
+        if self.pipe_closed { self.stop.set() } else { self.fail(self.write_error(source)) }
+    }
+
     fn write_error(&self, source: io::Error) -> RunError {
         let output = self.sink.output();
         let what = match output.is_stream() {
@@ -371,12 +417,16 @@ impl Collector {
             // elsewhere is to know that it ends early.
             self.pipe_closed = source.kind() == io::ErrorKind::BrokenPipe
                 && self.rejects.is_same_stream(self.sink.output());
-            let what = match self.rejects.is_stream() {
-                true => "the rejects".to_owned(),
-                false => format!("the rejects file `{}`", self.rejects.path().display()),
-            };
-            RunError::Write { what, source }
+            self.rejects_error(source)
         })
+    }
+
+    fn rejects_error(&self, source: io::Error) -> RunError {
+        let what = match self.rejects.is_stream() {
+            true => "the rejects".to_owned(),
+            false => format!("the rejects file `{}`", self.rejects.path().display()),
+        };
+        RunError::Write { what, source }
     }
 
     /// Whether batches are still written: not behind one that was not, whatever was the reason.
@@ -398,12 +448,14 @@ impl Collector {
 
     /// Judges the run as a whole, and publishes what deserves it.
     fn end(mut self, records_read: u64) -> Outcome {
-        if !self.goes_on()
-            && let Some(checkpoints) = &mut self.checkpoints
-        {
+        if !self.goes_on() {
             // While a signal can still end us: a disk that hangs must not hold up who is told to go.
             // What fails now is no news to somebody whose run has failed.
-            let _ = checkpoints.make_safe([&self.rejects, self.sink.output()]);
+            let _ = self.rejects.show(Duration::ZERO);
+            let _ = self.sink.output_mut().show(Duration::ZERO);
+            if let Some(checkpoints) = &mut self.checkpoints {
+                let _ = checkpoints.make_safe([&self.rejects, self.sink.output()]);
+            }
         }
         self.stop.set_ending();
         let unseen = records_read - self.counts.read; // in batches that never came back
@@ -421,10 +473,8 @@ impl Collector {
         {
             self.fail(RunError::Limit(Box::new(hit)));
         }
-        if self.goes_on()
-            && let Err(source) = self.sink.complete()
-        {
-            self.fail(self.write_error(source));
+        if self.goes_on() {
+            self.complete();
         }
         if self.goes_on() {
             self.seal();

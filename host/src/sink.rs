@@ -1,7 +1,17 @@
-//! Sinks: where batches end. One file a format; [`publish`] makes what they wrote visible.
+//! Sinks: where batches end. One file a format; [`publish`] makes what they wrote visible,
+//! and [`compress`] makes it small before.
 
+pub mod arrow;
+mod columnar;
+pub mod compress;
+pub mod csv;
+pub mod json_array;
 pub mod ldjson;
+pub mod parquet;
+pub mod postgres;
 pub mod publish;
+pub mod sqlite;
+pub mod table;
 
 use crate::batch::Batch;
 use crate::columns::Column;
@@ -15,18 +25,22 @@ use std::io;
 pub struct Options {
     /// The columns of a table.
     pub columns: Vec<Column>,
+    /// How a table of text is written.
+    pub csv: csv::Options,
 }
 
 /// A writer of a format. Where something is in the output already, it was written by an interrupted
 /// run of the same job, and what is written goes behind it.
 pub fn open(format: Format, output: Output, options: Options) -> io::Result<Box<dyn Sink>> {
-    let _ = options;
     Ok(match format {
         Format::Ldjson => Box::new(ldjson::Writer::new(output)),
-        other => {
-            let message = format!("{} can't be written", other.name());
-            return Err(io::Error::new(io::ErrorKind::Unsupported, message));
+        Format::JsonArray => Box::new(json_array::Writer::new(output)),
+        Format::Csv | Format::Tsv => {
+            Box::new(csv::Writer::new(format, output, options.columns, &options.csv))
         }
+        Format::Parquet => Box::new(parquet::Writer::new(output, options)?),
+        Format::Arrow => Box::new(arrow::Writer::new(output, true, options)?),
+        Format::ArrowStream => Box::new(arrow::Writer::new(output, false, options)?),
     })
 }
 
@@ -54,6 +68,9 @@ pub trait Sink: Send {
 
     /// Where it is written to.
     fn output(&self) -> &Output;
+
+    /// The same, for the collector, which says where a compressed output may be gone on with.
+    fn output_mut(&mut self) -> &mut Output;
 
     /// The last batch is written: writes what stands behind it, if anything does.
     fn complete(&mut self) -> io::Result<()> {

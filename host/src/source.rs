@@ -3,14 +3,22 @@
 //!
 //! A source knows bytes and where records end. It knows neither models nor where the bytes live.
 
+pub mod arrow;
+pub mod csv;
 pub mod frame;
+mod framed;
+pub mod json_array;
 pub mod ldjson;
 pub mod many;
+pub mod parquet;
 pub mod rejects;
+mod rows;
+pub mod table;
 
 use crate::batch::Batch;
 use crate::columns::Column;
 use crate::format::Format;
+use crate::record::RecordPosition;
 use crate::step::Step;
 use crate::stop::Stop;
 use crate::storage::Input;
@@ -23,26 +31,63 @@ use std::sync::Arc;
 pub struct Options {
     /// How text is cut into records.
     pub text: ldjson::Options,
+    /// How a table of text is split into fields.
+    pub csv: csv::Options,
     /// The schema of the records that the model takes: what text without types is to become.
     pub input_schema: Arc<Value>,
     /// The only fields that anybody reads; `None`: all may be needed.
     pub fields: Option<Vec<String>>,
 }
 
-/// A reader of a format. `path` stands in rejects and messages; `input` is there where `options` say
-/// that it begins.
+/// A reader of a format. `path` stands in rejects and messages; `input` is at its beginning, where a
+/// format may have something to read before it begins where `options` say.
 pub fn open(
     format: Format,
     path: &str,
-    input: Box<dyn Input>,
+    mut input: Box<dyn Input>,
     options: Options,
 ) -> io::Result<Box<dyn Source>> {
     Ok(match format {
-        Format::Ldjson => Box::new(ldjson::Reader::new(path, input, options.text)),
-        other => {
-            let message = format!("{} can't be read", other.name());
-            return Err(io::Error::new(io::ErrorKind::Unsupported, message));
+        Format::Ldjson => {
+            let start = options.text.start;
+            if start != RecordPosition::default() {
+                input.seek(start)?;
+            }
+            Box::new(ldjson::Reader::new(path, input, options.text))
         }
+        Format::JsonArray => Box::new(json_array::Reader::open(path, input, options.text)?),
+        Format::Csv | Format::Tsv => Box::new(csv::Reader::open(format, path, input, options)?),
+        Format::Parquet => parquet::open(path, input, options)?,
+        Format::Arrow => arrow::open(path, input, true, options)?,
+        Format::ArrowStream => arrow::open(path, input, false, options)?,
+    })
+}
+
+/// What stands for a format's reader where its records come from elsewhere.
+pub(crate) struct Decoding {
+    /// The reader's name.
+    name: &'static str,
+    /// Its decoder.
+    decoder: Option<Box<dyn Step>>,
+    /// Its columns.
+    columns: Option<Vec<Column>>,
+}
+
+impl Default for Decoding {
+    /// That of LDJSON.
+    fn default() -> Self {
+        Decoding { name: ldjson::NAME, decoder: None, columns: None }
+    }
+}
+
+/// What is known of a format's records that come from elsewhere.
+fn decoding(format: Format, options: &Options) -> io::Result<Decoding> {
+    Ok(match format {
+        Format::JsonArray => {
+            Decoding { name: json_array::NAME, decoder: Some(json_array::decoder()), columns: None }
+        }
+        Format::Csv | Format::Tsv => csv::decoding(format, options)?,
+        _ => Decoding::default(),
     })
 }
 
@@ -85,3 +130,6 @@ pub struct SourceError {
     /// Why.
     pub source: io::Error,
 }
+
+#[cfg(test)]
+pub(crate) mod conformance;

@@ -1,11 +1,17 @@
 //! What a location is opened on. A source knows bytes and never where they live: [`services`] find
 //! that out. [`disk`] is where a run writes files of this machine.
 
+pub mod compressed;
+pub mod database;
 pub mod disk;
+pub mod feed;
 pub mod location;
+pub mod names;
 mod objects;
+pub mod postgres;
 pub mod secret;
 pub mod services;
+pub mod sqlite;
 
 use crate::record::RecordPosition;
 use rustix::buffer::spare_capacity;
@@ -31,6 +37,12 @@ pub trait Input: Send {
     /// Which content this is, as a text that differs where the content does: `20 bytes, changed
     /// …Z`. `None` for what can't be read once more.
     fn version(&self) -> Option<String> {
+        None
+    }
+
+    /// The first bytes that are to be read, four of them where there are so many, if nobody has to wait
+    /// for them. They stay to be read.
+    fn first_bytes(&self) -> Option<io::Result<Vec<u8>>> {
         None
     }
 
@@ -191,6 +203,11 @@ impl Input for LocalFile {
         self.opened.as_ref().map(version_of)
     }
 
+    fn first_bytes(&self) -> Option<io::Result<Vec<u8>>> {
+        self.opened.as_ref()?;
+        Some(first_bytes(&self.file))
+    }
+
     fn random_access(&self) -> Option<io::Result<Arc<dyn RandomAccess>>> {
         let bytes_total = self.bytes_total()?;
         let file = self.file.try_clone();
@@ -200,6 +217,22 @@ impl Input for LocalFile {
     fn seek(&mut self, position: RecordPosition) -> io::Result<()> {
         Ok(rustix::fs::seek(&self.file, rustix::fs::SeekFrom::Start(position.byte)).map(drop)?)
     }
+}
+
+fn first_bytes(file: &File) -> io::Result<Vec<u8>> {
+    let start = rustix::fs::tell(file)?; // stdin may be a file of which somebody read a part
+    let mut bytes = vec![0; compressed::TELLING_BYTES];
+    let mut len = 0;
+    while len < bytes.len() {
+        match file.read_at(&mut bytes[len..], start + len as u64) {
+            Ok(0) => break,
+            Ok(read) => len += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(len);
+    Ok(bytes)
 }
 
 /// A file of this machine, read from anywhere.

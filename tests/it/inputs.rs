@@ -4,6 +4,7 @@ use crate::main_job::{BAD, SETOSA, VIRGINICA, iris, predictions, rejects};
 use etl_host_tests::{Folder, Ran};
 use serde_json::{Value, json};
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 
 /// A folder `in` with these files.
 fn folder(files: &[(&str, &str)]) -> Folder {
@@ -53,7 +54,8 @@ fn inputs_are_read_in_the_order_given_and_those_of_a_folder_or_a_glob_sorted() {
     let (b, c) = ("in/b.json:1:0", "in/c.ldjson:2:1");
     check_order("-i in", "setosa virginica", &[b, c]);
     check_order("-i in/", "setosa virginica", &[b, c]);
-    check_order("-i in/*", "setosa virginica", &[b, c]); // but not what is hidden
+    check_order("-i in/*", "setosa virginica", &[b, c]); // but not what is hidden, or a mark
+    check_order("-i in/_*", "", &["in/_SUCCESS:1:0"]);
     check_order("-i in/*.json", "setosa virginica", &[b]);
     check_order("-i **/[ab].json", "setosa virginica", &[b]);
     check_order("-i in/b.json -i in/a.json", "virginica setosa", &[b]);
@@ -184,10 +186,11 @@ fn a_folder_of_outputs_is_gone_on_with_where_it_was_interrupted() {
         let words = format!("-i in -o out/ --resume{state} --summary s.json");
         iris(&folder, &format!("{words} --max-rejects 0")).run().exits(6);
         assert_eq!(folder.text("out/a.json"), predictions("setosa"));
-        fs::write(folder.path().join("out/a.json"), "as published, and moved").unwrap();
         // What is done is not done again, and is counted all the same.
-        fs::write(folder.path().join("out/a.json"), predictions("setosa")).unwrap();
+        let inode = || fs::metadata(folder.path().join("out/a.json")).unwrap().ino();
+        let first = inode();
         iris(&folder, &words).run().exits(1).says("\n4 records: 2 written, 2 rejected");
+        assert_eq!(inode(), first, "out/a.json was written once more");
         assert_eq!(folder.text("out/b.json"), predictions("virginica"));
         let hidden = |name: &str| {
             let names = fs::read_dir(folder.path().join(name)).map(|entries| {

@@ -3,10 +3,13 @@
 
 mod authoring;
 mod check;
+mod columnar;
 mod compat;
+mod compression;
 mod emit;
 mod faults;
 mod folder;
+mod formats;
 mod inputs;
 mod kills;
 mod latency;
@@ -23,4 +26,5 @@ mod s3;
 mod scaffold;
 mod sentinel;
 mod streams;
+mod tables;
 mod tidy;

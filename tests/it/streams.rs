@@ -8,7 +8,7 @@ use etl_host_tests::{Folder, Run};
 use serde_json::Value;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
@@ -38,20 +38,38 @@ pub(crate) struct Live {
 
 impl Live {
     pub(crate) fn start(run: &Run<'_>) -> Self {
+        Self::start_unpacked(run, |stdout| Box::new(stdout))
+    }
+
+    /// One whose stdout is no text, but what this makes text of.
+    pub(crate) fn start_unpacked(
+        run: &Run<'_>,
+        unpack: impl FnOnce(ChildStdout) -> Box<dyn Read + Send> + Send + 'static,
+    ) -> Self {
         let mut command = run.command();
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary starts");
-        let stdout = BufReader::new(child.stdout.take().expect("stdout is a pipe"));
+        let stdout = child.stdout.take().expect("stdout is a pipe");
         let (sender, lines) = channel();
         thread::spawn(move || {
+            let stdout = BufReader::new(unpack(stdout)); // here, since it may read some at once
             stdout.lines().map_while(Result::ok).all(|line| sender.send(line).is_ok())
         });
         Live { stdin: child.stdin.take(), child, lines: Some(lines) }
     }
 
     pub(crate) fn write(&mut self, text: &str) {
+        self.write_bytes(text.as_bytes());
+    }
+
+    pub(crate) fn write_bytes(&mut self, bytes: &[u8]) {
         let stdin = self.stdin.as_mut().expect("stdin is open");
-        stdin.write_all(text.as_bytes()).expect("the host reads");
+        stdin.write_all(bytes).expect("the host reads");
+    }
+
+    /// Its stdin, which stays open as long as this does.
+    pub(crate) fn keep_open(&mut self) -> Option<ChildStdin> {
+        self.stdin.take()
     }
 
     /// Writes lines until the host is gone, and counts how often it could.

@@ -15,6 +15,7 @@ use tempfile::TempDir;
 
 pub mod faults;
 pub mod kill;
+pub mod postgres;
 
 /// The project's root.
 pub fn root() -> &'static Path {
@@ -143,6 +144,12 @@ impl Run<'_> {
     /// What it reads from stdin.
     pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.stdin = bytes.into();
+        self
+    }
+
+    /// Further arguments.
+    pub fn args<A: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
         self
     }
 

@@ -51,11 +51,17 @@ pub(super) fn plan(task: Task<'_>, services: &Services) -> Result<Plan, Error> {
         Records::Inputs(given) => expand(given, services)?,
     };
     let output = output(task.job, services)?;
-    if is_folder(&output) {
+    let is_database = services.database(&output).is_some();
+    if is_folder(&output) && !is_database {
         let runs = into_folder(inputs, &output, rejects(task.job, services)?)?;
         return Ok(Plan { runs, is_folder: true });
     }
-    let rejects = rejects(task.job, services)?.unwrap_or_else(|| beside(&output));
+    let rejects = rejects(task.job, services)?;
+    let rejects = match rejects {
+        Some(rejects) => rejects,
+        None if is_database => Location::Stream,
+        None => beside(&output),
+    };
     Ok(Plan { runs: vec![Files { inputs, output, rejects }], is_folder: false })
 }
 
@@ -188,8 +194,8 @@ fn files_of(folder: &Path) -> Result<Vec<Location>, Error> {
     let mut files = Vec::new();
     for entry in folder.read_dir().map_err(failed)? {
         let entry = entry.map_err(failed)?;
-        let marks = entry.file_name().as_encoded_bytes().starts_with(b"_");
-        if !is_hidden(&entry.file_name()) && !marks && entry.path().is_file() {
+        let name = entry.file_name();
+        if !begins_with(&name, '.') && !begins_with(&name, '_') && entry.path().is_file() {
             files.push(entry.path());
         }
     }
@@ -197,14 +203,16 @@ fn files_of(folder: &Path) -> Result<Vec<Location>, Error> {
     some(files, folder, "there is no file in it")
 }
 
-fn is_hidden(name: &OsStr) -> bool {
-    name.as_encoded_bytes().starts_with(b".")
+fn begins_with(name: &OsStr, first: char) -> bool {
+    name.as_encoded_bytes().first() == Some(&(first as u8))
 }
 
 fn is_glob(text: &OsStr) -> bool {
     text.to_str().is_some_and(|text| text.contains(['*', '?', '[']))
 }
 
+/// The files that match, sorted. As in a folder, what is hidden or only marks something is left out,
+/// unless the pattern says so.
 fn matches_of(pattern: &Path) -> Result<Vec<Location>, Error> {
     let text = pattern.to_str().expect("globs are looked for in UTF-8 only");
     let options = glob::MatchOptions { require_literal_leading_dot: true, ..Default::default() };
@@ -216,7 +224,8 @@ fn matches_of(pattern: &Path) -> Result<Vec<Location>, Error> {
             path: error.path().to_owned(),
             source: io::Error::from(error.error().kind()),
         })?;
-        if path.is_file() {
+        let marks = |path: &Path| begins_with(path.file_name().unwrap_or_default(), '_');
+        if path.is_file() && (!marks(&path) || marks(pattern)) {
             files.push(path);
         }
     }

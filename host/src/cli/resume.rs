@@ -3,6 +3,7 @@
 use super::args::{Records, Task};
 use super::files::Files;
 use crate::error::Error;
+use crate::format::Compression;
 use crate::journal::{
     self, Checkpoint, Header, Identity, InputFile, Journal, JournalError, Left, place,
 };
@@ -53,6 +54,11 @@ pub(super) fn wanted(
     if is_remote(&files.output) || is_remote(&files.rejects) {
         let hint = "run it without --resume and --state, or write to a file and copy that";
         return Err(refused("its outputs are files of this machine", hint));
+    }
+    let format = job.formats.of_output(&files.output);
+    if !format.can_resume_output() {
+        let condition = format!("its output can be written on, which {} can't", format.name());
+        return Err(refused(&condition, "write LDJSON, or run without --resume and --state"));
     }
     let names = |location: &Location, what, flag| {
         let named = location.local().map(publish::names).transpose();
@@ -184,6 +190,7 @@ pub(super) fn header(
     let versions = inputs.iter().map(|input| input.version.clone()).collect();
     let paths = inputs.iter().map(|input| shown(&input.path)).collect();
     let description = model.description();
+    let compression = job.formats.compression_of_output(&files.output);
     let identity = [
         (journal::HOST, env!("CARGO_PKG_VERSION").to_owned()),
         (journal::PLUGIN, plugin_sha256.to_owned()),
@@ -196,13 +203,16 @@ pub(super) fn header(
         ("the input's path", together(paths)),
         ("--output", shown(&outputs[1].path)),
         ("--rejects", shown(&outputs[0].path)),
+        ("the output's compression", compression.map_or("none", Compression::name).to_owned()),
         ("--emit", format!("{:?}", job.emit).to_lowercase()),
         ("--keep", format!("{:?}", job.keep)),
         ("--place", job.place.to_string()),
         ("--validate-output", job.validate_output.to_string()),
         ("--line-bytes-max", job.line_bytes_max.to_string()),
     ];
-    let identity = identity.map(|(name, value)| (name.to_owned(), value)).into();
+    let formats = job.formats.identity(&files.inputs, &files.output);
+    let identity = identity.into_iter().chain(formats);
+    let identity = identity.map(|(name, value)| (name.to_owned(), value)).collect();
     let others = [("plugin", whole(plugin)), ("working folder", whole(Path::new(".")))];
     let others: BTreeMap<_, _> = others.map(|(name, path)| (name.to_owned(), path)).into();
     Header::new(Identity(identity), outputs, inputs, others, started)

@@ -8,12 +8,14 @@ mod end;
 
 use super::args::{EmitMode, JobArgs, OnError, Records, Task};
 use super::files::{self, Files, Plan};
-use super::outputs::Outputs;
+use super::formats::compression_told;
+use super::outputs::{self, Outputs};
 use super::progress::Progress;
 use super::resume::{self, Resumable};
 use super::{config, exits, paths, say, signals};
 use crate::columns::{self, Column};
 use crate::error::Error;
+use crate::format::Compression;
 use crate::journal::{Checkpoint, Header, InputFile, Left};
 use crate::pipeline::checkpoints::Checkpoints;
 use crate::pipeline::limits::Limits;
@@ -23,16 +25,17 @@ use crate::record::RecordPosition;
 use crate::sink::publish::{Output, folder_of};
 use crate::sink::{self, Sink};
 use crate::source::many::{self, Waiting};
-use crate::source::{self, Source, ldjson, rejects};
+use crate::source::{self, Source, ldjson, rejects, table};
 use crate::step::Step;
 use crate::step::emit::{Emit, EmitError};
 use crate::step::model::ModelStep;
 use crate::step::place::PlaceStep;
 use crate::stop::Stop;
-use crate::storage::Memory;
+use crate::storage::compressed::decompressed;
 use crate::storage::disk::HoldError;
 use crate::storage::location::Location;
 use crate::storage::services::Services;
+use crate::storage::{self, Memory};
 use crate::summary;
 use end::Ended;
 use model_abi::describe::ModelDescription;
@@ -77,7 +80,9 @@ pub(super) fn score(task: Task<'_>) -> Result<u8, Error> {
     let stop = Stop::default();
     let services = task.job.services.open(&stop)?;
     let plan = files::plan(task, &services)?;
+    task.job.formats.check(task, &plan)?;
     paths::refuse_to_overwrite(task, &plan, &plugin_path, &services)?;
+    task.job.tables.check(task, &plan, &services)?;
     let resumables = plan.runs.iter().map(|files| {
         let resumable = resume::wanted(task, files, plan.is_folder)?;
         if resumable.is_none() {
@@ -92,6 +97,7 @@ pub(super) fn score(task: Task<'_>) -> Result<u8, Error> {
         None => std::thread::available_parallelism().map_or(1, usize::from),
     };
 
+    plan.runs.iter().try_for_each(|files| task.job.formats.refuse_terminal(&files.output))?;
     let outputs = Outputs::take_stdout()?;
     let exits = exits::Watch::start(&plugin_path, end::state_if_ended(&plan, is_resumable), &stop);
     let refused = |source: PluginError| Error::Plugin { path: plugin_path.clone(), source };
@@ -207,9 +213,12 @@ impl Run<'_> {
     /// An error: it has not begun, and there is nothing else to tell of it. `source`: where it is open
     /// already.
     fn score(&self, source: Option<many::Reader>) -> Result<Ended, Error> {
-        let Session { task, services, stop, .. } = self.session;
+        let Session { task, plan, services, stop, .. } = self.session;
         let job = task.job;
         let inputs = versions(self.files, services)?;
+        if plan.is_folder {
+            make_folders(self.files)?;
+        }
         let (journal, left) = match self.resumable {
             None => (None, Left::default()),
             Some(resumable) => {
@@ -234,8 +243,7 @@ impl Run<'_> {
                 self::source((*task, services), self.files, options, from.unwrap_or_default())?
             }
         };
-        let [rejects, output] = self.outputs(resumed.as_ref())?;
-        let sink = self.sink(output, source.columns().as_deref())?;
+        let (rejects, sink) = self.ends(resumed.as_ref(), source.columns().as_deref())?;
         let progress =
             Progress::new(job.quiet, bytes_total(self.files, services), resumed.as_ref());
         if let Some(Checkpoint { input, position, counts, .. }) = &resumed
@@ -274,34 +282,49 @@ impl Run<'_> {
         Ok(self.end(outcome, inputs))
     }
 
-    /// `given`: the columns of the source, where it has any.
-    fn sink(&self, output: Output, given: Option<&[Column]>) -> Result<Box<dyn Sink>, Error> {
-        let Session { task, emit, model, .. } = self.session;
+    /// Where records end: the rejects, and the sink. `given`: the columns of the source, where it has
+    /// any.
+    fn ends(
+        &self,
+        resumed: Option<&Checkpoint>,
+        given: Option<&[Column]>,
+    ) -> Result<(Output, Box<dyn Sink>), Error> {
+        let Session { task, emit, model, outputs, services, .. } = self.session;
         let ModelDescription { input_schema, output_schema, .. } = model.description();
         let columns = columns::of_output(emit, task.job.place, given, input_schema, output_schema);
+        if let Some(database) = services.database(&self.files.output) {
+            let rejects = self.rejects(outputs, services)?;
+            let table = task.job.tables.output(&database, &self.files.output, columns)?;
+            return Ok((rejects, Box::new(table)));
+        }
+        let [rejects, output] = self.outputs(resumed)?;
         let format = task.job.formats.of_output(&self.files.output);
-        sink::open(format, output, sink::Options { columns }).map_err(|source| Error::Format {
+        let options = sink::Options { columns, csv: task.job.formats.csv_sink() };
+        let sink = sink::open(format, output, options).map_err(|source| Error::Format {
             what: format!("the output `{}`", self.files.output),
             source,
-        })
+        })?;
+        Ok((rejects, sink))
+    }
+
+    fn rejects(&self, outputs: &Outputs, services: &Services) -> Result<Output, Error> {
+        match &self.files.rejects {
+            Location::Stream => outputs.stderr(),
+            rejects => outputs.create("the rejects file", rejects, services),
+        }
     }
 
     /// The rejects and the output, where they are to be written on.
     fn outputs(&self, resumed: Option<&Checkpoint>) -> Result<[Output; 2], Error> {
-        let Session { outputs, plan, services, .. } = self.session;
-        if plan.is_folder {
-            make_folders(self.files)?;
-        }
+        let Session { task, outputs, services, .. } = self.session;
+        let formats = &task.job.formats;
         if let Some(resumable) = self.resumable {
-            return resumable.outputs(resumed);
+            return outputs::compressed(resumable.outputs(resumed)?, self.files, formats);
         }
         resume::refuse_left(self.files)?; // once more: loading a model may take its time
         let output = outputs.create("the output", &self.files.output, services)?;
-        let rejects = match &self.files.rejects {
-            Location::Stream => outputs.stderr()?,
-            rejects => outputs.create("the rejects file", rejects, services)?,
-        };
-        Ok([rejects, output])
+        let rejects = self.rejects(outputs, services)?;
+        outputs::compressed([rejects, output], self.files, formats)
     }
 
     fn header(&self, resumable: &Resumable, inputs: &[InputFile]) -> Header {
@@ -335,6 +358,7 @@ fn source_options(task: Task<'_>, emit: &Emit, input_schema: &Value) -> source::
     };
     source::Options {
         text,
+        csv: job.formats.csv_source(),
         input_schema: Arc::new(input_schema.clone()),
         fields: emit.fields_of_record(input_schema),
     }
@@ -358,20 +382,33 @@ fn source(
             }),
         });
     }
-    let is_rejects = matches!(task.records, Records::Rejects(_));
+    let of_rejected = match task.records {
+        Records::Rejects(_) => Some(task.job.formats.of_rejected()),
+        Records::Inputs(_) | Records::One(_) => None,
+    };
     for location in files.inputs.iter().skip(index) {
         let (name, location, options) = (location.to_string(), location.clone(), options.clone());
         let (path, services) = (name.clone(), services.clone());
         let format = task.job.formats.of_input(&location);
+        if let Some(database) = services.database(&location) {
+            let selection = task.job.tables.selection().expect("it was checked that there is one");
+            let open = move |_: RecordPosition| {
+                let reader = table::Reader::open(&path, &database, &selection, options.text);
+                reader.map(|reader| Box::new(reader) as Box<dyn Source>)
+            };
+            waiting.push_back(Waiting { name, open: Box::new(open) });
+            continue;
+        }
         let open = move |start: RecordPosition| {
-            let mut input = services.open(&location)?;
-            if start != RecordPosition::default() {
-                input.seek(start)?;
-            }
+            let input = decompressed(services.open(&location)?, compression_told(&location))?;
             let text = ldjson::Options { start, ..options.text };
-            match is_rejects {
-                true => Ok(Box::new(rejects::Reader::new(&path, input, text)) as Box<dyn Source>),
-                false => source::open(format, &path, input, source::Options { text, ..options }),
+            let options = source::Options { text, ..options };
+            match of_rejected {
+                Some(format) => {
+                    let reader = rejects::Reader::open(format, &path, input, &options)?;
+                    Ok(Box::new(reader) as Box<dyn Source>)
+                }
+                None => source::open(format, &path, input, options),
             }
         };
         waiting.push_back(Waiting { name, open: Box::new(open) });
@@ -395,10 +432,25 @@ fn versions(files: &Files, services: &Services) -> Result<Vec<InputFile>, Error>
     versions.collect()
 }
 
-/// How many bytes there are in all inputs, where that is known.
+/// How many bytes there are in all inputs, where that is known. What is compressed holds more than its
+/// file does.
 fn bytes_total(files: &Files, services: &Services) -> Option<u64> {
     let inputs = (!files.inputs.is_empty()).then_some(&files.inputs)?;
-    inputs.iter().map(|location| services.bytes_total(location)).sum()
+    let bytes = inputs.iter().map(|location| match is_compressed(location) {
+        true => None,
+        false => services.bytes_total(location),
+    });
+    bytes.sum()
+}
+
+/// As far as it can be told without reading from afar.
+fn is_compressed(location: &Location) -> bool {
+    let first = || storage::open(location.local()?).ok()?.first_bytes()?.ok();
+    let told = location.local().filter(|path| path.is_file()).and_then(|_| first());
+    match told {
+        Some(first) => Compression::of_bytes(&first).is_some(),
+        None => compression_told(location).is_some(),
+    }
 }
 
 /// What abi_stable has to say of a layout, for `--verbose`.

@@ -32,6 +32,10 @@ impl Sink for Writer {
         &self.output
     }
 
+    fn output_mut(&mut self) -> &mut Output {
+        &mut self.output
+    }
+
     fn finish(self: Box<Self>) -> Output {
         self.output
     }

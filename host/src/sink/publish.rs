@@ -7,6 +7,8 @@
 //! socket is written to directly and never renamed over. What is no file of this machine (an object in
 //! a store, a table) is [`Pending`] until it is committed.
 
+use super::compress::Compressor;
+use crate::format::Compression;
 use crate::storage::Pending;
 use crate::storage::disk::{Disk, FileNumber, HeldFile, HoldError, Local};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -16,10 +18,13 @@ use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Somewhere to write to, not visible before it is published.
 pub struct Output {
     target: Target,
+    /// Where what is written is not what goes into it.
+    compressor: Option<Compressor>,
     /// How many bytes are in it, and how many of them are on their way to the disk.
     written: u64,
     written_back: u64,
@@ -75,6 +80,9 @@ pub enum OpenError {
     /// What is no file of this machine can't be had.
     #[error(transparent)]
     Remote(io::Error),
+    /// It can't be compressed.
+    #[error("it can't be compressed")]
+    Compression(#[source] io::Error),
     /// The file can't be had.
     #[error(transparent)]
     Hold(#[from] HoldError),
@@ -95,6 +103,9 @@ pub enum OpenError {
 
 /// How much is written before the disk is set to work on it.
 const WRITE_BACK_BYTES: u64 = 8 * 1024 * 1024;
+
+/// So many compressed bytes are gathered before they are written.
+const PUT_BYTES: usize = 64 * 1024;
 
 /// The names of the file that a path means; `None` where it means a device, a FIFO or a socket.
 pub fn names(path: &Path) -> Result<Option<Names>, OpenError> {
@@ -119,14 +130,18 @@ pub fn names(path: &Path) -> Result<Option<Names>, OpenError> {
 }
 
 impl Output {
+    fn new(target: Target, len: u64) -> Self {
+        Output { target, compressor: None, written: len, written_back: len }
+    }
+
     /// What is written is visible at once: stdout, stderr.
     pub fn stream(file: File) -> Self {
-        Output { target: Target::Stream(file), written: 0, written_back: 0 }
+        Output::new(Target::Stream(file), 0)
     }
 
     /// What is no file of this machine, by its name.
     pub fn pending(name: String, pending: Box<dyn Pending>) -> Self {
-        Output { target: Target::Pending(name, pending), written: 0, written_back: 0 }
+        Output::new(Target::Pending(name, pending), 0)
     }
 
     /// A file that becomes visible when it is published; or, where the path names a device, a FIFO
@@ -190,7 +205,14 @@ impl Output {
         let path = names.part();
         let number = file.id().map_err(io_error("can't look at", &path))?.number;
         let part = Part { disk, file, number, part: path, names, is_kept: len > 0 };
-        Ok(Output { target: Target::Part(part), written: len, written_back: len })
+        Ok(Output::new(Target::Part(part), len))
+    }
+
+    /// What is written from now on is compressed first, in a way that depends on nothing but the text
+    /// and where [`end_frame`](Output::end_frame) is called.
+    pub fn compressed(mut self, compression: Compression) -> io::Result<Self> {
+        self.compressor = Some(Compressor::new(compression)?);
+        Ok(self)
     }
 
     /// Whether what is written is visible at once.
@@ -216,14 +238,14 @@ impl Output {
         }
     }
 
-    /// How many bytes are in it.
+    /// How many bytes are in it. What is compressed may not all be, but for where a frame ended.
     pub fn len(&self) -> u64 {
         self.written
     }
 
-    /// Whether nothing is in it.
+    /// Whether nothing was ever written to it, and nothing waits to be compressed.
     pub fn is_empty(&self) -> bool {
-        self.written == 0
+        self.written == 0 && self.compressor.as_ref().is_none_or(Compressor::is_empty)
     }
 
     /// By which the file is known; nothing that means anything for what is none.
@@ -232,6 +254,71 @@ impl Output {
             Target::Stream(_) | Target::Pending(..) => FileNumber::default(),
             Target::Part(part) => part.number,
         }
+    }
+
+    /// Ends what is compressed as one, a member or a frame, where there is any text in it: then all that
+    /// was written is in the output, and can be gone on with behind that.
+    pub fn end_frame(&mut self) -> io::Result<()> {
+        let Some(compressor) = &mut self.compressor else { return Ok(()) };
+        compressor.end_frame()?;
+        self.put_compressed(0)
+    }
+
+    /// Nothing is written any more: what is compressed comes to its end, and is a whole stream even if
+    /// there is no text in it.
+    pub fn complete(&mut self) -> io::Result<()> {
+        self.end_frame()?;
+        let is_empty = self.is_empty();
+        let Some(compressor) = self.compressor.as_mut().filter(|_| is_empty) else { return Ok(()) };
+        compressor.write_empty_frame()?;
+        self.put_compressed(0)
+    }
+
+    /// Lets who reads along see all that was written, where the first of it has waited so long: what is
+    /// compressed waits for more. Not in files, whose bytes depend on no time.
+    pub fn show(&mut self, after: Duration) -> io::Result<()> {
+        let is_read_along = match &self.target {
+            Target::Stream(file) => file.metadata().is_ok_and(|metadata| !metadata.is_file()),
+            Target::Part(_) | Target::Pending(..) => false,
+        };
+        let compressor = self.compressor.as_mut().filter(|it| it.has_waited(after));
+        let Some(compressor) = compressor.filter(|_| is_read_along) else { return Ok(()) };
+        compressor.flush()?;
+        self.put_compressed(0)
+    }
+
+    /// Puts compressed bytes into the output, where there are so many of them.
+    fn put_compressed(&mut self, at_least: usize) -> io::Result<()> {
+        let Some(compressor) = &mut self.compressor else { return Ok(()) };
+        if compressor.compressed.len() < at_least {
+            return Ok(());
+        }
+        let mut bytes = std::mem::take(&mut compressor.compressed);
+        let mut rest = &bytes[..];
+        while !rest.is_empty() {
+            match self.put(rest) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => rest = &rest[written..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        bytes.clear();
+        if let Some(compressor) = &mut self.compressor {
+            compressor.compressed = bytes; // its room is used again
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = match &mut self.target {
+            Target::Stream(file) => write_to_stream(file, bytes)?,
+            Target::Part(part) => part.file.write(bytes)?,
+            Target::Pending(_, pending) => pending.write(bytes).map(|()| bytes.len())?,
+        };
+        self.written += written as u64;
+        self.write_back();
+        Ok(written)
     }
 
     /// What is in it stays, published or not.
@@ -272,14 +359,9 @@ impl Output {
 
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = match &mut self.target {
-            Target::Stream(file) => write_to_stream(file, bytes)?,
-            Target::Part(part) => part.file.write(bytes)?,
-            Target::Pending(_, pending) => pending.write(bytes).map(|()| bytes.len())?,
-        };
-        self.written += written as u64;
-        self.write_back();
-        Ok(written)
+        let Some(compressor) = &mut self.compressor else { return self.put(bytes) };
+        compressor.write(bytes)?;
+        self.put_compressed(PUT_BYTES).map(|()| bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {

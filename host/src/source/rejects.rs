@@ -1,6 +1,8 @@
 //! A rejects file: records that could not go on, one a line, as `record.rs` writes them. They are
 //! records again here, and their place stays the one where they stood first.
 //!
+//! What they are made of is for their format's decoder to say: rows of CSV are rows of CSV here too.
+//!
 //! Lines are read as LDJSON is. A line's record is put where the line was (it is never longer, since
 //! JSON and base64 only add to it): so a block, its beginning and its length are those of the rejects
 //! file, and only `Block::places` knows of others.
@@ -13,9 +15,12 @@
 
 pub use super::ldjson::Options;
 use super::ldjson::{self, LINE_BYTES_MAX};
-use super::{Source, SourceError};
+use super::{Decoding, Source, SourceError};
 use crate::batch::{Batch, Block, Place, Rejection};
+use crate::columns::Column;
+use crate::format::Format;
 use crate::record::{RecordPosition, RejectKind};
+use crate::step::Step;
 use crate::stop::Stop;
 use crate::storage::Input;
 use base64::Engine;
@@ -23,6 +28,7 @@ use base64::engine::general_purpose::STANDARD;
 use memchr::memchr_iter;
 use serde::Deserialize;
 use std::borrow::Cow;
+use std::io;
 use std::sync::Arc;
 
 /// A byte takes up to six where JSON escapes it, and the message may repeat all of the record.
@@ -35,6 +41,7 @@ pub struct Reader {
     record_bytes_max: usize,
     path: Arc<str>,
     lines: ldjson::Reader,
+    decoding: Decoding,
     /// Where the record before came from: nearly always where the next does.
     source: Arc<str>,
 }
@@ -64,15 +71,31 @@ enum Encoding {
 type Why = (RejectKind, String);
 
 impl Reader {
-    /// `path` stands in messages, and in rejects of lines that are no line of a rejects file.
-    pub fn new(path: &str, input: Box<dyn Input>, options: Options) -> Self {
+    /// Of records of this format. `path` stands in messages, and in rejects of lines that are no line of
+    /// a rejects file. `input` is at its beginning.
+    pub fn open(
+        format: Format,
+        path: &str,
+        mut input: Box<dyn Input>,
+        options: &super::Options,
+    ) -> io::Result<Self> {
+        let start = options.text.start;
+        if start != RecordPosition::default() {
+            input.seek(start)?;
+        }
+        Ok(Self::new(super::decoding(format, options)?, path, input, options.text.clone()))
+    }
+
+    fn new(decoding: Decoding, path: &str, input: Box<dyn Input>, options: Options) -> Self {
         let record_bytes_max = options.line_bytes_max;
         let line_bytes_max = record_bytes_max.saturating_mul(LINE_BYTES_FOR_A_BYTE);
         let line_bytes_max = line_bytes_max.saturating_add(LINE_BYTES_MORE).min(LINE_BYTES_MAX);
+        let options = Options { line_bytes_max, ..options };
         Reader {
             record_bytes_max,
             path: path.into(),
-            lines: ldjson::Reader::new(path, input, Options { line_bytes_max, ..options }),
+            lines: ldjson::Reader::named(decoding.name, path, input, options),
+            decoding,
             source: path.into(),
         }
     }
@@ -155,9 +178,18 @@ impl Reader {
 }
 
 impl Source for Reader {
-    /// That of LDJSON, so that a record which is not UTF-8 is rejected again by the same step.
+    /// That of the format's reader, so that a record which is not UTF-8 is rejected again by the same
+    /// step.
     fn name(&self) -> &'static str {
         self.lines.name()
+    }
+
+    fn decoder(&self) -> Option<Box<dyn Step>> {
+        self.decoding.decoder.as_ref().map(|decoder| decoder.another())
+    }
+
+    fn columns(&self) -> Option<Vec<Column>> {
+        self.decoding.columns.clone()
     }
 
     fn read_batch(
@@ -190,7 +222,8 @@ mod tests {
     /// with its length, its kind and why.
     fn read(file: &[u8], record_bytes_max: usize, bytes_wanted: usize) -> String {
         let options = Options { line_bytes_max: record_bytes_max, ..Options::default() };
-        let mut reader = Reader::new("rejects", Box::new(Memory::new(file)), options);
+        let mut reader =
+            Reader::new(Decoding::default(), "rejects", Box::new(Memory::new(file)), options);
         let step: Arc<str> = reader.name().into();
         let (mut batch, mut told) = (Batch::default(), String::new());
         loop {
@@ -279,7 +312,8 @@ mod tests {
         let lines = records.map(|record| line("in", 1, 1, record.len(), record) + "\n");
         let (file, mut rest) = (lines.concat(), &lines[1..]);
         let every = Options { checkpoint_bytes: NonZeroU64::new(1), ..Options::default() };
-        let mut reader = Reader::new("rejects", Box::new(Memory::new(&*file)), every);
+        let mut reader =
+            Reader::new(Decoding::default(), "rejects", Box::new(Memory::new(&*file)), every);
         let mut batch = Batch::default();
         while !rest.is_empty() {
             reader.read_batch(&mut batch, 1 << 20, &Stop::default()).unwrap();
@@ -290,7 +324,7 @@ mod tests {
             assert_eq!(start.line as usize, 1 + file[..before].matches('\n').count());
             let options = Options { start, ..Options::default() };
             let input = Memory::new([behind, "x"].concat());
-            let mut resumed = Reader::new("rejects", Box::new(input), options);
+            let mut resumed = Reader::new(Decoding::default(), "rejects", Box::new(input), options);
             resumed.read_batch(&mut batch, 1 << 20, &Stop::default()).unwrap();
             assert_eq!(batch.read(), rest.len() + 1);
             let rejects = batch.rejects();

@@ -10,6 +10,7 @@ use crate::journal::{Checkpoint, InputFile, Journal, Sealed};
 use crate::pipeline::checkpoints::Checkpoints;
 use crate::pipeline::{Outcome, RunError};
 use crate::sink::publish::{Output, Unfinished};
+use crate::storage::compressed::decoding::is_damaged;
 use crate::storage::disk::{Disk as _, Local};
 use crate::storage::location::Location;
 use crate::summary::{
@@ -169,6 +170,17 @@ impl Run<'_> {
 
     /// What is on disk now, and what to do with it; `None` where nobody needs to be told.
     fn state(&self, outcome: &Outcome) -> Option<String> {
+        let state = self.state_of_output(outcome)?;
+        Some(match (&outcome.error, outcome.counts.read) {
+            (Some(RunError::Source(_)), 1) => format!("1 record before it was good; {state}"),
+            (Some(RunError::Source(_)), read) => {
+                format!("{read} records before it were good; {state}")
+            }
+            _ => state,
+        })
+    }
+
+    fn state_of_output(&self, outcome: &Outcome) -> Option<String> {
         let Some(output) = self.files.published() else {
             let name = match &self.files.output {
                 Location::Stream => "stdout".to_owned(),
@@ -198,7 +210,8 @@ impl Run<'_> {
                     "with a higher limit, or none, the same command goes on"
                 }
                 Some(RunError::Source(error))
-                    if error.source.kind() == io::ErrorKind::InvalidData =>
+                    if error.source.kind() == io::ErrorKind::InvalidData
+                        || is_damaged(&error.source) =>
                 {
                     "what was done goes on only with the input as it was"
                 }

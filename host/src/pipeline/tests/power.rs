@@ -2,6 +2,7 @@
 //! it ends with the same bytes as if nothing had happened, and on the way nobody ever saw a part.
 
 use super::*;
+use crate::format::Compression;
 use crate::journal::{Header, Identity, Journal};
 use crate::sink::publish::Names;
 use crate::source::many;
@@ -30,8 +31,46 @@ fn texts() -> [String; 2] {
     [0..17, 17..40].map(|records| records.map(record).collect())
 }
 
+/// How outputs are compressed.
+type How = Option<Compression>;
+
+/// What an uninterrupted run makes of it.
+fn expected(how: How) -> Files {
+    if how.is_none() {
+        return expected_text();
+    }
+    let disk = begun(&Files::new());
+    attempt(&disk, how).unwrap();
+    let files = disk.files();
+    assert_eq!(
+        files.iter().map(|(path, bytes)| (path.clone(), text(how, bytes))).collect::<Files>(),
+        expected_text()
+    );
+    // A run that went on somewhere else than at each checkpoint has to end frames there all the same.
+    assert!(files.values().all(|bytes| frames(bytes) > 3));
+    files
+}
+
+fn text(how: How, bytes: &[u8]) -> Vec<u8> {
+    let mut text = Vec::new();
+    match how {
+        None => return bytes.to_vec(),
+        Some(Compression::Gzip) => flate2::read::MultiGzDecoder::new(bytes).read_to_end(&mut text),
+        Some(Compression::Zstd) => {
+            zstd::stream::read::Decoder::new(bytes).unwrap().read_to_end(&mut text)
+        }
+    }
+    .unwrap();
+    text
+}
+
+fn frames(bytes: &[u8]) -> usize {
+    let begins = |window: &&[u8]| Compression::of_bytes(window).is_some();
+    bytes.windows(4).filter(begins).count()
+}
+
 /// What an uninterrupted run without a journal makes of it.
-fn expected() -> Files {
+fn expected_text() -> Files {
     let texts = texts();
     let (mut output, mut rejects) = (String::new(), String::new());
     let lines = texts.iter().flat_map(|text| {
@@ -57,17 +96,17 @@ fn expected() -> Files {
 }
 
 /// One process: begins, or goes on with what there is. `Ok`: it says that all is done.
-fn attempt(disk: &Sim) -> Result<(), String> {
-    attempt_from(disk).0
+fn attempt(disk: &Sim, how: How) -> Result<(), String> {
+    attempt_from(disk, how).0
 }
 
 /// The same, and how many records were done before.
-fn attempt_from(disk: &Sim) -> (Result<(), String>, u64) {
+fn attempt_from(disk: &Sim, how: How) -> (Result<(), String>, u64) {
     let mut before = 0;
-    (go(disk, &mut before), before)
+    (go(disk, how, &mut before), before)
 }
 
-fn go(disk: &Sim, before: &mut u64) -> Result<(), String> {
+fn go(disk: &Sim, how: How, before: &mut u64) -> Result<(), String> {
     let disk: Arc<dyn Disk> = Arc::new(disk.clone());
     let names = [REJECTS, OUTPUT].map(|path| Names { given: path.into(), path: path.into() });
     let header =
@@ -89,7 +128,11 @@ fn go(disk: &Sim, before: &mut u64) -> Result<(), String> {
             }
             _ => Output::begin(disk, names),
         };
-        opened.map_err(|error| error.to_string())
+        let opened = opened.map_err(|error| error.to_string())?;
+        Ok::<_, String>(match how {
+            Some(how) => opened.compressed(how).unwrap(),
+            None => opened,
+        })
     };
     let (rejects, output) = (open(0)?, open(1)?);
     let from = resumed.as_ref().map(|it| (it.input, it.position)).unwrap_or_default();
@@ -156,9 +199,9 @@ fn check_no_part_is_seen(disk: &Sim, before: &Files, expected: &Files) {
 
 /// Goes on without harm until it is done, and checks everything.
 #[track_caller]
-fn check_goes_on(disk: &Sim, before: &Files, expected: &Files) {
+fn check_goes_on(disk: &Sim, how: How, before: &Files, expected: &Files) {
     check_no_part_is_seen(disk, before, expected);
-    attempt(disk).unwrap();
+    attempt(disk, how).unwrap();
     assert_eq!(&disk.files(), expected);
     let after = disk.power_cycled(|| Fate::Lost);
     for (path, bytes) in expected {
@@ -181,13 +224,13 @@ fn random_fate(rng: &mut TestRng) -> Fate {
 }
 
 /// Does harm at each operation of a run in turn; says how many there were.
-fn harm_everywhere(harm: Harm, before: &Files) -> usize {
-    let expected = expected();
+fn harm_everywhere(harm: Harm, how: How, before: &Files) -> usize {
+    let expected = expected(how);
     let mut rng = TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha);
     for n in 0.. {
         let disk = begun(before);
         disk.harm(n, harm);
-        let done = attempt(&disk);
+        let done = attempt(&disk, how);
         if disk.operations() <= n {
             assert_eq!((done, disk.files()), (Ok(()), expected));
             return n;
@@ -196,12 +239,12 @@ fn harm_everywhere(harm: Harm, before: &Files) -> usize {
             let files = disk.files();
             assert!(expected.iter().all(|(path, bytes)| files.get(path) == Some(bytes)), "{n}");
         }
-        check_goes_on(&disk.process_gone(), before, &expected);
-        check_goes_on(&disk.power_cycled(|| Fate::Lost), before, &expected);
-        check_goes_on(&disk.power_cycled(|| Fate::Kept), before, &expected);
+        check_goes_on(&disk.process_gone(), how, before, &expected);
+        check_goes_on(&disk.power_cycled(|| Fate::Lost), how, before, &expected);
+        check_goes_on(&disk.power_cycled(|| Fate::Kept), how, before, &expected);
         for _ in 0..4 {
             let after = disk.power_cycled(|| random_fate(&mut rng));
-            check_goes_on(&after, before, &expected);
+            check_goes_on(&after, how, before, &expected);
         }
     }
     unreachable!("a run comes to its end")
@@ -215,9 +258,16 @@ fn old() -> Files {
 #[test]
 fn power_that_is_cut_at_any_operation_costs_nothing() {
     for before in [Files::new(), old()] {
-        let operations = harm_everywhere(Harm::Cut, &before);
+        let operations = harm_everywhere(Harm::Cut, None, &before);
         assert!(operations > 50, "{operations}");
-        harm_everywhere(Harm::Torn, &before);
+        harm_everywhere(Harm::Torn, None, &before);
+    }
+}
+
+#[test]
+fn power_that_is_cut_at_any_operation_leaves_compressed_outputs_that_are_gone_on_with() {
+    for how in [Compression::Gzip, Compression::Zstd] {
+        harm_everywhere(Harm::Torn, Some(how), &Files::new());
     }
 }
 
@@ -228,11 +278,11 @@ fn what_was_made_safe_is_not_done_again() {
     for n in 0.. {
         let disk = begun(&Files::new());
         disk.harm(n, Harm::Cut);
-        let done = attempt(&disk).is_ok();
+        let done = attempt(&disk, None).is_ok();
         if done {
             break;
         }
-        let (resumed, before) = attempt_from(&disk.power_cycled(|| Fate::Lost));
+        let (resumed, before) = attempt_from(&disk.power_cycled(|| Fate::Lost), None);
         resumed.unwrap();
         // All is published before the journal goes, and nothing is left to know of it then.
         assert!(before >= most || disk.files().contains_key(Path::new(OUTPUT)), "{before} at {n}");
@@ -245,10 +295,10 @@ fn what_was_made_safe_is_not_done_again() {
 fn a_disk_that_fails_at_any_operation_costs_nothing() {
     use io::ErrorKind::{PermissionDenied, StorageFull};
     for kind in [StorageFull, PermissionDenied] {
-        harm_everywhere(Harm::Fails(kind), &old());
-        harm_everywhere(Harm::FailsFromNowOn(kind), &old());
+        harm_everywhere(Harm::Fails(kind), None, &old());
+        harm_everywhere(Harm::FailsFromNowOn(kind), None, &old());
     }
-    harm_everywhere(Harm::Short, &old());
+    harm_everywhere(Harm::Short, None, &old());
 }
 
 /// Another run takes the place of a part file, as one does that knows nothing of the journal.
@@ -257,7 +307,7 @@ fn a_file_that_another_run_put_there_is_never_gone_on_with() {
     for n in 0..100 {
         let disk = begun(&old());
         disk.harm(n, Harm::Torn);
-        let done = attempt(&disk).is_ok();
+        let done = attempt(&disk, None).is_ok();
         let disk = disk.process_gone();
         let is_left = disk.find(Path::new(JOURNAL)).unwrap().is_some();
         let names = Names { given: OUTPUT.into(), path: OUTPUT.into() };
@@ -265,7 +315,7 @@ fn a_file_that_another_run_put_there_is_never_gone_on_with() {
         other.write_all(&vec![b'x'; 10_000]).unwrap();
         other.keep(); // killed
         drop(other);
-        let resumed = attempt(&disk);
+        let resumed = attempt(&disk, None);
         let output = &disk.files()[Path::new(OUTPUT)];
         assert!(!output.contains(&b'x'), "at {n}");
         // Nothing was of worth yet, or the file was on its way already; or somebody has to look.
@@ -279,19 +329,21 @@ fn a_file_that_another_run_put_there_is_never_gone_on_with() {
 
 #[test]
 fn power_that_is_cut_again_and_again_costs_nothing() {
-    let (before, expected) = (old(), expected());
-    let mut rng = TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha);
-    for _ in 0..300 {
-        let mut disk = begun(&before);
-        for attempts in 0.. {
-            assert!(attempts < 1_000, "it never ends");
-            disk.harm(rng.random_range(0..50), Harm::Torn);
-            match attempt(&disk) {
-                Ok(()) => break,
-                Err(_) => disk = disk.power_cycled(|| random_fate(&mut rng)),
+    for how in [None, Some(Compression::Gzip), Some(Compression::Zstd)] {
+        let (before, expected) = (old(), expected(how));
+        let mut rng = TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha);
+        for _ in 0..if how.is_none() { 300 } else { 50 } {
+            let mut disk = begun(&before);
+            for attempts in 0.. {
+                assert!(attempts < 1_000, "it never ends");
+                disk.harm(rng.random_range(0..50), Harm::Torn);
+                match attempt(&disk, how) {
+                    Ok(()) => break,
+                    Err(_) => disk = disk.power_cycled(|| random_fate(&mut rng)),
+                }
+                check_no_part_is_seen(&disk, &before, &expected);
             }
-            check_no_part_is_seen(&disk, &before, &expected);
+            assert_eq!(disk.files(), expected);
         }
-        assert_eq!(disk.files(), expected);
     }
 }

@@ -1,8 +1,12 @@
 //! Every way in which bytes can arrive, against a slow and obvious reader.
 
 use super::*;
+use crate::format::Format;
+use crate::source::{self, Source, csv, json_array, ldjson::Reader};
+use crate::storage::Memory;
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::sample::select;
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 
@@ -63,11 +67,51 @@ fn show(text: &mut String, position: RecordPosition, record: &[u8], note: &str) 
     let _ = writeln!(text, "{line}:{byte} {}{note}", record.escape_ascii());
 }
 
+/// Makes a source of a format.
+type Open = fn(Box<dyn Input>, Options) -> Box<dyn Source>;
+
+fn lines(mut input: Box<dyn Input>, options: Options) -> Box<dyn Source> {
+    if options.start.byte > 0 {
+        input.seek(options.start).unwrap();
+    }
+    Box::new(Reader::new("in", input, options))
+}
+
+/// Without a header.
+fn rows(input: Box<dyn Input>, text: Options) -> Box<dyn Source> {
+    let fields = Some(vec!["a".to_owned()]);
+    let options = source::Options {
+        text,
+        csv: csv::Options { fields, ..csv::Options::default() },
+        input_schema: Arc::default(),
+        fields: None,
+    };
+    Box::new(csv::Reader::open(Format::Csv, "in", input, options).unwrap())
+}
+
+fn elements(input: Box<dyn Input>, options: Options) -> Box<dyn Source> {
+    Box::new(json_array::Reader::open("in", input, options).unwrap())
+}
+
 /// The batches of an input: a line for each record, `line:byte record`, and `--` behind each
 /// batch; then how it ended.
 fn batches(events: &[Event], line_bytes_max: usize, bytes_wanted: usize, stop: &Stop) -> String {
+    batches_of(lines, events, line_bytes_max, bytes_wanted, stop)
+}
+
+fn batches_of(
+    open: Open,
+    events: &[Event],
+    line_bytes_max: usize,
+    bytes_wanted: usize,
+    stop: &Stop,
+) -> String {
     let input = Box::new(Events(events.iter().cloned().collect()));
-    let mut reader = Reader::new("in", input, Options { line_bytes_max, ..Options::default() });
+    let options = Options { line_bytes_max, ..Options::default() };
+    read_batches(open(input, options), bytes_wanted, stop)
+}
+
+fn read_batches(mut reader: Box<dyn Source>, bytes_wanted: usize, stop: &Stop) -> String {
     let (mut batch, mut text) = (Batch::default(), String::new());
     loop {
         match reader.read_batch(&mut batch, bytes_wanted, stop) {
@@ -118,6 +162,15 @@ fn expected(input: &[u8], line_bytes_max: usize) -> String {
 #[track_caller]
 fn check_capped(line_bytes_max: usize, input: &[u8], records_expected: &str) {
     assert_eq!(expected(input, line_bytes_max), records_expected, "by the model");
+    check_of(lines, line_bytes_max, input, records_expected);
+}
+
+/// However the input arrives, these are its records in this format, and this is how it ends.
+#[track_caller]
+fn check_of(open: Open, line_bytes_max: usize, input: &[u8], records_expected: &str) {
+    let records = |events: &[Event], line_bytes_max, wanted| {
+        batches_of(open, events, line_bytes_max, wanted, &Stop::default()).replace("--\n", "")
+    };
     let whole = [bytes(input)];
     let one_by_one: Vec<_> = input.iter().map(|byte| bytes(&[*byte])).collect();
     let slow: Vec<_> = one_by_one.iter().flat_map(|b| [NothingForNow, b.clone()]).collect();
@@ -132,6 +185,28 @@ fn check_capped(line_bytes_max: usize, input: &[u8], records_expected: &str) {
         let split: Vec<_> =
             split.into_iter().filter(|e| !matches!(e, Event::Bytes(b) if b.is_empty())).collect();
         assert_eq!(records(&split, line_bytes_max, 100), records_expected, "split at {at}");
+    }
+    for interval in [1, 5, 16] {
+        check_resumed(open, line_bytes_max, input, records_expected, interval);
+    }
+}
+
+/// Behind each checkpoint there are the records that are left, and no others.
+#[track_caller]
+fn check_resumed(open: Open, max: usize, input: &[u8], expected: &str, interval: u64) {
+    let checkpoint_bytes = NonZeroU64::new(interval);
+    let options = Options { line_bytes_max: max, checkpoint_bytes, ..Options::default() };
+    let mut reader = open(Box::new(Memory::new(input)), options.clone());
+    let (mut batch, mut rest) = (Batch::default(), expected);
+    while reader.read_batch(&mut batch, 100, &Stop::default()).is_ok() && batch.read() > 0 {
+        for _ in 0..batch.read() {
+            rest = rest.split_once('\n').expect("a line for each record").1;
+        }
+        if let Some(start) = batch.checkpoint() {
+            let reader = open(Box::new(Memory::new(input)), Options { start, ..options.clone() });
+            let read = read_batches(reader, 100, &Stop::default()).replace("--\n", "");
+            assert_eq!(read, rest, "resumed at {start:?}, every {interval} bytes");
+        }
     }
 }
 
@@ -365,6 +440,97 @@ fn told_to_stop_it_returns_with_what_is_whole() {
     }
 }
 
+#[track_caller]
+fn check_rows(input: &str, expected: &str) {
+    check_of(rows, 1000, input.as_bytes(), expected);
+}
+
+#[test]
+fn a_row_ends_at_a_line_feed_that_stands_in_no_quotes() {
+    check_rows("a,b\nc\r\n\n\r\nd", "1:0 a,b\n2:4 c\n5:10 d\n");
+    check_rows("\u{feff}\"a\nb\",c\nd", "1:3 \\\"a\\nb\\\",c\n3:11 d\n");
+    check_rows("a,\"\r\n\r\n\"\r\nb\n", "1:0 a,\\\"\\r\\n\\r\\n\\\"\n4:10 b\n");
+    check_rows(" \n\"\"\n", "1:0  \n2:2 \\\"\\\"\n");
+    check_rows("", "");
+    check_rows("\n\n\r\n", "");
+}
+
+#[test]
+fn a_quote_opens_only_where_a_field_begins() {
+    check_rows("a\"\nb,c\"\n d,\"\n\"\n", "1:0 a\\\"\n2:3 b,c\\\"\n3:8  d,\\\"\\n\\\"\n");
+    check_rows("\"a\"b\"\nc\n", "1:0 \\\"a\\\"b\\\"\n2:6 c\n");
+    check_rows("\"a\"\"\n\"\nc\n", "1:0 \\\"a\\\"\\\"\\n\\\"\n3:7 c\n");
+    check_rows("\"\"\"\n\"\nc", "1:0 \\\"\\\"\\\"\\n\\\"\n3:6 c\n");
+    check_rows("\"\",\"\n\"\nc", "1:0 \\\"\\\",\\\"\\n\\\"\n3:7 c\n");
+    check_rows("\"a\" \"\nb", "1:0 \\\"a\\\" \\\"\n2:6 b\n");
+}
+
+#[test]
+fn a_quote_that_is_never_closed_takes_what_is_left() {
+    check_rows("a\n\"b\nc\n", "1:0 a\n2:2 \\\"b\\nc\\n\n");
+}
+
+#[test]
+fn a_row_may_be_as_long_as_the_cap_whatever_stands_in_its_quotes() {
+    let check = |input: &str, expected: &str| check_of(rows, 6, input.as_bytes(), expected);
+    check("\"1\n34\"\n1\n", "1:0 \\\"1\\n34\\\"\n3:7 1\n");
+    check("0\n\"1\n345\"\n1\n", "1:0 0\n2:2 \\\"1\\n345\\\" too long: 7 bytes\n4:10 1\n");
+    check("1\n\"\n\n\n\n\n\n\n", "1:0 1\n2:2 \\\"\\n\\n\\n\\n\\n\\n\\n too long: 8 bytes\n");
+}
+
+#[track_caller]
+fn check_elements(input: &str, expected: &str) {
+    check_of(elements, 1000, input.as_bytes(), expected);
+}
+
+#[test]
+fn elements_are_found_in_any_layout() {
+    check_elements("[]", "");
+    check_elements("\u{feff} [ \n ] \n", "");
+    check_elements("[1,2]", "1:1 1\n1:3 2\n");
+    check_elements("[{},[],\"\"]\n", "1:1 {}\n1:4 []\n1:7 \\\"\\\"\n");
+    check_elements("\n[\n  1 ,\r\n  2\n]\n\n", "3:5 1\n4:12 2\n");
+    check_elements("[{\n\"a\": [1,\n2]}\n,\n3]", "1:1 {\\n\\\"a\\\": [1,\\n2]}\n5:18 3\n");
+    check_elements(r#"["]\",", "\\"]"#, "1:1 \\\"]\\\\\\\",\\\"\n1:9 \\\"\\\\\\\\\\\"\n");
+}
+
+#[test]
+fn an_element_that_is_no_json_is_an_element_all_the_same() {
+    check_elements("[1 2,x,{]},4]", "1:1 1 2\n1:5 x\n1:7 {]}\n1:11 4\n");
+    check_elements("[1,,2,]", "1:1 1\n1:3 \n1:4 2\n1:6 \n");
+    check_elements("[1,{}}]", "1:1 1\n1:3 {}}\n");
+}
+
+#[test]
+fn an_array_that_is_broken_ends_where_it_is_behind_all_that_came_before() {
+    let at = |place: &str, why: &str| format!("in: can't read on at {place}: {why}\n");
+    let begins = "expected `[`, with which an array begins";
+    check_elements("", &at("line 1, byte 0", &format!("{begins}, and the text ends")));
+    check_elements(" \n", &at("line 2, byte 2", &format!("{begins}, and the text ends")));
+    check_elements("\n {}", &at("line 2, byte 2", &format!("{begins}, and found '{{'")));
+    let behind = "expected nothing behind the `]` that ends the array, and found 'x'";
+    check_elements("[1]\nx", &format!("1:1 1\n{}", at("line 2, byte 4", behind)));
+    let element = "expected an element or `]`, and the text ends";
+    check_elements("[", &at("line 1, byte 1", element));
+    check_elements("[1,\n", &format!("1:1 1\n{}", at("line 2, byte 4", element)));
+    let comma = "expected `,` or `]`, and the text ends";
+    check_elements("[{}\n", &format!("1:1 {{}}\n{}", at("line 2, byte 4", comma)));
+    let half = "the element that begins here does not end, and the text ends";
+    check_elements("[{},\n\n{\"a\n", &format!("1:1 {{}}\n{}", at("line 3, byte 6", half)));
+    check_elements("[1,23", &format!("1:1 1\n{}", at("line 1, byte 3", half)));
+}
+
+#[test]
+fn blanks_between_elements_do_not_count_and_what_is_longer_is_skipped() {
+    let check = |input: &str, expected: &str| check_of(elements, 4, input.as_bytes(), expected);
+    check("[          1,          22]", "1:11 1\n1:23 22\n");
+    check("[1,\"23\n5\",6]", "1:1 1\n1:3 \\\"23\\n5\\\" too long: 6 bytes\n2:10 6\n");
+    check("[[1,2,3]]", "1:1 [1,2,3] too long: 7 bytes\n");
+    let end =
+        "in: can't read on at line 1, byte 8: expected an element or `]`, and the text ends\n";
+    check("[[1,2,3]", &format!("1:1 [1,2,3] too long: 7 bytes\n{end}"));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -388,5 +554,32 @@ proptest! {
             }
         }
         prop_assert_eq!(records(&events, line_bytes_max, bytes_wanted), expected(&input, line_bytes_max));
+    }
+
+    #[test]
+    fn nor_do_those_of_other_formats(
+        pieces in vec((select(vec!["a", ",", "\"", "\\", "[", "]", "{}", "\n", "\r\n", " ", "\u{e4}"]), any::<bool>()), 0..24),
+        is_array in any::<bool>(),
+        line_bytes_max in 0..12_usize,
+        bytes_wanted in 1..40_usize,
+    ) {
+        let (open, before): (Open, &str) = if is_array { (elements, "[") } else { (rows, "") };
+        let (mut events, mut input) = (vec![bytes(b" \n")], " \n".to_owned() + before);
+        events.extend(before.bytes().map(|byte| bytes(&[byte])));
+        for (piece, slow) in pieces {
+            if slow {
+                events.push(NothingForNow);
+            }
+            events.extend(piece.bytes().map(|byte| bytes(&[byte])));
+            input += piece;
+        }
+        let read = |events: &[Event], bytes_wanted| {
+            let told = batches_of(open, events, line_bytes_max, bytes_wanted, &Stop::default());
+            told.replace("--\n", "")
+        };
+        let whole = read(&[bytes(input.as_bytes())], 1 << 20);
+        prop_assert_eq!(&read(&events, bytes_wanted), &whole, "{:?}", input);
+        check_resumed(open, line_bytes_max, input.as_bytes(), &whole, 1);
+        check_resumed(open, line_bytes_max, input.as_bytes(), &whole, 7);
     }
 }
