@@ -2,7 +2,7 @@
 //! object that looks like the whole.
 
 use crate::main_job::{BAD, SETOSA, VIRGINICA, iris, predictions, rejects};
-use etl_host_tests::s3::{Asked, Fault, KEY, SECRET, Server};
+use crate::s3::{Asked, Fault, KEY, SECRET, Server};
 use etl_host_tests::{Folder, Ran, Run, plugin, root};
 use serde_json::Value;
 use std::fs;
