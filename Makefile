@@ -17,7 +17,7 @@ FUZZ_RUSTFLAGS = --cfg fuzzing -C passes=sancov-module \
 	-C llvm-args=-sanitizer-coverage-pc-table \
 	-C llvm-args=-sanitizer-coverage-trace-compares
 
-.PHONY: help run build test soak check bench bench-profile bench-micro bench-smoke archive fuzz
+.PHONY: help run build test postgres soak check bench bench-profile bench-micro bench-smoke archive fuzz
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,8 +28,18 @@ run: build ## Build, and score data/input.json with the iris model
 build: ## Build the host and the plugins (release)
 	$(CARGO) build --release --locked --workspace
 
-test: build ## Run all tests, with the real binary and real plugins
+test: build postgres ## Run all tests, with the real binary and real plugins
 	$(CARGO) test --locked --workspace
+
+# As root from Debian's packages; else from a wheel, which lays nothing down outside of target/.
+postgres: ## Get a PostgreSQL for the tests where this machine has none
+	@if command -v initdb > /dev/null && command -v postgres > /dev/null || ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1 || \
+		test -x target/postgres/pgserver/pginstall/bin/initdb; then true; \
+	elif test "$$(id -u)" = 0 && command -v apt-get > /dev/null; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends postgresql; \
+	else \
+		python3 -m pip install --quiet --disable-pip-version-check --no-deps --target target/postgres pgserver==0.1.4; \
+	fi
 
 soak: build ## Kill and resume a run a thousand times: make soak SOAK_KILLS=1000 SEED=1
 	SOAK_KILLS=$(SOAK_KILLS) SEED=$(SEED) $(CARGO) test --locked -p etl-host-tests --test it -- \

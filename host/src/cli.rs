@@ -21,6 +21,7 @@ mod score;
 mod services;
 mod signals;
 mod status;
+mod tables;
 
 use crate::error::Error;
 use crate::pipeline::RunError;

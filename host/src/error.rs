@@ -246,7 +246,12 @@ impl Error {
 
     /// What to do about it, where we know.
     pub fn hint(&self) -> Option<String> {
-        if let Some(Trouble { hint: Some(hint), .. }) = Trouble::of(self) {
+        let trouble = match self {
+            // Transparent: its causes are those of what it holds.
+            Error::Output { source: OpenError::Remote(error), .. } => Trouble::of(error),
+            error => Trouble::of(error),
+        };
+        if let Some(Trouble { hint: Some(hint), .. }) = trouble {
             return Some(hint.clone());
         }
         match self {

@@ -8,7 +8,10 @@ pub mod csv;
 pub mod json_array;
 pub mod ldjson;
 pub mod parquet;
+pub mod postgres;
 pub mod publish;
+pub mod sqlite;
+pub mod table;
 
 use crate::batch::Batch;
 use crate::columns::Column;

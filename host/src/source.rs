@@ -13,6 +13,7 @@ pub mod many;
 pub mod parquet;
 pub mod rejects;
 mod rows;
+pub mod table;
 
 use crate::batch::Batch;
 use crate::columns::Column;

@@ -2,11 +2,16 @@
 //! that out. [`disk`] is where a run writes files of this machine.
 
 pub mod compressed;
+pub mod database;
 pub mod disk;
+pub mod feed;
 pub mod location;
+pub mod names;
 mod objects;
+pub mod postgres;
 pub mod secret;
 pub mod services;
+pub mod sqlite;
 
 use crate::record::RecordPosition;
 use rustix::buffer::spare_capacity;

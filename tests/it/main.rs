@@ -3,6 +3,7 @@
 
 mod authoring;
 mod check;
+mod columnar;
 mod compat;
 mod compression;
 mod emit;
@@ -24,4 +25,5 @@ mod resume;
 mod scaffold;
 mod sentinel;
 mod streams;
+mod tables;
 mod tidy;

@@ -15,6 +15,7 @@ use tempfile::TempDir;
 
 pub mod faults;
 pub mod kill;
+pub mod postgres;
 pub mod s3;
 
 /// The project's root.
@@ -144,6 +145,12 @@ impl Run<'_> {
     /// What it reads from stdin.
     pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.stdin = bytes.into();
+        self
+    }
+
+    /// Further arguments.
+    pub fn args<A: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
         self
     }
 

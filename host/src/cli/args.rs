@@ -2,6 +2,7 @@
 
 use super::formats::FormatArgs;
 use super::services::ServiceArgs;
+use super::tables::TableArgs;
 use crate::pipeline::limits::MaxRejects;
 use crate::plugin::Selector;
 use crate::source::ldjson::LINE_BYTES_MAX;
@@ -98,6 +99,9 @@ pub(super) struct JobArgs {
 
     #[command(flatten)]
     pub(super) services: ServiceArgs,
+
+    #[command(flatten)]
+    pub(super) tables: TableArgs,
 
     /// Choose what is written for a record
     #[arg(long, value_name = "MODE", value_enum, default_value_t = EmitMode::Prediction)]

@@ -51,11 +51,17 @@ pub(super) fn plan(task: Task<'_>, services: &Services) -> Result<Plan, Error> {
         Records::Inputs(given) => expand(given, services)?,
     };
     let output = output(task.job, services)?;
-    if is_folder(&output) {
+    let is_database = services.database(&output).is_some();
+    if is_folder(&output) && !is_database {
         let runs = into_folder(inputs, &output, rejects(task.job, services)?)?;
         return Ok(Plan { runs, is_folder: true });
     }
-    let rejects = rejects(task.job, services)?.unwrap_or_else(|| beside(&output));
+    let rejects = rejects(task.job, services)?;
+    let rejects = match rejects {
+        Some(rejects) => rejects,
+        None if is_database => Location::Stream,
+        None => beside(&output),
+    };
     Ok(Plan { runs: vec![Files { inputs, output, rejects }], is_folder: false })
 }
 

@@ -25,7 +25,7 @@ use crate::record::RecordPosition;
 use crate::sink::publish::{Output, folder_of};
 use crate::sink::{self, Sink};
 use crate::source::many::{self, Waiting};
-use crate::source::{self, Source, ldjson, rejects};
+use crate::source::{self, Source, ldjson, rejects, table};
 use crate::step::Step;
 use crate::step::emit::{Emit, EmitError};
 use crate::step::model::ModelStep;
@@ -82,6 +82,7 @@ pub(super) fn score(task: Task<'_>) -> Result<u8, Error> {
     let plan = files::plan(task, &services)?;
     task.job.formats.check(task, &plan)?;
     paths::refuse_to_overwrite(task, &plan, &plugin_path, &services)?;
+    task.job.tables.check(task, &plan, &services)?;
     let resumables = plan.runs.iter().map(|files| {
         let resumable = resume::wanted(task, files, plan.is_folder)?;
         if resumable.is_none() {
@@ -242,8 +243,7 @@ impl Run<'_> {
                 self::source((*task, services), self.files, options, from.unwrap_or_default())?
             }
         };
-        let [rejects, output] = self.outputs(resumed.as_ref())?;
-        let sink = self.sink(output, source.columns().as_deref())?;
+        let (rejects, sink) = self.ends(resumed.as_ref(), source.columns().as_deref())?;
         let progress =
             Progress::new(job.quiet, bytes_total(self.files, services), resumed.as_ref());
         if let Some(Checkpoint { input, position, counts, .. }) = &resumed
@@ -282,17 +282,36 @@ impl Run<'_> {
         Ok(self.end(outcome, inputs))
     }
 
-    /// `given`: the columns of the source, where it has any.
-    fn sink(&self, output: Output, given: Option<&[Column]>) -> Result<Box<dyn Sink>, Error> {
-        let Session { task, emit, model, .. } = self.session;
+    /// Where records end: the rejects, and the sink. `given`: the columns of the source, where it has
+    /// any.
+    fn ends(
+        &self,
+        resumed: Option<&Checkpoint>,
+        given: Option<&[Column]>,
+    ) -> Result<(Output, Box<dyn Sink>), Error> {
+        let Session { task, emit, model, outputs, services, .. } = self.session;
         let ModelDescription { input_schema, output_schema, .. } = model.description();
         let columns = columns::of_output(emit, task.job.place, given, input_schema, output_schema);
+        if let Some(database) = services.database(&self.files.output) {
+            let rejects = self.rejects(outputs, services)?;
+            let table = task.job.tables.output(&database, &self.files.output, columns)?;
+            return Ok((rejects, Box::new(table)));
+        }
+        let [rejects, output] = self.outputs(resumed)?;
         let format = task.job.formats.of_output(&self.files.output);
         let options = sink::Options { columns, csv: task.job.formats.csv_sink() };
-        sink::open(format, output, options).map_err(|source| Error::Format {
+        let sink = sink::open(format, output, options).map_err(|source| Error::Format {
             what: format!("the output `{}`", self.files.output),
             source,
-        })
+        })?;
+        Ok((rejects, sink))
+    }
+
+    fn rejects(&self, outputs: &Outputs, services: &Services) -> Result<Output, Error> {
+        match &self.files.rejects {
+            Location::Stream => outputs.stderr(),
+            rejects => outputs.create("the rejects file", rejects, services),
+        }
     }
 
     /// The rejects and the output, where they are to be written on.
@@ -304,10 +323,7 @@ impl Run<'_> {
         }
         resume::refuse_left(self.files)?; // once more: loading a model may take its time
         let output = outputs.create("the output", &self.files.output, services)?;
-        let rejects = match &self.files.rejects {
-            Location::Stream => outputs.stderr()?,
-            rejects => outputs.create("the rejects file", rejects, services)?,
-        };
+        let rejects = self.rejects(outputs, services)?;
         outputs::compressed([rejects, output], self.files, formats)
     }
 
@@ -374,6 +390,15 @@ fn source(
         let (name, location, options) = (location.to_string(), location.clone(), options.clone());
         let (path, services) = (name.clone(), services.clone());
         let format = task.job.formats.of_input(&location);
+        if let Some(database) = services.database(&location) {
+            let selection = task.job.tables.selection().expect("it was checked that there is one");
+            let open = move |_: RecordPosition| {
+                let reader = table::Reader::open(&path, &database, &selection, options.text);
+                reader.map(|reader| Box::new(reader) as Box<dyn Source>)
+            };
+            waiting.push_back(Waiting { name, open: Box::new(open) });
+            continue;
+        }
         let open = move |start: RecordPosition| {
             let input = decompressed(services.open(&location)?, compression_told(&location))?;
             let text = ldjson::Options { start, ..options.text };

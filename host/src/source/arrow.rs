@@ -10,6 +10,7 @@ use crate::record::RecordPosition;
 use crate::stop::Stop;
 use crate::storage::Input;
 use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
 use arrow::ipc::reader::StreamReader;
 use arrow::record_batch::RecordBatch;
 use std::io::{self, Read};
@@ -71,7 +72,7 @@ impl Rows {
                 bytes.read_exact(&mut pad)?;
             }
         }
-        let reader = StreamReader::try_new(bytes, None).map_err(damaged)?;
+        let reader = StreamReader::try_new(bytes, None).map_err(why)?;
         let indices = wanted(&reader.schema(), options.fields.as_deref())?;
         let schema = Arc::new(reader.schema().project(&indices).map_err(io::Error::other)?);
         Ok(Rows { reader, is_file, indices, schema, skip: start.line - 1 })
@@ -112,7 +113,7 @@ impl Tables for Rows {
         self.reader.get_mut().stop = Some(stop.clone());
         loop {
             let next = match self.reader.next() {
-                Some(table) => table.map(Some).map_err(damaged),
+                Some(table) => table.map(Some).map_err(why),
                 None => self.check_end().map(|()| None),
             };
             if stop.is_set() {
@@ -127,6 +128,14 @@ impl Tables for Rows {
                 return table.project(&self.indices).map(Some).map_err(damaged);
             }
         }
+    }
+}
+
+/// An input that can't be read is not one that is damaged.
+fn why(error: ArrowError) -> io::Error {
+    match error {
+        ArrowError::IoError(_, source) if source.kind() != io::ErrorKind::UnexpectedEof => source,
+        error => damaged(error),
     }
 }
 

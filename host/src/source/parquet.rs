@@ -13,12 +13,13 @@ use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::basic::Compression;
 use parquet::errors::{ParquetError, Result};
-use parquet::file::metadata::ParquetMetaData;
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 use parquet::file::reader::{ChunkReader, Length};
-use std::collections::HashSet;
+use std::fmt::Display;
 use std::io::{self, BufReader, Read};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 const NAME: &str = "ParquetReader";
 /// About how much is decoded at once, and how many rows at most.
@@ -41,6 +42,7 @@ struct Rows {
     input: Box<dyn Input>,
     reader: ParquetRecordBatchReader,
     bytes_total: u64,
+    failed: Failed,
 }
 
 impl Rows {
@@ -50,25 +52,29 @@ impl Rows {
                            not let us do: give it as a file, as it is";
             return Err(io::Error::new(io::ErrorKind::Unsupported, message));
         };
-        let file = file?;
-        check_magic(&*file)?;
-        let bytes_total = file.bytes_total();
-        let builder = ParquetRecordBatchReaderBuilder::try_new(Anywhere(file)).map_err(to_io)?;
+        let file = Anywhere { file: file?, failed: Failed::default() };
+        check_magic(&*file.file)?;
+        let (bytes_total, failed) = (file.len(), file.failed.clone());
+        let to_io = |error| why(&failed, error);
+        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(to_io)?;
         let indices = wanted(builder.schema(), options.fields.as_deref())?;
+        check_compression(builder.metadata(), &indices)?;
         let rows = rows_at_once(builder.metadata(), &indices);
         let mask = ProjectionMask::roots(builder.parquet_schema(), indices);
         let before = usize::try_from(options.text.start.line - 1).map_err(io::Error::other)?;
         let builder = builder.with_projection(mask).with_batch_size(rows).with_offset(before);
-        Ok(Rows { input, reader: builder.build().map_err(to_io)?, bytes_total })
+        let reader = builder.build().map_err(to_io)?;
+        Ok(Rows { input, reader, bytes_total, failed })
     }
 
     /// At the end: the input itself knows whether somebody wrote to it meanwhile.
     fn check_unchanged(&mut self) -> io::Result<()> {
         let end = RecordPosition { line: 1, byte: self.bytes_total };
-        match self.input.seek(end) {
-            Ok(()) => self.input.read(&mut Vec::with_capacity(1)).map(drop),
-            Err(_) => Ok(()),
+        if self.input.seek(end).is_ok() && self.input.read(&mut Vec::with_capacity(1))? > 0 {
+            let message = format!("it grew while it was read: it had {} bytes", self.bytes_total);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
         }
+        Ok(())
     }
 }
 
@@ -82,7 +88,7 @@ impl Tables for Rows {
             return Ok(None);
         }
         match self.reader.next() {
-            Some(table) => table.map(Some).map_err(damaged),
+            Some(table) => table.map(Some).map_err(|error| why(&self.failed, error)),
             None => self.check_unchanged().map(|()| None),
         }
     }
@@ -109,15 +115,37 @@ fn check_magic(file: &dyn RandomAccess) -> io::Result<()> {
     Ok(())
 }
 
+/// The columns of a row group that belong to these fields.
+fn columns<'a>(
+    metadata: &'a ParquetMetaData,
+    group: &'a RowGroupMetaData,
+    roots: &'a [usize],
+) -> impl Iterator<Item = &'a ColumnChunkMetaData> {
+    let schema = metadata.file_metadata().schema_descr();
+    let columns = group.columns().iter().enumerate();
+    let columns = columns.filter(move |(leaf, _)| {
+        *leaf < schema.num_columns() && roots.contains(&schema.get_column_root_idx(*leaf))
+    });
+    columns.map(|(_, column)| column)
+}
+
+/// Refuses what would fail at the first page.
+fn check_compression(metadata: &ParquetMetaData, roots: &[usize]) -> io::Result<()> {
+    let mut columns = metadata.row_groups().iter().flat_map(|it| columns(metadata, it, roots));
+    let name = columns.find_map(|column| match column.compression() {
+        Compression::BROTLI(_) => Some("Brotli"),
+        Compression::LZO => Some("LZO"),
+        _ => None,
+    });
+    let Some(name) = name else { return Ok(()) };
+    let message = format!("it is compressed with {name}, which is not supported: zstd is");
+    Err(io::Error::new(io::ErrorKind::Unsupported, message))
+}
+
 /// How many rows to decode at once, from how long they are by the file's own account.
 fn rows_at_once(metadata: &ParquetMetaData, roots: &[usize]) -> usize {
-    let (roots, schema) = (HashSet::<_>::from_iter(roots), metadata.file_metadata().schema_descr());
     let bytes_of_row = metadata.row_groups().iter().map(|group| {
-        let columns = group.columns().iter().enumerate();
-        let read = columns.filter(|(leaf, _)| {
-            *leaf < schema.num_columns() && roots.contains(&schema.get_column_root_idx(*leaf))
-        });
-        let bytes = read.map(|(_, column)| {
+        let bytes = columns(metadata, group, roots).map(|column| {
             // A text that stands in the file once may stand in the table a million times.
             let unencoded = column.unencoded_byte_array_data_bytes().unwrap_or(0);
             u64::try_from(column.uncompressed_size().max(unencoded)).unwrap_or(0)
@@ -128,22 +156,34 @@ fn rows_at_once(metadata: &ParquetMetaData, roots: &[usize]) -> usize {
     (TABLE_BYTES / bytes_of_row.max().unwrap_or(0).max(1)).clamp(1, TABLE_ROWS_MAX) as usize
 }
 
-fn to_io(error: ParquetError) -> io::Error {
-    match error {
-        ParquetError::External(error) => match error.downcast::<io::Error>() {
-            Ok(error) => *error,
-            Err(error) => damaged(error),
-        },
-        error => damaged(error),
-    }
+/// Why the input could not be read, where that is what happened: the crate keeps only words.
+type Failed = Arc<Mutex<Option<io::Error>>>;
+
+fn why(failed: &Failed, error: impl Display) -> io::Error {
+    let failed = failed.lock().unwrap_or_else(PoisonError::into_inner).take();
+    failed.unwrap_or_else(|| damaged(error))
 }
 
 /// Bytes that are read from anywhere, as the crate wants them.
-struct Anywhere(Arc<dyn RandomAccess>);
+#[derive(Clone)]
+struct Anywhere {
+    file: Arc<dyn RandomAccess>,
+    failed: Failed,
+}
+
+impl Anywhere {
+    fn read_at(&self, start: u64, len: usize) -> io::Result<Vec<u8>> {
+        self.file.read_at(start, len).map_err(|error| {
+            let kind = error.kind();
+            *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+            kind.into()
+        })
+    }
+}
 
 impl Length for Anywhere {
     fn len(&self) -> u64 {
-        self.0.bytes_total()
+        self.file.bytes_total()
     }
 }
 
@@ -151,7 +191,7 @@ impl ChunkReader for Anywhere {
     type T = BufReader<From>;
 
     fn get_read(&self, start: u64) -> Result<Self::T> {
-        let from = From { file: self.0.clone(), at: start };
+        let from = From { file: self.clone(), at: start };
         Ok(BufReader::with_capacity(BUFFER_BYTES, from))
     }
 
@@ -163,20 +203,19 @@ impl ChunkReader for Anywhere {
                 self.len()
             )));
         }
-        let bytes = self.0.read_at(start, length);
-        bytes.map(Bytes::from).map_err(|error| ParquetError::External(Box::new(error)))
+        Ok(self.read_at(start, length)?.into())
     }
 }
 
 /// The bytes from somewhere on.
 struct From {
-    file: Arc<dyn RandomAccess>,
+    file: Anywhere,
     at: u64,
 }
 
 impl Read for From {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let rest = self.file.bytes_total().saturating_sub(self.at);
+        let rest = self.file.len().saturating_sub(self.at);
         let len = buf.len().min(usize::try_from(rest).unwrap_or(usize::MAX));
         if len > 0 {
             buf[..len].copy_from_slice(&self.file.read_at(self.at, len)?);

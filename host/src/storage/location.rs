@@ -86,6 +86,9 @@ const OF_OBJECTS: [&str; 6] = ["s3", "s3a", "gs", "gcs", "az", "azure"];
 impl Remote {
     /// What a text means; `None` where it is no URL.
     pub fn of(text: &str) -> Option<Self> {
+        if let Some(path) = text.strip_prefix("sqlite:").filter(|path| !path.starts_with("//")) {
+            return Some(Remote { text: format!("sqlite://{path}"), scheme: "sqlite".to_owned() });
+        }
         let (scheme, _) = text.split_once("://")?;
         let fits = |c: char| c.is_ascii_alphanumeric() || "+-._".contains(c);
         let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic());
@@ -185,6 +188,7 @@ mod tests {
         for text in ["s3://bucket/key", "S3://b/k", "my-service://key", "pro_d.1://", "a://"] {
             assert!(remote(text), "{text}");
         }
+        assert_eq!(of("sqlite:a/b.db"), of("sqlite://a/b.db"));
         for text in ["s3:/bucket/key", "://key", "1s://x", "dir/a://b", "C:\\x", "é://x"] {
             assert_eq!(of(text), Location::Local(text.into()), "{text}");
         }

@@ -7,6 +7,7 @@
 pub mod file;
 pub mod kinds;
 
+use super::database::Database;
 use super::location::{Location, Remote};
 use super::objects::Bucket;
 use super::secret::Secret;
@@ -114,6 +115,9 @@ impl Services {
         let definition = self.definition(&remote)?;
         match (definition.kind, definition.option("root")) {
             (Kind::Local, Some(root)) => Ok(Location::Local(Path::new(root).join(remote.rest()))),
+            (Kind::Postgres | Kind::Sqlite, _) => {
+                Database::of(&remote, &definition).map(|_| Location::Remote(remote))
+            }
             _ => Ok(Location::Remote(remote)),
         }
     }
@@ -164,14 +168,22 @@ impl Services {
     /// compared so.
     pub fn identity(&self, location: &Location) -> Option<String> {
         let Location::Remote(remote) = location else { return None };
-        Some(self.of(remote).ok()?.identity(remote))
+        // A database may be read and written at once.
+        self.database(location)
+            .is_none()
+            .then(|| self.of(remote).ok())?
+            .map(|it| it.identity(remote))
+    }
+
+    /// The database that it is, where it is one.
+    pub fn database(&self, location: &Location) -> Option<Database> {
+        let Location::Remote(remote) = location else { return None };
+        Database::of(remote, &self.definition(remote).ok()?).ok()
     }
 
     /// The service that it is opened on.
     fn of(&self, remote: &Remote) -> io::Result<Arc<dyn Service>> {
-        let definition = self.definition(remote).map_err(|ServicesError { message, hint }| {
-            Trouble::error(io::ErrorKind::Unsupported, message, hint.as_deref())
-        })?;
+        let definition = self.definition(remote).map_err(unsupported)?;
         match definition.kind {
             Kind::S3 | Kind::Gs | Kind::Az | Kind::Http => {
                 let bucket = Bucket::name(remote, &definition)?;
@@ -185,6 +197,10 @@ impl Services {
                     open.insert(known, made.clone());
                 }
                 Ok(made)
+            }
+            Kind::Postgres | Kind::Sqlite => {
+                let database = Database::of(remote, &definition);
+                database.map(|it| Arc::new(it) as Arc<dyn Service>).map_err(unsupported)
             }
             Kind::Local => Err(io::ErrorKind::Unsupported.into()), // `resolve` has made a path of it
         }
@@ -210,6 +226,31 @@ impl Services {
         })
     }
 }
+
+fn unsupported(ServicesError { message, hint }: ServicesError) -> io::Error {
+    Trouble::error(io::ErrorKind::Unsupported, message, hint.as_deref())
+}
+
+/// A database has no bytes: whoever asks for them was not told to ask for rows.
+impl Service for Database {
+    fn open(self: Arc<Self>, _: &Remote) -> io::Result<Box<dyn Input>> {
+        Err(Trouble::error(io::ErrorKind::Unsupported, NO_BYTES, None))
+    }
+
+    fn version(&self, _: &Remote) -> io::Result<Option<String>> {
+        Ok(None)
+    }
+
+    fn bytes_total(&self, _: &Remote) -> Option<u64> {
+        None
+    }
+
+    fn create(self: Arc<Self>, _: &Remote) -> io::Result<Box<dyn Pending>> {
+        Err(Trouble::error(io::ErrorKind::Unsupported, NO_BYTES, None))
+    }
+}
+
+const NO_BYTES: &str = "it is a database, and what is wanted here is a file";
 
 #[cfg(test)]
 mod tests {

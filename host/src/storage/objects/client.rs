@@ -117,7 +117,7 @@ impl Clients {
                 let parts = Some(moves.clone() as _);
                 Ok(Clients { asks, moves, parts, endpoint: shown(&endpoint, "Azure Blob Storage") })
             }
-            Kind::Http | Kind::Local => {
+            Kind::Http | Kind::Local | Kind::Postgres | Kind::Sqlite => {
                 let invalid = || {
                     let what = "it is no URL of a web server";
                     Trouble::error(io::ErrorKind::InvalidInput, what, None)

@@ -16,6 +16,10 @@ pub enum Kind {
     Az,
     /// A web server, which is only read from.
     Http,
+    /// A database of a PostgreSQL server.
+    Postgres,
+    /// A file of SQLite.
+    Sqlite,
 }
 
 /// What is known of a kind.
@@ -31,7 +35,7 @@ pub struct Known {
 }
 
 /// All kinds.
-pub const KNOWN: [Known; 5] = [
+pub const KNOWN: [Known; 7] = [
     Known { kind: Kind::Local, name: "local", schemes: &[], options: &["root"] },
     Known {
         kind: Kind::S3,
@@ -88,6 +92,13 @@ pub const KNOWN: [Known; 5] = [
         schemes: &["http", "https"],
         options: &["url", "user", "password", "token", "certificate"],
     },
+    Known {
+        kind: Kind::Postgres,
+        name: "postgres",
+        schemes: &["postgres", "postgresql"],
+        options: &["url", "host", "port", "user", "password", "dbname", "sslmode", "sslrootcert"],
+    },
+    Known { kind: Kind::Sqlite, name: "sqlite", schemes: &["sqlite"], options: &["path"] },
 ];
 
 impl Kind {
