@@ -394,10 +394,9 @@ mod breaks {
         let mut is_lost = false;
         is_mended("--emit merge", move |asked| {
             let is_end = asked.method == "POST" && asked.target.contains("uploadId=");
-            match is_end && !std::mem::replace(&mut is_lost, is_lost || is_end) {
-                true => Fault::AnswerLost,
-                false => Fault::None,
-            }
+            let is_first = is_end && !is_lost;
+            is_lost |= is_end;
+            if is_first { Fault::AnswerLost } else { Fault::None }
         });
     }
 
