@@ -12,10 +12,10 @@ mod values;
 use super::frame::Checkpoints;
 use super::{Source, SourceError, ldjson};
 use crate::batch::{Batch, Block, Oversized, Rejection};
-use crate::columns::{Column, Kind};
+use crate::columns::{Column, Kind, LEVELS_MAX};
 use crate::record::RecordPosition;
 use crate::stop::Stop;
-use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use model_abi_layout::Span;
 use std::any::Any;
@@ -247,16 +247,34 @@ pub(super) fn wanted(schema: &Schema, fields: Option<&[String]>) -> io::Result<V
     Ok(wanted)
 }
 
-/// What the JSON of a type is in an output that is a table. A decimal keeps its digits as a text.
+/// What the JSON of a type is in an output that is a table. A decimal keeps its digits as a text, and
+/// a map has no names that are known.
 fn kind(of: &DataType) -> Kind {
+    kind_inside(of, 0)
+}
+
+fn kind_inside(of: &DataType, level: usize) -> Kind {
+    let deeper = |of: &Field| kind_inside(of.data_type(), level + 1);
     match of {
         DataType::Boolean => Kind::Boolean,
         of if of.is_integer() => Kind::Integer,
         of if of.is_floating() => Kind::Number,
-        DataType::Dictionary(_, values) => kind(values),
-        DataType::RunEndEncoded(_, values) => kind(values.data_type()),
+        DataType::Dictionary(_, values) => kind_inside(values, level),
+        DataType::RunEndEncoded(_, values) => kind_inside(values.data_type(), level),
         DataType::Null => Kind::Json,
-        of if of.is_nested() || of.is_decimal() => Kind::Json,
+        of if of.is_decimal() => Kind::Json,
+        of if of.is_nested() && level >= LEVELS_MAX => Kind::Json,
+        DataType::List(item)
+        | DataType::LargeList(item)
+        | DataType::FixedSizeList(item, _)
+        | DataType::ListView(item)
+        | DataType::LargeListView(item) => Kind::List(Box::new(deeper(item))),
+        DataType::Struct(fields) if !fields.is_empty() => {
+            let columns =
+                fields.iter().map(|it| Column { name: it.name().clone(), kind: deeper(it) });
+            Kind::Struct(columns.collect())
+        }
+        of if of.is_nested() => Kind::Json,
         _ => Kind::String,
     }
 }
