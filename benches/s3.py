@@ -6,6 +6,7 @@ seconds of both, their ratio, and the host's largest memory."""
 import argparse
 import json
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -20,12 +21,13 @@ FLOWER = '{"sepal_length": 6.3, "sepal_width": 3.3, "petal_length": 6.0, "petal_
 
 
 def ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    found = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
+    """Free ones below 30000: the server adds 10000 to each for a second one."""
+    found = []
+    while len(found) < count:
+        port = random.randrange(20000, 30000)
+        with socket.socket() as probe:
+            if port not in found and probe.connect_ex(("127.0.0.1", port)):
+                found.append(port)
     return found
 
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 
@@ -304,13 +304,6 @@ mod refusals {
             ),
             (input, "AWS_ENDPOINT_URL", &tls, "no safe connection to https://127.0.0.1", "http://"),
             (
-                "-i - -o s3://no-such-bucket/x",
-                "X",
-                "",
-                "there is no bucket `no-such-bucket`",
-                "check",
-            ),
-            (
                 "-i - -o s3://flowers/x",
                 "AWS_SECRET_ACCESS_KEY",
                 "wrong-secret",
@@ -472,8 +465,7 @@ mod kills {
         let mut command = allowed(linear(&folder, words), &server).command();
         let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         hears.recv().unwrap();
-        let kill = std::process::Command::new("kill");
-        let mut kill = kill;
+        let mut kill = Command::new("kill");
         assert!(kill.args([signal, &child.id().to_string()]).status().unwrap().success());
         child.wait().unwrap();
         (server, child)
@@ -487,6 +479,31 @@ mod kills {
             assert_eq!(server.get("flowers/out.json"), None);
             assert_eq!(server.uploads(), (0, 0));
         }
+    }
+
+    #[test]
+    fn a_run_whose_input_is_elsewhere_goes_on_behind_its_checkpoint() {
+        let input = records(60_000_000);
+        let expected = locally(&input, "");
+        let (server, folder) = (Server::start(BUCKET), Folder::new());
+        server.put("flowers/in.json", &input);
+        let (told, hears) = mpsc::channel();
+        let mut reads = 0;
+        server.on_request(move |asked| {
+            reads += usize::from(asked.is_read());
+            if asked.is_read() && reads == 7 {
+                let _ = told.send(());
+            }
+            Fault::None
+        });
+        let words = "--resume --checkpoint-seconds 0 -i s3://flowers/in.json -o out.json";
+        let run = || allowed(linear(&folder, words), &server);
+        let mut child = run().command().stderr(Stdio::null()).spawn().unwrap();
+        hears.recv().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        run().run().exits(0).says("resumed at line ");
+        assert!(folder.read("out.json").unwrap() == expected, "the bytes differ");
     }
 
     #[test]
