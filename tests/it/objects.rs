@@ -2,7 +2,7 @@
 //! object that looks like the whole.
 
 use crate::main_job::{BAD, SETOSA, VIRGINICA, iris, predictions, rejects};
-use etl_host_tests::s3::{Asked, Fault, KEY, SECRET, Server};
+use crate::s3::{Asked, Fault, KEY, SECRET, Server};
 use etl_host_tests::{Folder, Ran, Run, plugin, root};
 use serde_json::Value;
 use std::fs;
@@ -394,10 +394,9 @@ mod breaks {
         let mut is_lost = false;
         is_mended("--emit merge", move |asked| {
             let is_end = asked.method == "POST" && asked.target.contains("uploadId=");
-            match is_end && !std::mem::replace(&mut is_lost, is_lost || is_end) {
-                true => Fault::AnswerLost,
-                false => Fault::None,
-            }
+            let is_first = is_end && !is_lost;
+            is_lost |= is_end;
+            if is_first { Fault::AnswerLost } else { Fault::None }
         });
     }
 

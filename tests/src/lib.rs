@@ -16,7 +16,6 @@ use tempfile::TempDir;
 pub mod faults;
 pub mod kill;
 pub mod postgres;
-pub mod s3;
 
 /// The project's root.
 pub fn root() -> &'static Path {

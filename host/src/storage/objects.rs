@@ -18,7 +18,7 @@ use super::services::Service;
 use super::services::kinds::{Definition, Kind};
 use super::{Input, Pending, Trouble};
 use crate::stop::Stop;
-use bridge::block_on;
+use bridge::{again, block_on};
 use client::Clients;
 use futures_util::TryStreamExt as _;
 use object_store::path::Path;
@@ -120,12 +120,18 @@ impl Bucket {
         let looked = block_on(async {
             if self.is_http() {
                 // Many a server, and each URL that is signed for reading, knows only GET.
-                return asks.get_opts(&path, GetOptions::default()).await.map(|got| got.meta);
+                let get = || asks.get_opts(&path, GetOptions::default());
+                return again(get).await.map(|got| got.meta);
             }
             match asks.head(&path).await {
                 Ok(meta) => Ok(meta),
                 // An answer to HEAD has no words: GET says why.
-                Err(_) => self.first_byte(&path).await,
+                Err(_) => match self.first_byte(&path).await {
+                    Err(error) if trouble::is_missing_object(&error) => {
+                        Err(self.missing_bucket().await.unwrap_or(error))
+                    }
+                    looked => looked,
+                },
             }
         })?;
         let meta = looked.map_err(|error| self.trouble(&at.to_string(), &error))?;
@@ -133,11 +139,21 @@ impl Bucket {
         Ok(meta)
     }
 
+    /// Says that there is no such bucket, where that is why there is no object: not every store tells
+    /// one from the other.
+    async fn missing_bucket(&self) -> Option<object_store::Error> {
+        let listed = self.clients.asks.list(None).try_next().await;
+        listed.err().filter(trouble::is_missing_bucket)
+    }
+
     /// Asks for an object by its first byte.
     async fn first_byte(&self, path: &Path) -> object_store::Result<ObjectMeta> {
-        let range = Some(GetRange::Bounded(0..1));
-        let options = GetOptions { range, ..GetOptions::default() };
-        self.clients.asks.get_opts(path, options).await.map(|got| got.meta)
+        let get = || {
+            let range = Some(GetRange::Bounded(0..1));
+            let options = GetOptions { range, ..GetOptions::default() };
+            self.clients.asks.get_opts(path, options)
+        };
+        again(get).await.map(|got| got.meta)
     }
 }
 
@@ -184,13 +200,14 @@ impl Service for Bucket {
         };
         let prefix = Path::parse(folder)
             .map_err(|_| invalid(format!("`{at}` has a key that can't be asked for")))?;
-        let asks = &self.clients.moves;
-        let found = block_on(async {
+        let asks = &self.clients.asks;
+        let list = || async {
             match &pattern {
-                None => asks.list_with_delimiter(Some(&prefix)).await.map(|listed| listed.objects),
+                None => asks.list_with_delimiter(Some(&prefix)).await.map(|it| it.objects),
                 Some(_) => asks.list(Some(&prefix)).try_collect::<Vec<_>>().await,
             }
-        })?;
+        };
+        let found = block_on(again(list))?;
         let found = found.map_err(|error| self.trouble(&at.to_string(), &error))?;
         let options = glob::MatchOptions {
             case_sensitive: true,

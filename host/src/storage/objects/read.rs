@@ -8,7 +8,7 @@
 //! A range that breaks off is asked for again from the byte that it had come to, and only as long as
 //! the object has the ETag that it had: no mixture of two objects is ever read.
 
-use super::bridge::{block_on, bridge};
+use super::bridge::{block_on, bridge, pause};
 use super::{Bucket, trouble, version_of};
 use crate::record::RecordPosition;
 use crate::storage::{Input, RandomAccess, Trouble};
@@ -23,7 +23,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
 
 /// Long enough that asking costs little beside reading.
 const RANGE_BYTES: u64 = 8 * 1024 * 1024;
@@ -196,8 +195,8 @@ impl Object {
             breaks = if at > before { 1 } else { breaks + 1 };
             let error = match broke {
                 Broke::Unwanted => return,
-                Broke::Store(error) if breaks <= BREAKS && trouble::is_passing(&error) => {
-                    sleep(Duration::from_millis(50) * (1 << breaks.min(7))).await;
+                Broke::Store(error) if breaks <= BREAKS && trouble::is_broken(&error) => {
+                    pause(breaks).await;
                     continue;
                 }
                 Broke::Store(error) => self.bucket.trouble(&self.shown, &error),

@@ -79,6 +79,11 @@ pub(super) fn is_missing_object(error: &Error) -> bool {
     answer.status == Some(404) && !is_bucket(&answer.code)
 }
 
+/// Whether there is no such bucket.
+pub(super) fn is_missing_bucket(error: &Error) -> bool {
+    is_bucket(&Answer::of(error).code)
+}
+
 fn is_bucket(code: &str) -> bool {
     matches!(code, "NoSuchBucket" | "ContainerNotFound")
 }
@@ -93,14 +98,15 @@ pub(super) fn is_unsure(error: &Error) -> bool {
     }
 }
 
-/// Whether the same request may be answered better a moment later.
-pub(super) fn is_passing(error: &Error) -> bool {
+/// Whether a connection broke, or what came was no answer: what the client does not try again.
+pub(super) fn is_broken(error: &Error) -> bool {
     let Answer { status, transport, is_of_credentials, .. } = Answer::of(error);
-    let is_passing = match status {
-        Some(status) => status >= 500 || status == 429 || status == 408,
-        None => transport.is_some() || matches!(error, Error::Generic { .. }),
+    let is_broken = match transport {
+        Some(HttpErrorKind::Connect | HttpErrorKind::Timeout) => false,
+        Some(_) => true,
+        None => matches!(error, Error::Generic { .. }),
     };
-    is_passing && !is_of_credentials
+    is_broken && status.is_none() && !is_of_credentials
 }
 
 /// An error that tells it. `secrets` are taken out of the store's own words, should they be there.
@@ -309,10 +315,12 @@ mod tests {
     }
 
     #[test]
-    fn only_what_passes_is_tried_again() {
-        let passes = |status| is_passing(&answered(status, ""));
-        assert!(passes("500 x") && passes("503 x") && passes("429 x"));
-        assert!(!passes("403 x") && !passes("404 x") && !passes("400 x"));
+    fn what_an_answer_means_is_told_by_its_code() {
+        assert!(
+            ["500 x", "503 x", "403 x", "404 x"].iter().all(|it| !is_broken(&answered(it, "")))
+        );
+        let source = "the answer ended early".into();
+        assert!(is_broken(&Error::Generic { store: "S3", source }));
         assert!(is_missing_object(&answered("404 x", "<Code>NoSuchKey</Code>")));
         assert!(!is_missing_object(&answered("404 x", "<Code>NoSuchBucket</Code>")));
         assert!(is_unsure(&answered("403 x", "<Code>AccessDenied</Code>")));

@@ -7,7 +7,7 @@
 //! Dropped before, the upload is given up: a store keeps parts, and takes money for them. What ends
 //! this process at once leaves them there.
 
-use super::bridge::{block_on, bridge};
+use super::bridge::{again, block_on, bridge};
 use super::{Bucket, trouble};
 use crate::storage::{Pending, Trouble};
 use bytes::Bytes;
@@ -19,7 +19,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 /// Of the first thousand parts.
 const PART_BYTES: usize = 8 * 1024 * 1024;
@@ -27,8 +27,6 @@ const PART_BYTES: usize = 8 * 1024 * 1024;
 /// are enough for all that a store takes.
 const PARTS_OF_A_SIZE: usize = 1000;
 const IN_FLIGHT_BYTES: usize = 4 * PART_BYTES;
-/// How often a part is sent again, beyond the tries of the client.
-const TRIES: u32 = 5;
 /// How often to look whether to stop, while a part is on its way.
 const TICK: Duration = Duration::from_millis(50);
 /// How long a store may take to hear that an upload is given up.
@@ -89,7 +87,8 @@ impl Writer {
             Some(upload) => upload.clone(),
             None => {
                 let (store, path) = (self.store()?, self.path.clone());
-                let begun = bridge()?.spawn(async move { store.create_multipart(&path).await });
+                let begun =
+                    bridge()?.spawn(async move { again(|| store.create_multipart(&path)).await });
                 let upload = self.wait_for(begun)?.map_err(|error| self.trouble(&error))?;
                 self.upload.insert(upload).clone()
             }
@@ -103,7 +102,10 @@ impl Writer {
         let index = self.ids.len() + self.in_flight.len();
         let (store, path) = (self.store()?, self.path.clone());
         let part = Bytes::from(std::mem::take(&mut self.part));
-        let task = bridge()?.spawn(send_part(store, path, upload, index, part));
+        let task = bridge()?.spawn(async move {
+            let payload = PutPayload::from(part);
+            again(|| store.put_part(&path, &upload, index, payload.clone())).await
+        });
         self.in_flight.push_back(Sending { task, bytes });
         Ok(())
     }
@@ -134,7 +136,8 @@ impl Writer {
     /// Whether the object is the one that this upload makes. A store's answer that it was made may
     /// have been lost on the way, and the next is that there is no such upload any more.
     fn is_made(&self) -> bool {
-        let Ok(Ok(now)) = block_on(self.bucket.clients.moves.head(&self.path)) else {
+        let moves = &self.bucket.clients.moves;
+        let Ok(Ok(now)) = block_on(again(|| moves.head(&self.path))) else {
             return false;
         };
         let is_new = match &self.before {
@@ -143,27 +146,6 @@ impl Writer {
             Before::Unknown => false,
         };
         is_new && now.size == self.bytes
-    }
-}
-
-/// Sends a part, again where it did not arrive.
-async fn send_part(
-    store: Arc<dyn MultipartStore>,
-    path: Path,
-    upload: MultipartId,
-    index: usize,
-    part: Bytes,
-) -> object_store::Result<PartId> {
-    let mut tries = 1;
-    loop {
-        let payload = PutPayload::from(part.clone());
-        match store.put_part(&path, &upload, index, payload).await {
-            Err(error) if tries < TRIES && trouble::is_passing(&error) => {
-                sleep(Duration::from_millis(100) * (1 << tries)).await;
-                tries += 1;
-            }
-            result => return result,
-        }
     }
 }
 
@@ -201,11 +183,13 @@ impl Pending for Writer {
     fn commit(&mut self) -> io::Result<()> {
         let Some(upload) = self.upload.clone() else {
             let payload = PutPayload::from(Bytes::from(std::mem::take(&mut self.part)));
-            let put = block_on(self.bucket.clients.moves.put(&self.path, payload))?;
-            return put.map(drop).map_err(|error| self.trouble(&error));
+            let moves = &self.bucket.clients.moves;
+            let put = || moves.put(&self.path, payload.clone());
+            return block_on(again(put))?.map(drop).map_err(|error| self.trouble(&error));
         };
         let store = self.store()?;
-        match block_on(store.complete_multipart(&self.path, &upload, self.ids.clone()))? {
+        let join = || store.complete_multipart(&self.path, &upload, self.ids.clone());
+        match block_on(again(join))? {
             Ok(_) => {}
             Err(_) if self.is_made() => {}
             Err(error) => return Err(self.trouble(&error)),
@@ -218,7 +202,8 @@ impl Pending for Writer {
         if matches!(self.before, Before::Missing) {
             return Ok(());
         }
-        match block_on(self.bucket.clients.moves.delete(&self.path))? {
+        let moves = &self.bucket.clients.moves;
+        match block_on(again(|| moves.delete(&self.path)))? {
             Err(error) if !trouble::is_missing_object(&error) => Err(self.trouble(&error)),
             _ => Ok(()),
         }
@@ -232,13 +217,14 @@ impl Drop for Writer {
         let (Ok(store), Ok(bridge)) = (self.store(), bridge()) else { return };
         let in_flight = std::mem::take(&mut self.in_flight);
         // Should it fail, the store has to clean up itself: there is nobody to tell.
-        let _ = bridge.block_on(timeout(ABORT, async {
+        let give_up = async {
             for Sending { task, .. } in in_flight {
                 task.abort();
                 let _ = task.await; // one that arrives behind the end of the upload would stay
             }
-            store.abort_multipart(&self.path, &upload).await
-        }));
+            again(|| store.abort_multipart(&self.path, &upload)).await
+        };
+        let _ = bridge.block_on(async { timeout(ABORT, give_up).await });
     }
 }
 

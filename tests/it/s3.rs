@@ -17,36 +17,36 @@ use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
 /// Who may ask.
-pub const KEY: &str = "some-access-key";
+pub(crate) const KEY: &str = "some-access-key";
 /// What they must know. No run may ever show it.
-pub const SECRET: &str = "hush-do-not-tell-anybody";
+pub(crate) const SECRET: &str = "hush-do-not-tell-anybody";
 
 /// A request, as whoever decides about it sees it.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub(crate) struct Asked {
     /// How many came before.
-    pub number: usize,
+    pub(crate) number: usize,
     /// `GET`.
-    pub method: String,
+    pub(crate) method: String,
     /// `/bucket/key?partNumber=1&uploadId=…`.
-    pub target: String,
+    pub(crate) target: String,
 }
 
 impl Asked {
     /// Whether a part is sent.
-    pub fn is_part(&self) -> bool {
+    pub(crate) fn is_part(&self) -> bool {
         self.method == "PUT" && self.target.contains("partNumber=")
     }
 
     /// Whether an object, or a range of it, is to be read.
-    pub fn is_read(&self) -> bool {
+    pub(crate) fn is_read(&self) -> bool {
         self.method == "GET" && !self.target.contains("list-type=")
     }
 }
 
 /// What becomes of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// It is answered.
     None,
     /// It is refused with this status.
@@ -62,7 +62,7 @@ pub enum Fault {
 type Decide = Box<dyn FnMut(&Asked) -> Fault + Send>;
 
 /// A server with some buckets, as long as it lives.
-pub struct Server {
+pub(crate) struct Server {
     folder: TempDir,
     port: u16,
     asked: Arc<Mutex<Vec<Asked>>>,
@@ -72,7 +72,7 @@ pub struct Server {
 
 impl Server {
     /// Starts one that has this bucket.
-    pub fn start(bucket: &str) -> Self {
+    pub(crate) fn start(bucket: &str) -> Self {
         let folder = TempDir::new().expect("a temporary folder can be made");
         fs::create_dir(folder.path().join(bucket)).expect("a bucket is a folder");
         let mut builder =
@@ -101,12 +101,12 @@ impl Server {
     }
 
     /// Where it is.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
     /// The environment of whoever may ask it.
-    pub fn environment(&self) -> [(&'static str, String); 4] {
+    pub(crate) fn environment(&self) -> [(&'static str, String); 4] {
         [
             ("AWS_ACCESS_KEY_ID", KEY.to_owned()),
             ("AWS_SECRET_ACCESS_KEY", SECRET.to_owned()),
@@ -116,17 +116,17 @@ impl Server {
     }
 
     /// Decides from now on what becomes of requests.
-    pub fn on_request(&self, decide: impl FnMut(&Asked) -> Fault + Send + 'static) {
+    pub(crate) fn on_request(&self, decide: impl FnMut(&Asked) -> Fault + Send + 'static) {
         *self.decide.lock().expect("nobody panicked") = Box::new(decide);
     }
 
     /// All requests so far, as `METHOD TARGET`.
-    pub fn asked(&self) -> Vec<Asked> {
+    pub(crate) fn asked(&self) -> Vec<Asked> {
         self.asked.lock().expect("nobody panicked").clone()
     }
 
     /// Where its buckets are, as folders.
-    pub fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
@@ -135,7 +135,7 @@ impl Server {
     }
 
     /// Puts an object there: `bucket/key`.
-    pub fn put(&self, key: &str, content: impl AsRef<[u8]>) {
+    pub(crate) fn put(&self, key: &str, content: impl AsRef<[u8]>) {
         let path = self.path(key);
         fs::create_dir_all(path.parent().expect("it lies in a bucket"))
             .expect("folders can be made");
@@ -143,12 +143,12 @@ impl Server {
     }
 
     /// What an object holds; `None` where there is none.
-    pub fn get(&self, key: &str) -> Option<Vec<u8>> {
+    pub(crate) fn get(&self, key: &str) -> Option<Vec<u8>> {
         fs::read(self.path(key)).ok()
     }
 
     /// How many uploads were begun and neither completed nor given up, and how many parts are left.
-    pub fn uploads(&self) -> (usize, usize) {
+    pub(crate) fn uploads(&self) -> (usize, usize) {
         let entries = fs::read_dir(self.folder.path()).expect("it can be read");
         let names: Vec<String> = entries
             .map(|entry| entry.expect("it can be read").file_name().to_string_lossy().into_owned())
@@ -241,6 +241,7 @@ impl Connection {
             text += &format!("content-length: {}\r\n", bytes.len());
         }
         stream.write_all((text + "\r\n").as_bytes())?;
+        let bytes = if asked.method == "HEAD" { Default::default() } else { bytes };
         let is_cut = fault == Fault::AnswerCut;
         stream.write_all(&bytes[..if is_cut { bytes.len() / 2 } else { bytes.len() }])?;
         Ok(!is_cut)
