@@ -70,12 +70,18 @@ pub fn of_output(
     if !has_place {
         return columns;
     }
+    let output = match (&columns[..], emit, given) {
+        // The record may have fields that no schema names; the row of a table can't.
+        (_, Emit::Merge, None) | ([], ..) => Kind::Json,
+        ([only], Emit::Prediction, _) if of_schema(output_schema).is_empty() => only.kind.clone(),
+        _ => Kind::Struct(columns),
+    };
     let column = |name: &str, kind| Column { name: name.to_owned(), kind };
     vec![
         column("source", Kind::String),
         column("line", Kind::Integer),
         column("byte", Kind::Integer),
-        column("output", Kind::Json),
+        column("output", output),
     ]
 }
 
@@ -159,7 +165,13 @@ mod tests {
         check(Emit::Nest, false, None, &format!("input Json, {prediction}"));
         let input = r#"input Struct([Column { name: "id", kind: Integer }])"#;
         check(Emit::Nest, false, Some(&given), &format!("{input}, {prediction}"));
-        check(kept(), true, None, "source String, line Integer, byte Integer, output Json");
+        let place = "source String, line Integer, byte Integer, output";
+        check(Emit::Merge, true, None, &format!("{place} Json"));
+        let output = r#"Struct([Column { name: "p", kind: Integer }])"#;
+        check(Emit::Prediction, true, None, &format!("{place} {output}"));
+        let id = r#"Column { name: "id", kind: Integer }"#;
+        let output = format!(r#"Struct([{id}, Column {{ name: "p", kind: Integer }}])"#);
+        check(Emit::Merge, true, Some(&given), &format!("{place} {output}"));
     }
 
     #[test]
@@ -167,5 +179,7 @@ mod tests {
         let schema = json!({"type": "string"});
         let columns = of_output(&Emit::Prediction, false, None, &json!({}), &schema);
         assert_eq!(columns, [Column { name: "prediction".to_owned(), kind: Kind::String }]);
+        let columns = of_output(&Emit::Prediction, true, None, &json!({}), &schema);
+        assert_eq!(columns[3], Column { name: "output".to_owned(), kind: Kind::String });
     }
 }

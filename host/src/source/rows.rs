@@ -6,8 +6,11 @@
 //!
 //! The crates that decode tables may panic on damaged files. Here that is an error like any other.
 
+mod guard;
 mod times;
 mod values;
+
+pub(super) use guard::guarded;
 
 use super::frame::Checkpoints;
 use super::{Source, SourceError, ldjson};
@@ -18,11 +21,9 @@ use crate::stop::Stop;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use model_abi_layout::Span;
-use std::any::Any;
 use std::collections::HashSet;
 use std::fmt::Display;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use values::{Encoder, Fault, Out};
 
@@ -207,17 +208,6 @@ impl Source for Reader {
         batch.refine(|_| rejections);
         Ok(())
     }
-}
-
-/// Does what may panic on a damaged file.
-pub(super) fn guarded<T>(read: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-    // Nothing of what it held is used again: an error is a source's end.
-    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|panic| Err(damaged(words(&*panic))))
-}
-
-fn words(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic")
 }
 
 /// What a decoder has to say.
