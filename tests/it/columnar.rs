@@ -369,6 +369,6 @@ fn nested_columns_are_records_within_records() {
     // A table of text has no such columns.
     iris(&folder, "-i in.parquet -o out.csv --keep of,tags").run().exits(0);
     let text = folder.text("out.csv");
-    let expected = "of,tags,species\r\n\"{\"\"b\"\":\"\"x\"\"}\",\"[1,null]\",setosa\r\n";
+    let expected = "of,tags,species\n\"{\"\"b\"\":\"\"x\"\"}\",\"[1,null]\",setosa\n";
     assert!(text.starts_with(expected), "{text}");
 }

@@ -138,7 +138,7 @@ impl<'a> Kinds<'a> {
     /// `None`: it may have fields of which nothing is said, or has none.
     fn object(&mut self, one: &'a Value) -> Option<Kind> {
         let is_open = |key: &&str| one.get(key).is_some_and(|it| *it != Value::Bool(false));
-        if OPENING.iter().any(|key| is_open(&key)) {
+        if OPENING.iter().any(is_open) {
             return None;
         }
         let fields = one.get("properties")?.as_object()?;
@@ -151,7 +151,7 @@ impl<'a> Kinds<'a> {
 /// Whether a schema with this word has others that add to what it means.
 fn has_more(schema: &Value, word: &str) -> bool {
     let has = |key: &&str| *key != word && schema.get(key).is_some();
-    schema.get(word).is_some() && SHAPING.iter().any(|key| has(&key))
+    schema.get(word).is_some() && SHAPING.iter().any(has)
 }
 
 /// The kind of values that are of any of these.
