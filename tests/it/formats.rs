@@ -252,6 +252,9 @@ fn flags_that_would_do_nothing_are_refused() {
     check("-i in.csv --header", "--fields");
     check("-i in.csv --delimiter ;;", "one ASCII character is wanted");
     check("-i in.csv --delimiter | --quote |", "--delimiter and --quote are the same character");
+    check("-i in.csv --fields a,,b", "--fields can't be so: column 2 has no name");
+    check("-i in.csv --fields a,b,a", "--fields can't be so: two columns are named `a`");
+    check("-i in.csv --quote ,", "--delimiter and --quote are the same character");
     check("-i in.csv --null-value a,b", "--null-value must hold no delimiter, quote or line break");
     check("--record {} --input-format csv", "--input-format is of no use");
 }
