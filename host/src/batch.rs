@@ -5,9 +5,10 @@
 //! reject of the last step still holds the record as it stood in the source.
 
 use crate::record::{RecordPosition, Reject, RejectKind};
+use crate::step::Step;
 use memchr::memchr_iter;
 use model_abi_layout::Span;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// Records on their way, and where they came from.
 #[derive(Default)]
@@ -16,6 +17,10 @@ pub struct Batch {
     pub sequence: u64,
     /// Which of the run's inputs it is of, from 0.
     pub input: u32,
+    /// Who read it: inputs of a run may differ in format.
+    pub reader: &'static str,
+    /// What makes JSON of its records, where inputs of a run may differ in that: to make another of.
+    pub decoder: Option<SharedStep>,
     block: Block,
     /// What the records are now, once a step has rewritten them.
     rewritten: Option<Text>,
@@ -27,6 +32,9 @@ pub struct Batch {
     /// Buffers of the text before this one.
     spare: Text,
 }
+
+/// A step that several threads can get at.
+pub type SharedStep = Arc<Mutex<Box<dyn Step>>>;
 
 /// A piece of a source, as read: bytes, and where in them the records lie.
 #[derive(Default)]
@@ -294,7 +302,7 @@ impl Batch {
 
     /// Rejects the records that are not UTF-8, in the name of the source. Every record that goes on
     /// is text from here on.
-    pub fn reject_invalid_utf8(&mut self, step: &Arc<str>) {
+    pub fn reject_invalid_utf8(&mut self, step: &str) {
         let (mut checked, mut rejections) = (0, Vec::new());
         // One check for the whole block: records end at ASCII bytes, so where the whole is UTF-8,
         // each of them is. Where it is not, it goes on behind the record that is to blame.
@@ -309,7 +317,7 @@ impl Batch {
             checked = end(span);
             let message = format!("not UTF-8 at byte {byte} of the record");
             let (kind, path) = (RejectKind::InvalidUtf8, String::new());
-            rejections.push(Rejection { record, kind, path, message, step: step.clone() });
+            rejections.push(Rejection { record, kind, path, message, step: step.into() });
         }
         if !rejections.is_empty() {
             self.remove(&mut rejections);
@@ -480,7 +488,7 @@ mod tests {
                 batch.block.bytes[end(&spans[record as usize]) - 1] = 0xff;
             }
             batch.block.bytes[5] = 0xff; // a line feed, which is no record's
-            batch.reject_invalid_utf8(&"reader".into());
+            batch.reject_invalid_utf8("reader");
             let rejected: Vec<u32> = batch.rejects().iter().map(|reject| reject.index).collect();
             assert_eq!(rejected, (0..5).filter(is_bad).collect::<Vec<_>>(), "{bad:b}");
         }
@@ -489,10 +497,10 @@ mod tests {
     #[test]
     fn only_the_records_that_are_not_utf8_are_rejected_for_it() {
         let mut batch = batch("a\n\u{e4}\nb\n");
-        batch.reject_invalid_utf8(&"reader".into());
+        batch.reject_invalid_utf8("reader");
         assert_eq!((batch.len(), batch.rejected()), (3, 0));
         batch.block.bytes[3] = b'x'; // the second byte of two
-        batch.reject_invalid_utf8(&"reader".into());
+        batch.reject_invalid_utf8("reader");
         assert_eq!(lines(&batch), "a\nb\n");
         let reject = &batch.rejects()[0];
         assert_eq!((reject.position.line, reject.record), (8, &b"\xc3x"[..]));

@@ -272,9 +272,10 @@ impl Collector {
             self.counts.rejected += counted as u64;
             self.counts.abandoned += read - counted as u64;
             for reject in &rejects[..counted] {
-                if let Some(node) = self.nodes.iter_mut().find(|node| node.name == reject.step) {
-                    node.add(Counted { rejected: 1, ..Counted::default() });
-                }
+                // Whose name is not known, that is the reader of a later input, in another format.
+                let node = self.nodes.iter().position(|node| node.name == reject.step);
+                let counted = Counted { rejected: 1, ..Counted::default() };
+                self.nodes[node.unwrap_or_default()].add(counted);
             }
             // For who reads along; a file of them is not published.
             let _ = self.write_rejects(&rejects[..counted]);

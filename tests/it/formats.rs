@@ -252,6 +252,9 @@ fn flags_that_would_do_nothing_are_refused() {
     check("-i in.csv --header", "--fields");
     check("-i in.csv --delimiter ;;", "one ASCII character is wanted");
     check("-i in.csv --delimiter | --quote |", "--delimiter and --quote are the same character");
+    check("-i in.csv --fields a,,b", "--fields can't be so: column 2 has no name");
+    check("-i in.csv --fields a,b,a", "--fields can't be so: two columns are named `a`");
+    check("-i in.csv --quote ,", "--delimiter and --quote are the same character");
     check("-i in.csv --null-value a,b", "--null-value must hold no delimiter, quote or line break");
     check("--record {} --input-format csv", "--input-format is of no use");
 }
@@ -293,6 +296,39 @@ fn a_run_that_was_interrupted_goes_on_in_every_format() {
             assert_eq!(folder.text("out.rejects.ldjson"), rejected, "{input} to {format}");
         }
     }
+}
+
+/// As one that was not interrupted: in the columns of the first input, and with the name of each reader.
+#[test]
+fn a_run_that_goes_on_in_a_later_input_writes_what_it_would_have_written() {
+    let folder = folder("a.csv", csv(&[SETOSA]));
+    let other = "petal_width,petal_length,sepal_width,sepal_length\n";
+    let good = "2.5,6.0,3.3,6.3\n";
+    folder.write("b.csv", [other, good, "bad\n", good].concat());
+    let flower = r#"{"sepal_length":4.4,"sepal_width":2.9,"petal_length":1.4,"petal_width":0.2}"#;
+    folder.write("c.json", [flower.as_bytes(), b"\n{\xff}\n", flower.as_bytes()].concat());
+    let words = "-i a.csv -i b.csv -i c.json --emit merge";
+    iris(&folder, &format!("{words} -o whole.csv")).run().exits(1);
+    let (whole, rejected) = (folder.text("whole.csv"), folder.text("whole.csv.rejects.ldjson"));
+    let rows = [SETOSA, VIRGINICA, VIRGINICA, SETOSA, SETOSA].map(|row| row.to_owned() + ",");
+    let rows = predictions("setosa virginica virginica setosa setosa")
+        .lines()
+        .zip(rows)
+        .map(|(line, row)| row + line.split('"').nth(3).unwrap() + "\n")
+        .collect::<String>();
+    assert_eq!(whole, format!("{HEADER},species\n{rows}"));
+    let steps: Vec<_> = rejects(&rejected).iter().map(|it| it["step"].clone()).collect();
+    assert_eq!(steps, ["CsvReader", "LdjsonReader"]);
+    let resume = "-o out.csv --resume --checkpoint-seconds 0 --checkpoint-bytes 1";
+    let second = format!("line 2, byte {} of c.json", flower.len() + 1);
+    for (rejects, place) in [(0, "line 3, byte 66 of b.csv"), (1, &*second)] {
+        let stop = format!("{words} {resume} --max-rejects {rejects}");
+        iris(&folder, &stop).run().exits(6);
+        iris(&folder, &stop).run().exits(6).says(&format!("resumed at {place}"));
+    }
+    iris(&folder, &format!("{words} {resume}")).run().exits(1).says("resumed at ");
+    assert_eq!(folder.text("out.csv"), whole);
+    assert_eq!(folder.text("out.csv.rejects.ldjson"), rejected);
 }
 
 #[test]

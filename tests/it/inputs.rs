@@ -176,6 +176,8 @@ fn what_has_no_name_of_its_own_does_not_go_into_a_folder() {
     check("--record {} -o out/", "a record that is given by --record has no name");
     check("-i in -i other -o out/", "two inputs would be written to `out/a.json`");
     check("-i in -o in", "the output and --input are the same file");
+    folder.write("other/a.json.rejects.ldjson", SETOSA);
+    check("-i other -o out/", "the output and the rejects file are the same file");
     check("-i in -o out/ --rejects bad", "the rejects file `bad` is none");
 }
 

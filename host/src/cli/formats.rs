@@ -192,8 +192,11 @@ impl FormatArgs {
         if matches!(task.records, Records::Rejects(_)) && reads {
             self.check_rejected()?;
         }
+        if let Some(why) = source::csv::fault_of_names(&self.fields) {
+            return Err(Error::usage(format!("--fields can't be so: {why}")));
+        }
         self.check_compression(plan)?;
-        self.check_characters()
+        self.check_characters(&inputs)
     }
 
     fn check_rejected(&self) -> Result<(), Error> {
@@ -210,9 +213,10 @@ impl FormatArgs {
     }
 
     /// Whether each character and text can be told from the others.
-    fn check_characters(&self) -> Result<(), Error> {
-        let quote = self.csv_source().quote;
-        if self.delimiter.is_some() && self.delimiter == quote {
+    fn check_characters(&self, inputs: &[Format]) -> Result<(), Error> {
+        let csv = self.csv_source();
+        let quote = csv.quote;
+        if inputs.iter().filter(|it| is_table(it)).any(|it| Some(csv.delimiter_of(*it)) == quote) {
             return Err(Error::usage("--delimiter and --quote are the same character"));
         }
         let special = [self.delimiter, quote, self.output_delimiter, Some(b'"'), Some(b',')];

@@ -119,7 +119,8 @@ fn identity(path: &Path) -> Option<PathBuf> {
         Ok(path) => path.is_file().then_some(path),
         Err(_) => {
             let path = std::path::absolute(path).ok()?;
-            let folder = path.parent()?.canonicalize().ok()?;
+            let folder = path.parent()?;
+            let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned()); // is made later
             Some(folder.join(path.file_name()?))
         }
     }

@@ -385,7 +385,7 @@ fn source(
         Records::Rejects(_) => Some(task.job.formats.of_rejected()),
         Records::Inputs(_) | Records::One(_) => None,
     };
-    for location in files.inputs.iter().skip(index) {
+    for location in &files.inputs {
         let (name, location, options) = (location.to_string(), location.clone(), options.clone());
         let (path, services) = (name.clone(), services.clone());
         let format = task.job.formats.of_input(&location);

@@ -64,7 +64,6 @@ impl Lane {
         for _ in 0..batches {
             let _ = empty.send(Batch::default());
         }
-        let name: Arc<str> = source.name().into();
         let reader = Reader {
             source,
             empties,
@@ -78,7 +77,7 @@ impl Lane {
         spawn("reader", sender.clone(), move |sender| reader.run(sender));
         for _ in 0..threads {
             let steps = steps.another();
-            let worker = Worker { source: name.clone(), steps, pace: pace.clone() };
+            let worker = Worker { steps, pace: pace.clone() };
             let fulls = fulls.clone();
             if !spawn("worker", sender.clone(), move |sender| worker.run(&fulls, sender)) {
                 break;
@@ -165,6 +164,7 @@ impl Reader {
                 return;
             }
             batch.sequence = sequence;
+            batch.reader = self.source.name();
             sequence += 1;
             let alone = batch.bytes_read() > SHARED_BYTES_MAX;
             if alone && !self.gather(self.batches - 1) {
@@ -212,7 +212,6 @@ impl Steps {
 }
 
 struct Worker {
-    source: Arc<str>,
     steps: Steps,
     pace: Arc<Pace>,
 }
@@ -244,7 +243,7 @@ impl Worker {
         nodes: &mut Vec<Counted>,
     ) -> Result<(), (String, StepError)> {
         let Steps { decoder, steps, encoder } = &mut self.steps;
-        batch.reject_invalid_utf8(&self.source);
+        batch.reject_invalid_utf8(batch.reader);
         if let Some(decoder) = decoder {
             apply(&mut **decoder, batch)?;
         }

@@ -22,14 +22,14 @@ use std::sync::Arc;
 
 /// What a source gives: each record as JSON, or why it is rejected: `LINE:BYTE KIND PATH: MESSAGE`.
 pub(crate) fn drain(mut source: Box<dyn Source>) -> Vec<String> {
-    let (mut decoder, step) = (source.decoder(), source.name().into());
+    let (mut decoder, step) = (source.decoder(), source.name());
     let (mut batch, mut told) = (Batch::default(), Vec::new());
     loop {
         source.read_batch(&mut batch, 1 << 16, &Stop::default()).unwrap();
         if batch.read() == 0 {
             return told;
         }
-        batch.reject_invalid_utf8(&step);
+        batch.reject_invalid_utf8(step);
         if let Some(decoder) = &mut decoder {
             decoder.apply(&mut batch).unwrap();
         }

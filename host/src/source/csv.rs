@@ -68,9 +68,13 @@ pub(super) struct Dialect {
 }
 
 impl Options {
+    /// What stands between fields in this of the two formats.
+    pub fn delimiter_of(&self, format: Format) -> u8 {
+        self.delimiter.unwrap_or(if format == Format::Tsv { b'\t' } else { b',' })
+    }
+
     fn dialect(&self, format: Format) -> Dialect {
-        let usual = if format == Format::Tsv { b'\t' } else { b',' };
-        Dialect { delimiter: self.delimiter.unwrap_or(usual), quote: self.quote }
+        Dialect { delimiter: self.delimiter_of(format), quote: self.quote }
     }
 }
 
@@ -176,16 +180,19 @@ fn names_of(header: &[u8], dialect: Dialect) -> io::Result<Vec<String>> {
 
 /// The names of columns, if they can be those of an object's fields.
 fn checked(names: Vec<String>) -> io::Result<Vec<String>> {
-    let mut seen = HashSet::new();
-    for (index, name) in (1..).zip(&names) {
-        if name.is_empty() {
-            return Err(no_header(&format!("column {index} has no name")));
-        }
-        if !seen.insert(name) {
-            return Err(no_header(&format!("two columns are named `{name}`")));
-        }
+    match fault_of_names(&names) {
+        Some(why) => Err(no_header(&why)),
+        None => Ok(names),
     }
-    Ok(names)
+}
+
+/// Why columns can't have these names.
+pub fn fault_of_names(names: &[String]) -> Option<String> {
+    let mut seen = HashSet::new();
+    (1..).zip(names).find_map(|(index, name)| match name.is_empty() {
+        true => Some(format!("column {index} has no name")),
+        false => (!seen.insert(name)).then(|| format!("two columns are named `{name}`")),
+    })
 }
 
 fn no_header(why: &str) -> io::Error {

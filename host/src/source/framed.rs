@@ -12,6 +12,7 @@ use crate::batch::{Batch, Block, Oversized};
 use crate::record::RecordPosition;
 use crate::stop::Stop;
 use crate::storage::Input;
+use memchr::memchr_iter;
 use std::io;
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -293,7 +294,7 @@ impl<F: Framing> Framed<F> {
         let checkpoints = self.checkpoints();
         self.framing.go_back();
         block.bytes.drain(..frames.start);
-        let (mut head, mut length) = (Vec::new(), 0);
+        let (mut head, mut length, mut line_feeds) = (Vec::new(), 0, 0);
         loop {
             let end = match self.framing.find(&block.bytes) {
                 Found::Record(stretch) => Some(stretch),
@@ -312,10 +313,12 @@ impl<F: Framing> Framed<F> {
                 block.checkpoint = is_checkpoint.then_some(self.position);
                 break;
             }
+            line_feeds += memchr_iter(b'\n', &block.bytes).count() as u64;
             block.bytes.clear();
             block.bytes.shrink_to(SKIP_BYTES);
             if self.ended {
                 self.position.byte += length;
+                self.position.line += line_feeds;
                 break;
             }
             if !self.wait(stop)? {

@@ -1,11 +1,12 @@
 //! Several inputs, one after the other, as if they were one: each is opened when it is its turn, and
 //! a record's place is the one in its own input.
 //!
-//! The trap: inputs may differ in format, or in the columns that they have. So a batch says which
-//! input it is of, and each worker asks for the decoder of that one.
+//! The trap: inputs may differ in format, or in the columns that they have. So a batch brings the
+//! decoder of its input with it, of which each worker makes its own. It is gone with the last batch:
+//! there may be any number of inputs.
 
 use super::{Source, SourceError};
-use crate::batch::Batch;
+use crate::batch::{Batch, SharedStep};
 use crate::columns::Column;
 use crate::record::RecordPosition;
 use crate::step::{Step, StepError};
@@ -24,29 +25,32 @@ pub struct Waiting {
 
 /// Reads several inputs in order.
 pub struct Reader {
+    /// Those of the first input of all.
+    columns: Option<Vec<Column>>,
     current: Box<dyn Source>,
     /// Its index among all inputs of the run.
     index: u32,
+    decoder: Option<SharedStep>,
     waiting: VecDeque<Waiting>,
-    decoders: Decoders,
 }
 
-/// The decoders of the inputs that were opened, by their index.
-type Decoders = Arc<Mutex<Vec<Option<Box<dyn Step>>>>>;
-
 impl Reader {
-    /// Begins in the first of `inputs`, which is number `index` of the run, where `start` says.
+    /// Begins in number `index` of `inputs`, where `start` says.
     pub fn open(
         mut inputs: VecDeque<Waiting>,
         index: usize,
         start: RecordPosition,
     ) -> Result<Self, (String, io::Error)> {
-        let Waiting { name, open } = inputs.pop_front().expect("a run has an input");
-        let current = open(start).map_err(|error| (name, error))?;
-        let decoders = Decoders::default();
+        let columns = match index {
+            0 => None,
+            _ => open_next(&mut inputs, RecordPosition::default())?.columns(),
+        };
+        inputs.drain(..index.saturating_sub(1));
+        let current = open_next(&mut inputs, start)?;
+        let columns = if index == 0 { current.columns() } else { columns };
         let index = u32::try_from(index).expect("names of so many files don't fit into memory");
-        note(&decoders, index, &*current);
-        Ok(Reader { current, index, waiting: inputs, decoders })
+        let decoder = shared(&*current);
+        Ok(Reader { columns, current, index, decoder, waiting: inputs })
     }
 
     /// Opens the next input. False: there is none.
@@ -59,15 +63,21 @@ impl Reader {
         });
         self.current = opened?;
         self.index += 1;
-        note(&self.decoders, self.index, &*self.current);
+        self.decoder = shared(&*self.current);
         Ok(true)
     }
 }
 
-fn note(decoders: &Decoders, index: u32, source: &dyn Source) {
-    let mut decoders = decoders.lock().unwrap_or_else(PoisonError::into_inner);
-    decoders.resize_with(index as usize, || None);
-    decoders.push(source.decoder());
+fn open_next(
+    inputs: &mut VecDeque<Waiting>,
+    start: RecordPosition,
+) -> Result<Box<dyn Source>, (String, io::Error)> {
+    let Waiting { name, open } = inputs.pop_front().expect("a run begins in one of its inputs");
+    open(start).map_err(|error| (name, error))
+}
+
+fn shared(source: &dyn Source) -> Option<SharedStep> {
+    source.decoder().map(|decoder| Arc::new(Mutex::new(decoder)))
 }
 
 impl Source for Reader {
@@ -76,13 +86,14 @@ impl Source for Reader {
         self.current.name()
     }
 
-    /// Those of the input it is in.
+    /// Those of the first input, also of a run that goes on in a later one: what it writes stands below
+    /// the header of the one that was interrupted.
     fn columns(&self) -> Option<Vec<Column>> {
-        self.current.columns()
+        self.columns.clone()
     }
 
     fn decoder(&self) -> Option<Box<dyn Step>> {
-        Some(Box::new(Decoder::new(self.current.name().into(), self.decoders.clone())))
+        Some(Box::new(Decoder::new(self.current.name().into())))
     }
 
     fn read_batch(
@@ -94,6 +105,7 @@ impl Source for Reader {
         loop {
             self.current.read_batch(batch, bytes_wanted, stop)?;
             batch.input = self.index;
+            batch.decoder.clone_from(&self.decoder);
             if batch.read() > 0 || stop.is_set() || !self.go_on()? {
                 return Ok(());
             }
@@ -104,15 +116,14 @@ impl Source for Reader {
 /// Decodes each batch as its input wants it.
 struct Decoder {
     name: Arc<str>,
-    decoders: Decoders,
     /// The one of this input.
     of: Option<u32>,
     current: Option<Box<dyn Step>>,
 }
 
 impl Decoder {
-    fn new(name: Arc<str>, decoders: Decoders) -> Self {
-        Decoder { name, decoders, of: None, current: None }
+    fn new(name: Arc<str>) -> Self {
+        Decoder { name, of: None, current: None }
     }
 }
 
@@ -122,13 +133,14 @@ impl Step for Decoder {
     }
 
     fn another(&self) -> Box<dyn Step> {
-        Box::new(Decoder::new(self.name.clone(), self.decoders.clone()))
+        Box::new(Decoder::new(self.name.clone()))
     }
 
     fn apply(&mut self, batch: &mut Batch) -> Result<(), StepError> {
         if self.of != Some(batch.input) {
-            let decoders = self.decoders.lock().unwrap_or_else(PoisonError::into_inner);
-            self.current = decoders[batch.input as usize].as_ref().map(|step| step.another());
+            let another =
+                |it: &SharedStep| it.lock().unwrap_or_else(PoisonError::into_inner).another();
+            self.current = batch.decoder.as_ref().map(another);
             self.of = Some(batch.input);
         }
         self.current.as_mut().map_or(Ok(()), |decoder| decoder.apply(batch))
@@ -138,8 +150,11 @@ impl Step for Decoder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::Format;
+    use crate::source::conformance::options;
     use crate::source::ldjson::{self, Options};
     use crate::storage::{Input as _, Memory};
+    use serde_json::json;
 
     fn inputs(texts: &[&'static str]) -> VecDeque<Waiting> {
         let waiting = texts.iter().enumerate().map(|(n, &text)| {
@@ -155,6 +170,42 @@ mod tests {
             Waiting { name, open: Box::new(open) }
         });
         waiting.collect()
+    }
+
+    fn tables<const N: usize>(texts: [&'static str; N]) -> VecDeque<Waiting> {
+        let tables = texts.map(|text| {
+            let open = move |_| {
+                let input = Box::new(Memory::new(text));
+                crate::source::open(Format::Csv, "in", input, options(&json!({})))
+            };
+            Waiting { name: "in".to_owned(), open: Box::new(open) }
+        });
+        tables.into()
+    }
+
+    #[test]
+    fn the_columns_are_those_of_the_first_input_wherever_it_goes_on() {
+        for index in 0..3 {
+            let inputs = tables(["a,b\n", "b,c,a\n", "c\n"]);
+            let reader = Reader::open(inputs, index, RecordPosition::default()).unwrap();
+            let columns = reader.columns().unwrap().into_iter().map(|column| column.name);
+            assert_eq!(columns.collect::<Vec<_>>(), ["a", "b"]);
+        }
+    }
+
+    #[test]
+    fn what_decodes_an_input_is_gone_with_its_last_batch() {
+        let inputs = tables(["a\n1\n", "b\n2\n", "a\n3\n"]);
+        let mut reader = Reader::open(inputs, 0, RecordPosition::default()).unwrap();
+        let (mut batch, mut decoder) = (Batch::default(), reader.decoder().unwrap());
+        let mut before = std::sync::Weak::new();
+        for record in [r#"{"a":"1"}"#, r#"{"b":"2"}"#, r#"{"a":"3"}"#] {
+            reader.read_batch(&mut batch, 100, &Stop::default()).unwrap();
+            assert!(before.upgrade().is_none());
+            before = Arc::downgrade(batch.decoder.as_ref().unwrap());
+            decoder.apply(&mut batch).unwrap();
+            assert_eq!(batch.record(0), record.as_bytes());
+        }
     }
 
     /// `SOURCE:LINE:BYTE RECORD` of all records, and the indices of the inputs.
@@ -183,9 +234,17 @@ mod tests {
 
     #[test]
     fn it_goes_on_in_any_input_where_a_record_begins() {
-        let reader =
-            Reader::open(inputs(&["{}\n[]", "1\n"]), 7, RecordPosition { line: 2, byte: 3 });
-        assert_eq!(read(reader.unwrap()).unwrap(), "7=in0:2:3 []\n8=in1:1:0 1\n");
+        for index in [0, 1, 4] {
+            let mut inputs = inputs(&["{}\n[]", "1\n"]);
+            for before in 0..index {
+                let open = super::tests::inputs(&["{}\n"]).remove(0).unwrap().open;
+                inputs.push_front(Waiting { name: before.to_string(), open });
+            }
+            let reader = Reader::open(inputs, index, RecordPosition { line: 2, byte: 3 });
+            let next = index + 1;
+            let told = format!("{index}=in0:2:3 []\n{next}=in1:1:0 1\n");
+            assert_eq!(read(reader.unwrap()).unwrap(), told);
+        }
     }
 
     #[test]

@@ -224,14 +224,14 @@ mod tests {
         let options = Options { line_bytes_max: record_bytes_max, ..Options::default() };
         let mut reader =
             Reader::new(Decoding::default(), "rejects", Box::new(Memory::new(file)), options);
-        let step: Arc<str> = reader.name().into();
+        let step = reader.name();
         let (mut batch, mut told) = (Batch::default(), String::new());
         loop {
             reader.read_batch(&mut batch, bytes_wanted, &Stop::default()).unwrap();
             if batch.read() == 0 {
                 break;
             }
-            batch.reject_invalid_utf8(&step);
+            batch.reject_invalid_utf8(step);
             assert_eq!(batch.read(), batch.len() + batch.rejected());
             let mut records = batch.places().enumerate().map(|(index, (source, position))| {
                 assert_eq!(batch.position(index), position);

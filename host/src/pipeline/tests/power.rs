@@ -136,7 +136,7 @@ fn go(disk: &Sim, how: How, before: &mut u64) -> Result<(), String> {
     };
     let (rejects, output) = (open(0)?, open(1)?);
     let from = resumed.as_ref().map(|it| (it.input, it.position)).unwrap_or_default();
-    let source = many::Reader::open(inputs().split_off(from.0), from.0, from.1);
+    let source = many::Reader::open(inputs(), from.0, from.1);
     let outcome = run(
         Pipeline {
             source: Box::new(source.unwrap()),

@@ -529,6 +529,8 @@ fn blanks_between_elements_do_not_count_and_what_is_longer_is_skipped() {
     let end =
         "in: can't read on at line 1, byte 8: expected an element or `]`, and the text ends\n";
     check("[[1,2,3]", &format!("1:1 [1,2,3] too long: 7 bytes\n{end}"));
+    let end = end.replace("line 1, byte 8", "line 3, byte 10");
+    check("[[1,\n\n2,3]", &format!("1:1 [1,\\n\\n2,3] too long: 9 bytes\n{end}"));
 }
 
 proptest! {
