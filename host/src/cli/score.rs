@@ -5,10 +5,10 @@
 //! schemas say of the way to emit; the input; the model; the outputs; and then the first record.
 
 mod end;
+mod inputs;
 
-use super::args::{EmitMode, JobArgs, OnError, Records, Task};
+use super::args::{EmitMode, JobArgs, OnError, Task};
 use super::files::{self, Files, Plan};
-use super::formats::{compression_told, reads_as_it_is};
 use super::outputs::{self, Outputs};
 use super::progress::Progress;
 use super::resume::{self, Resumable};
@@ -23,23 +23,18 @@ use crate::plugin::{LoadedModel, Plugin, PluginError};
 use crate::record::RecordPosition;
 use crate::sink::publish::{Output, folder_of};
 use crate::sink::{self, Sink};
-use crate::source::many::{self, Waiting};
-use crate::source::{self, Source, ldjson, rejects, table};
+use crate::source::{self, Source, many};
 use crate::step::Step;
 use crate::step::emit::{Emit, EmitError};
 use crate::step::model::ModelStep;
 use crate::step::place::PlaceStep;
 use crate::stop::Stop;
-use crate::storage::Memory;
-use crate::storage::compressed::decompressed;
 use crate::storage::disk::HoldError;
 use crate::storage::location::Location;
 use crate::storage::services::Services;
 use crate::summary;
 use end::Ended;
 use model_abi::describe::ModelDescription;
-use serde_json::Value;
-use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -112,10 +107,12 @@ pub(super) fn score(task: Task<'_>) -> Result<u8, Error> {
     // One that goes into a folder is told of in its turn.
     let source = match (&plan.runs[..], &resumables[..]) {
         ([files], [None]) if !plan.is_folder => {
-            let options = source_options(task, &emit, &description.input_schema);
-            Some(source((task, &services), files, options, (0, RecordPosition::default()))?)
+            let options = inputs::options(task, &emit, &description.input_schema);
+            Some(inputs::open((task, &services), files, options, (0, RecordPosition::default()))?)
         }
-        ([files], [Some(_)]) if !plan.is_folder => versions(files, &services).map(|_| None)?,
+        ([files], [Some(_)]) if !plan.is_folder => {
+            inputs::versions(files, &services).map(|_| None)?
+        }
         _ => None,
     };
     exits.during("its model was being loaded");
@@ -194,7 +191,7 @@ impl Session<'_> {
     }
 
     fn source_options(&self) -> source::Options {
-        source_options(self.task, &self.emit, &self.model.description().input_schema)
+        inputs::options(self.task, &self.emit, &self.model.description().input_schema)
     }
 
     fn step(&self) -> ModelStep {
@@ -214,7 +211,7 @@ impl Run<'_> {
     fn score(&self, source: Option<many::Reader>) -> Result<Ended, Error> {
         let Session { task, plan, services, stop, .. } = self.session;
         let job = task.job;
-        let inputs = versions(self.files, services)?;
+        let inputs = inputs::versions(self.files, services)?;
         if plan.is_folder {
             make_folders(self.files)?;
         }
@@ -239,12 +236,15 @@ impl Run<'_> {
             None => {
                 let from = resumed.as_ref().map(|it| (it.input, it.position));
                 let options = self.session.source_options();
-                self::source((*task, services), self.files, options, from.unwrap_or_default())?
+                inputs::open((*task, services), self.files, options, from.unwrap_or_default())?
             }
         };
         let (rejects, sink) = self.ends(resumed.as_ref(), source.columns().as_deref())?;
-        let progress =
-            Progress::new(job.quiet, bytes_total(*task, self.files, services), resumed.as_ref());
+        let progress = Progress::new(
+            job.quiet,
+            inputs::bytes_total(*task, self.files, services),
+            resumed.as_ref(),
+        );
         if let Some(Checkpoint { input, position, counts, .. }) = &resumed
             && !job.quiet
         {
@@ -347,104 +347,6 @@ fn make_folders(files: &Files) -> Result<(), Error> {
     Ok(())
 }
 
-/// How records are read: for a model with this schema.
-fn source_options(task: Task<'_>, emit: &Emit, input_schema: &Value) -> source::Options {
-    let job = task.job;
-    let text = ldjson::Options {
-        line_bytes_max: job.line_bytes_max as usize,
-        checkpoint_bytes: (job.resume || job.state.is_some()).then_some(job.checkpoint_bytes),
-        ..ldjson::Options::default()
-    };
-    source::Options {
-        text,
-        csv: job.formats.csv_source(),
-        input_schema: Arc::new(input_schema.clone()),
-        fields: emit.fields_of_record(input_schema),
-    }
-}
-
-/// Opens the inputs: in number `index` of them the run begins, where `start` says.
-fn source(
-    (task, services): (Task<'_>, &Arc<Services>),
-    files: &Files,
-    options: source::Options,
-    (index, start): (usize, RecordPosition),
-) -> Result<many::Reader, Error> {
-    let mut waiting = VecDeque::new();
-    if let Records::One(record) = task.records {
-        let (record, options) = (one_line(record)?, options.text.clone());
-        waiting.push_back(Waiting {
-            name: "--record".to_owned(),
-            open: Box::new(move |_| {
-                let input = Box::new(Memory::new(record));
-                Ok(Box::new(ldjson::Reader::new("--record", input, options)))
-            }),
-        });
-    }
-    let of_rejected = match task.records {
-        Records::Rejects(_) => Some(task.job.formats.of_rejected()),
-        Records::Inputs(_) | Records::One(_) => None,
-    };
-    for location in &files.inputs {
-        let (name, location, options) = (location.to_string(), location.clone(), options.clone());
-        let (path, services) = (name.clone(), services.clone());
-        let format = task.job.formats.of_input(&location);
-        if let Some(database) = services.database(&location) {
-            let selection = task.job.tables.selection().expect("it was checked that there is one");
-            let open = move |_: RecordPosition| {
-                let reader = table::Reader::open(&path, &database, &selection, options.text);
-                reader.map(|reader| Box::new(reader) as Box<dyn Source>)
-            };
-            waiting.push_back(Waiting { name, open: Box::new(open) });
-            continue;
-        }
-        let open = move |start: RecordPosition| {
-            let input = decompressed(services.open(&location)?, compression_told(&location))?;
-            let text = ldjson::Options { start, ..options.text };
-            let options = source::Options { text, ..options };
-            match of_rejected {
-                Some(format) => {
-                    let reader = rejects::Reader::open(format, &path, input, &options)?;
-                    Ok(Box::new(reader) as Box<dyn Source>)
-                }
-                None => source::open(format, &path, input, options),
-            }
-        };
-        waiting.push_back(Waiting { name, open: Box::new(open) });
-    }
-    many::Reader::open(waiting, index, start)
-        .map_err(|(path, source)| Error::Input { path: path.into(), source })
-}
-
-/// What the inputs hold, so far as files can tell; nothing is waited for.
-fn versions(files: &Files, services: &Services) -> Result<Vec<InputFile>, Error> {
-    let versions = files.inputs.iter().map(|location| {
-        let version = services
-            .version(location)
-            .map_err(|source| Error::Input { path: location.to_string().into(), source })?;
-        let path = match location {
-            Location::Local(path) => resume::whole(path),
-            elsewhere => elsewhere.to_string().into(),
-        };
-        Ok(InputFile { path, version: version.unwrap_or_default() })
-    });
-    versions.collect()
-}
-
-/// How many bytes will have been read in the end, where that is known.
-fn bytes_total(task: Task<'_>, files: &Files, services: &Services) -> Option<u64> {
-    let inputs = (!files.inputs.is_empty()).then_some(&files.inputs)?;
-    let format = |location| match task.records {
-        Records::Rejects(_) => task.job.formats.of_rejected(),
-        Records::Inputs(_) | Records::One(_) => task.job.formats.of_input(location),
-    };
-    let bytes = inputs.iter().map(|location| match reads_as_it_is(location, format(location)) {
-        true => services.bytes_total(location),
-        false => None,
-    });
-    bytes.sum()
-}
-
 /// What abi_stable has to say of a layout, for `--verbose`.
 pub(super) fn long_report(error: &Error) -> Option<&str> {
     match error {
@@ -479,18 +381,4 @@ fn cannot_emit(error: EmitError) -> Error {
         message: format!("the output can't be joined: {error}"),
         hint: Some("--emit nest keeps the record and the prediction apart".to_owned()),
     }
-}
-
-/// A record that may have been written over several lines. Line feeds between tokens are white
-/// space; one inside a string is not JSON, and must not be made so.
-fn one_line(record: &str) -> Result<String, Error> {
-    if record.trim().is_empty() {
-        return Err(Error::usage("the record is empty"));
-    }
-    if record.contains(['\n', '\r'])
-        && let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(record)
-    {
-        return Err(Error::usage(format!("the record is not JSON: {error}")));
-    }
-    Ok(record.replace(['\n', '\r'], " "))
 }
