@@ -169,6 +169,7 @@ impl From<RunError> for Error {
     }
 }
 
+const DAMAGED: &str = "get it once more, whole: gzip -t or zstd -t tells whether it is";
 const MODELS_FAULT: &str = "this is the model's fault: send this message to the team that ships it";
 
 impl RunError {
@@ -184,9 +185,7 @@ impl RunError {
             RunError::Source(error) if error.source.kind() == io::ErrorKind::InvalidData => {
                 Some("run again when nobody writes to the input any more")
             }
-            RunError::Source(error) if is_damaged(&error.source) => {
-                Some("get it once more, whole: gzip -t or zstd -t tells whether it is")
-            }
+            RunError::Source(error) if is_damaged(&error.source) => Some(DAMAGED),
             RunError::Bug(_) => Some("please report it"),
             _ => None,
         }
@@ -270,6 +269,7 @@ impl Error {
             }
             Error::Forget { .. } => Some("remove it by hand".to_owned()),
             Error::Exited { .. } => Some(MODELS_FAULT.to_owned()),
+            Error::Input { source, .. } if is_damaged(source) => Some(DAMAGED.to_owned()),
             _ => None,
         }
     }

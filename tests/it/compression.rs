@@ -178,6 +178,19 @@ mod inputs {
     }
 
     #[test]
+    fn a_stream_that_is_cut_off_before_there_is_a_table_cannot_be_opened() {
+        for (ending, codec) in CODECS {
+            let folder = Folder::new();
+            let bytes = packed(ending, "sepal_length,sepal_width,petal_length,petal_width\n");
+            folder.write("in.csv", &bytes[..bytes.len() / 2]);
+            let ran = iris(&folder, "-i in.csv").run().exits(3);
+            ran.says("error: the input `in.csv` can't be opened\n")
+                .says(&format!("  cause: its {codec} stream is cut off before its end\n"))
+                .says("  hint: get it once more, whole");
+        }
+    }
+
+    #[test]
     fn a_checksum_that_does_not_fit_is_no_good_end() {
         let mut bytes = packed("gz", format!("{SETOSA}\n"));
         let crc = bytes.len() - 8;

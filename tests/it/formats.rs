@@ -259,6 +259,19 @@ fn flags_that_would_do_nothing_are_refused() {
     check("--record {} --input-format csv", "--input-format is of no use");
 }
 
+#[test]
+#[cfg(target_os = "linux")]
+fn of_a_stream_nobody_is_told_that_it_holds_what_was_kept_back() {
+    let folder = folder("in.csv", csv(&[SETOSA, VIRGINICA]));
+    for (words, state) in [
+        ("", "`/dev/full` has taken 0 predictions, perhaps a part of more\n"),
+        ("--compression gzip", "`/dev/full` has taken 2 predictions at most: the last may not be"),
+        ("--output-format parquet", "has a part at most, and parquet is nothing without its end\n"),
+    ] {
+        iris(&folder, &format!("-i in.csv -o /dev/full {words}")).run().exits(3).says(state);
+    }
+}
+
 /// Rows of which the third is bad, and elements that are the same.
 fn three_of_five(delimiter: &str) -> [(&'static str, String); 3] {
     let rows = [SETOSA, VIRGINICA, "4.4,,1.4,0.2", "\"4.4\",2.9,1.4,0.2", VIRGINICA];

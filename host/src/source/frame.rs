@@ -7,6 +7,9 @@
 use memchr::memchr_iter;
 use model_abi_layout::Span;
 
+/// The part of a block by which to read beyond a multiple of the checkpoints' interval.
+const CROSSING: usize = 128;
+
 /// A format's idea of where records end. It is shown the bytes of the source one after the other, in
 /// pieces of any length, and may be asked to begin once more where a record begins.
 pub(super) trait Framing: Send + 'static {
@@ -95,9 +98,11 @@ impl Checkpoints {
         Checkpoints { interval, next: interval - byte % interval }
     }
 
-    /// How many bytes it is to the next multiple.
-    pub(super) fn distance(&self) -> u64 {
-        self.next
+    /// How much to read, where so much is wanted: not beyond the next multiple, if that is near, but for
+    /// the record that holds it, which would be a batch of its own else.
+    pub(super) fn bytes_wanted(&self, bytes_wanted: usize) -> usize {
+        let (next, crossing) = (self.next as usize, bytes_wanted / CROSSING);
+        if next <= bytes_wanted + crossing { next + crossing } else { bytes_wanted }
     }
 
     /// Whether the stretch that ends here, the next to be cut, holds a multiple.

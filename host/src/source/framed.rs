@@ -30,9 +30,6 @@ const SKIP_BYTES: usize = 64 * 1024;
 /// that not much of what stands behind it comes with it, and no more than this.
 const PIECE_BYTES_MAX: usize = 4096;
 const PIECE_SHARE: usize = 4;
-/// The part of a block by which to read beyond a multiple of the checkpoints' interval, so that the
-/// record that holds it comes with it: else it would be a batch of its own.
-const CROSSING: usize = 128;
 /// The part by which a buffer may have more room than is wanted: between checkpoints blocks differ by
 /// a record's length, and making a buffer larger and smaller again costs more than it saves.
 const ROOM_TO_SPARE: usize = 32;
@@ -168,12 +165,8 @@ impl<F: Framing> Framed<F> {
         std::mem::swap(&mut block.bytes, &mut self.carry);
         self.framing.go_back();
         let mut frames = Frames::new(self.checkpoints());
-        let bytes_wanted = match frames.checkpoints.map(|it| it.distance() as usize) {
-            Some(distance) if distance <= bytes_wanted + bytes_wanted / CROSSING => {
-                distance + bytes_wanted / CROSSING
-            }
-            _ => bytes_wanted,
-        };
+        let bytes_wanted =
+            frames.checkpoints.map_or(bytes_wanted, |it| it.bytes_wanted(bytes_wanted));
         let max = self.options.line_bytes_max;
         let mut waits_until = None;
         let mut failed = self.failed.take();

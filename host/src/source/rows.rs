@@ -29,9 +29,6 @@ use values::{Encoder, Fault, Out};
 
 /// How much of a row over the cap a reject holds.
 const HEAD_BYTES: usize = 4096;
-/// The part of a block by which to go beyond a multiple of the checkpoints' interval, so that the row
-/// that holds it comes with it: else it would be a batch of its own.
-const CROSSING: usize = 128;
 
 /// Tables with the same columns, one after the other.
 pub(super) trait Tables: Send {
@@ -106,12 +103,7 @@ impl Reader {
         block.is_one_a_line = true;
         let interval = self.options.checkpoint_bytes.map(|it| it.get());
         let mut checkpoints = interval.map(|it| Checkpoints::new(it, self.position.byte));
-        let bytes_wanted = match checkpoints.map(|it| it.distance() as usize) {
-            Some(distance) if distance <= bytes_wanted + bytes_wanted / CROSSING => {
-                distance + bytes_wanted / CROSSING
-            }
-            _ => bytes_wanted,
-        };
+        let bytes_wanted = checkpoints.map_or(bytes_wanted, |it| it.bytes_wanted(bytes_wanted));
         let mut rejections = Vec::new();
         let mut out = Out { bytes: std::mem::take(&mut block.bytes), fault: None };
         let mut is_checkpoint = false;

@@ -6,6 +6,7 @@ use crate::cli::files::Plan;
 use crate::cli::say;
 use crate::counts::{Counted, Node};
 use crate::error::{Error, exit};
+use crate::format::Format;
 use crate::journal::{Checkpoint, InputFile, Journal, Sealed};
 use crate::pipeline::checkpoints::Checkpoints;
 use crate::pipeline::{Outcome, RunError};
@@ -180,14 +181,28 @@ impl Run<'_> {
         })
     }
 
+    /// What a stream holds, of so many predictions that were written to it.
+    fn taken(&self, written: u64) -> String {
+        let formats = &self.session.task.job.formats;
+        let output = &self.files.output;
+        match formats.of_output(output) {
+            format @ (Format::Parquet | Format::Arrow) => {
+                format!(" has a part at most, and {} is nothing without its end", format.name())
+            }
+            _ if formats.compression_of_output(output).is_some() => {
+                format!(" has taken {written} predictions at most: the last may not be there")
+            }
+            _ => format!(" has taken {written} predictions, perhaps a part of more"),
+        }
+    }
+
     fn state_of_output(&self, outcome: &Outcome) -> Option<String> {
         let Some(output) = self.files.published() else {
             let name = match &self.files.output {
                 Location::Stream => "stdout".to_owned(),
                 output => format!("`{output}`"),
             };
-            let written = outcome.counts.written;
-            return Some(format!("{name} has taken {written} predictions, perhaps a part of more"));
+            return Some(name + &self.taken(outcome.counts.written));
         };
         if outcome.published {
             return Some(format!("`{output}` is in its place, and whole"));
