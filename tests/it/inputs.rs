@@ -180,6 +180,16 @@ fn what_has_no_name_of_its_own_does_not_go_into_a_folder() {
 }
 
 #[test]
+fn a_file_of_services_is_not_written_over() {
+    let folder = three();
+    folder.write("s.toml", "[lake]\nkind = 'local'\nroot = 'in'\n");
+    let words = "--services s.toml -i lake://a.json -o s.toml";
+    let said = "the output and --services are the same file";
+    iris(&folder, words).run().exits(2).writes("").says(said);
+    assert!(folder.text("s.toml").contains("[lake]"));
+}
+
+#[test]
 fn a_folder_of_outputs_is_gone_on_with_where_it_was_interrupted() {
     for state in ["", " --state st"] {
         let folder = three();

@@ -738,3 +738,25 @@ fn flags_of_databases_are_refused_where_they_mean_nothing() {
     }
     assert_eq!(folder.names(), ["in.json"]);
 }
+
+#[test]
+fn a_database_is_written_over_by_nothing_that_goes_to_a_file() {
+    let folder = Folder::new();
+    folder.write("in.json", flowers(0..1) + "{}\n");
+    let path = folder.path().join("a.db");
+    Connection::open(&path).unwrap().execute_batch("CREATE TABLE t (species TEXT)").unwrap();
+    let before = folder.read("a.db");
+    std::os::unix::fs::symlink("a.db", folder.path().join("link")).unwrap();
+    for (words, said) in [
+        ("-i in.json -o sqlite:a.db --output-table t --rejects a.db", "the rejects file and the"),
+        ("-i in.json -o sqlite:a.db --output-table t --rejects link", "the rejects file and the"),
+        ("-i in.json -o sqlite:a.db --output-table t --summary ./a.db", "the summary and the out"),
+        ("-i sqlite:a.db --table t -o link", "the output and --input are the same file"),
+        ("-i sqlite:a.db --table t -o sqlite:a.db --output-table t --rejects a.db", "--input"),
+        ("-i a.db -o sqlite:a.db --output-table t", "the output and --input are the same file"),
+        ("-i in.json -o sqlite::memory: --output-table t --create-table", "it names no file"),
+    ] {
+        iris(&folder, words).run().exits(2).says(said);
+        assert!(folder.read("a.db") == before, "{words}");
+    }
+}
