@@ -108,6 +108,7 @@ mod postgres {
             ("ROW(1, 'x')::pair", r#"{"a":1,"b":"x"}"#),
             ("'192.168.0.1/24'::inet", "\"192.168.0.1/24\""),
             ("B'101'", "\"101\""),
+            ("1 AS etl_host, NULL", "null"),
         ] {
             check_value(&database, sql, json);
         }
@@ -418,9 +419,10 @@ mod postgres {
         read(&other, &["--table", "flowers"], "database \"nowhere\" does not exist");
         let wrong = url.replace(PASSWORD, "wrong-9Pw");
         read(&wrong, &["--table", "flowers"], "password authentication failed for user \"etl\"")
+            .says("hint: user and password stand in")
             .says_nothing_of("wrong-9Pw");
         let refused = url.replace(&format!(":{port}/"), ":1/");
-        read(&refused, &["--table", "flowers"], "onnection refused");
+        read(&refused, &["--table", "flowers"], "onnection refused").says("hint: check host and");
 
         let writes = |words: &str, said: &str| {
             let words = format!("-i in.json -o {url} {words}");
