@@ -5,7 +5,7 @@
 use crate::main_job::{iris, rejects};
 use crate::streams::{Live, eventually};
 use etl_host_tests::postgres::{Database, PASSWORD};
-use etl_host_tests::{Folder, Ran};
+use etl_host_tests::{Folder, Ran, host, plugin};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -688,6 +688,31 @@ mod sqlite {
         eventually("rows are on their way", || journal.exists());
         drop(live); // kills it
         assert_eq!(rows(&folder, "SELECT * FROM scored"), "Integer(-1) Text(\"a\") \n");
+    }
+
+    #[test]
+    #[expect(clippy::print_stderr, reason = "a test that tests nothing must say so")]
+    fn a_disk_that_fills_up_is_told_and_keeps_nothing_of_the_run() {
+        let folder = Folder::new();
+        std::fs::create_dir(folder.path().join("disk")).unwrap();
+        folder.write("in.json", flowers(0..100_000));
+        // More than what SQLite keeps in memory, so that it writes before the end.
+        let script = r#"
+            mount -t tmpfs -o size=1m none disk || exit 77
+            "$0" "$@" -i in.json -o sqlite:disk/a.db --output-table x --create-table --keep id
+            echo "code $?: $(ls -A disk | xargs)"
+        "#;
+        let mut shell = std::process::Command::new("unshare");
+        shell.args(["--map-root-user", "--mount", "sh", "-c", script]);
+        shell.arg(host()).arg("--plugin").arg(plugin("iris_model"));
+        let ran = shell.current_dir(folder.path()).output();
+        let ran = match ran {
+            Ok(ran) if ran.status.success() => ran,
+            tried => return eprintln!("not tested: no disk can be mounted here: {tried:?}"),
+        };
+        let said = String::from_utf8_lossy(&ran.stderr);
+        assert!(said.contains("disk is full") && said.contains("hint: make room"), "{said}");
+        assert_eq!(String::from_utf8_lossy(&ran.stdout), "code 3: \n", "{said}");
     }
 
     #[test]
