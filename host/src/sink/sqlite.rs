@@ -42,8 +42,7 @@ impl Drop for Made {
     }
 }
 
-/// Which file was opened. Somebody may remove or replace it: what
-/// is written then is nowhere.
+/// Which file was opened. Somebody may remove or replace it: what is written then is nowhere.
 struct Opened {
     path: PathBuf,
     number: (u64, u64),
