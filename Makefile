@@ -20,7 +20,7 @@ FUZZ_RUSTFLAGS = --cfg fuzzing -C passes=sancov-module \
 .PHONY: help run build test postgres soak check bench bench-profile bench-micro bench-s3 bench-smoke archive fuzz
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## Build, and score data/input.json with the iris model
 	target/release/etl-host --plugin target/release/libiris_model.so --input data/input.json

@@ -33,10 +33,10 @@ use std::time::Duration;
 
 /// Runs machine-learning models, shipped as plugins, over data in bulk
 ///
-/// Reads records (a line of JSON each, unless a file's name or a flag says otherwise), asks the
-/// plugin's model about each, and writes a prediction for each, in the order of the records. A record
-/// that can't go on is set aside with its place and the reason, and the run goes on. An output file
-/// appears complete or not at all.
+/// Reads records (lines of JSON, CSV, Parquet, rows of a database and others), asks the plugin's model
+/// about each, and writes a prediction for each, in the order of the records. A record that can't go on
+/// is set aside with its place and the reason, and the run goes on. An output appears complete or not at
+/// all.
 ///
 /// Exit codes: 0 every record written; 1 finished, some records rejected; 2 wrong command line;
 /// 3 input or output failed; 4 plugin refused; 5 model broken; 6 stopped by a limit that was set;

@@ -182,6 +182,26 @@ fn what_has_no_name_of_its_own_does_not_go_into_a_folder() {
 }
 
 #[test]
+fn a_summary_names_a_folder_elsewhere_without_its_password() {
+    let folder = three();
+    let words = "-i in -o https://me:hush@127.0.0.1:1/dir/?sig=hush --summary s.json";
+    iris(&folder, words).run().exits(3).says("only read from").says_nothing_of("hush");
+    let summary = folder.text("s.json");
+    assert!(summary.contains("\"https://me@127.0.0.1:1/dir/\""), "{summary}");
+    assert!(!summary.contains("hush"), "{summary}");
+}
+
+#[test]
+fn a_file_of_services_is_not_written_over() {
+    let folder = three();
+    folder.write("s.toml", "[lake]\nkind = 'local'\nroot = 'in'\n");
+    let words = "--services s.toml -i lake://a.json -o s.toml";
+    let said = "the output and --services are the same file";
+    iris(&folder, words).run().exits(2).writes("").says(said);
+    assert!(folder.text("s.toml").contains("[lake]"));
+}
+
+#[test]
 fn a_folder_of_outputs_is_gone_on_with_where_it_was_interrupted() {
     for state in ["", " --state st"] {
         let folder = three();

@@ -5,7 +5,7 @@
 use crate::main_job::{iris, rejects};
 use crate::streams::{Live, eventually};
 use etl_host_tests::postgres::{Database, PASSWORD};
-use etl_host_tests::{Folder, Ran};
+use etl_host_tests::{Folder, Ran, host, plugin};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -108,6 +108,7 @@ mod postgres {
             ("ROW(1, 'x')::pair", r#"{"a":1,"b":"x"}"#),
             ("'192.168.0.1/24'::inet", "\"192.168.0.1/24\""),
             ("B'101'", "\"101\""),
+            ("1 AS etl_host, NULL", "null"),
         ] {
             check_value(&database, sql, json);
         }
@@ -418,9 +419,10 @@ mod postgres {
         read(&other, &["--table", "flowers"], "database \"nowhere\" does not exist");
         let wrong = url.replace(PASSWORD, "wrong-9Pw");
         read(&wrong, &["--table", "flowers"], "password authentication failed for user \"etl\"")
+            .says("hint: user and password stand in")
             .says_nothing_of("wrong-9Pw");
         let refused = url.replace(&format!(":{port}/"), ":1/");
-        read(&refused, &["--table", "flowers"], "onnection refused");
+        read(&refused, &["--table", "flowers"], "onnection refused").says("hint: check host and");
 
         let writes = |words: &str, said: &str| {
             let words = format!("-i in.json -o {url} {words}");
@@ -689,6 +691,31 @@ mod sqlite {
     }
 
     #[test]
+    #[expect(clippy::print_stderr, reason = "a test that tests nothing must say so")]
+    fn a_disk_that_fills_up_is_told_and_keeps_nothing_of_the_run() {
+        let folder = Folder::new();
+        std::fs::create_dir(folder.path().join("disk")).unwrap();
+        folder.write("in.json", flowers(0..100_000));
+        // More than what SQLite keeps in memory, so that it writes before the end.
+        let script = r#"
+            mount -t tmpfs -o size=1m none disk || exit 77
+            "$0" "$@" -i in.json -o sqlite:disk/a.db --output-table x --create-table --keep id
+            echo "code $?: $(ls -A disk | xargs)"
+        "#;
+        let mut shell = std::process::Command::new("unshare");
+        shell.args(["--map-root-user", "--mount", "sh", "-c", script]);
+        shell.arg(host()).arg("--plugin").arg(plugin("iris_model"));
+        let ran = shell.current_dir(folder.path()).output();
+        let ran = match ran {
+            Ok(ran) if ran.status.success() => ran,
+            tried => return eprintln!("not tested: no disk can be mounted here: {tried:?}"),
+        };
+        let said = String::from_utf8_lossy(&ran.stderr);
+        assert!(said.contains("disk is full") && said.contains("hint: make room"), "{said}");
+        assert_eq!(String::from_utf8_lossy(&ran.stdout), "code 3: \n", "{said}");
+    }
+
+    #[test]
     fn what_can_not_be_had_is_said_in_words() {
         let folder = Folder::new();
         run(&folder, FLOWERS);
@@ -737,4 +764,26 @@ fn flags_of_databases_are_refused_where_they_mean_nothing() {
         iris(&folder, &words).run().exits(2).says(said).says_nothing_of(PASSWORD);
     }
     assert_eq!(folder.names(), ["in.json"]);
+}
+
+#[test]
+fn a_database_is_written_over_by_nothing_that_goes_to_a_file() {
+    let folder = Folder::new();
+    folder.write("in.json", flowers(0..1) + "{}\n");
+    let path = folder.path().join("a.db");
+    Connection::open(&path).unwrap().execute_batch("CREATE TABLE t (species TEXT)").unwrap();
+    let before = folder.read("a.db");
+    std::os::unix::fs::symlink("a.db", folder.path().join("link")).unwrap();
+    for (words, said) in [
+        ("-i in.json -o sqlite:a.db --output-table t --rejects a.db", "the rejects file and the"),
+        ("-i in.json -o sqlite:a.db --output-table t --rejects link", "the rejects file and the"),
+        ("-i in.json -o sqlite:a.db --output-table t --summary ./a.db", "the summary and the out"),
+        ("-i sqlite:a.db --table t -o link", "the output and --input are the same file"),
+        ("-i sqlite:a.db --table t -o sqlite:a.db --output-table t --rejects a.db", "--input"),
+        ("-i a.db -o sqlite:a.db --output-table t", "the output and --input are the same file"),
+        ("-i in.json -o sqlite::memory: --output-table t --create-table", "it names no file"),
+    ] {
+        iris(&folder, words).run().exits(2).says(said);
+        assert!(folder.read("a.db") == before, "{words}");
+    }
 }

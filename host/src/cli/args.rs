@@ -23,7 +23,8 @@ pub(super) struct ScoreArgs {
     ///
     /// A file, a folder (its files, sorted by name, but for those whose names begin with `.` or `_`)
     /// or a glob such as 'data/*.json' (sorted, `**` for any folders). Given several times, one
-    /// after the other. A file is LDJSON unless its name or --input-format says otherwise.
+    /// after the other. A file is LDJSON unless its name or --input-format says otherwise. Or
+    /// s3://BUCKET/KEY, gs://, az://, https://, postgres://, sqlite:FILE, NAME:// of --services.
     #[arg(short, long, alias = "input_file", value_name = "PATH", group = "records")]
     pub(super) input: Vec<OsString>,
 
@@ -90,7 +91,7 @@ pub(super) struct JobArgs {
     /// A file appears when the run has ended well, and never half-written. A device or a FIFO is
     /// written to as it is. A folder (one that is there, or a path that ends with `/`) takes a file
     /// for each input, with the same name: then an input that can't be read is told of, and the
-    /// others go on.
+    /// others go on. Or s3://BUCKET/KEY, gs://, az://, postgres://, sqlite:FILE, NAME:// of --services.
     #[arg(short, long, alias = "output_file", value_name = "PATH")]
     pub(super) output: Option<OsString>,
 

@@ -40,7 +40,7 @@ pub(super) struct FormatArgs {
     #[arg(long, value_name = "CHAR", value_parser = separator)]
     delimiter: Option<u8>,
 
-    /// Read CSV and TSV with this character around fields, or `none` [default: \"]
+    /// Read CSV and TSV with this character around fields, or `none` [default: "]
     #[arg(long, value_name = "CHAR|none", value_parser = quote)]
     quote: Option<Quote>,
 

@@ -5,6 +5,7 @@ use super::files::Plan;
 use crate::error::Error;
 use crate::journal::place;
 use crate::plugin::folder;
+use crate::storage::database::Database;
 use crate::storage::location::Location;
 use crate::storage::services::Services;
 use std::collections::HashMap;
@@ -59,15 +60,21 @@ pub(super) fn refuse_to_overwrite(
     };
     let identity = |location: &Location| match location {
         Location::Local(path) => identity(path).map(Identity::File),
-        location => services.identity(location).map(Identity::Remote),
+        location => match services.database(location) {
+            Some(Database::Sqlite(path)) => identity(&path).map(Identity::File),
+            _ => services.identity(location).map(Identity::Remote),
+        },
     };
-    let mut seen: HashMap<Identity, &str> = HashMap::new();
+    let is_database = |location: &Location| services.database(location).is_some();
+    // What each is, and whether it is read or written as a database.
+    let mut seen: HashMap<Identity, (&str, bool)> = HashMap::new();
     for location in plan.runs.iter().flat_map(|files| &files.inputs) {
-        seen.extend(identity(location).map(|it| (it, input)));
+        seen.extend(identity(location).map(|it| (it, (input, is_database(location)))));
     }
-    let others = [("--plugin", Some(plugin)), ("--config", config)];
+    let told = job.services.services.as_deref();
+    let others = [("--plugin", Some(plugin)), ("--config", config), ("--services", told)];
     for (what, path) in others.into_iter().filter_map(|(what, path)| Some((what, path?))) {
-        seen.extend(identity(&Location::Local(path.to_owned())).map(|it| (it, what)));
+        seen.extend(identity(&Location::Local(path.to_owned())).map(|it| (it, (what, false))));
     }
     let outputs = plan.runs.iter().flat_map(|files| {
         [("the output", files.output.clone()), ("the rejects file", files.rejects.clone())]
@@ -81,7 +88,10 @@ pub(super) fn refuse_to_overwrite(
             )));
         }
         let Some(identity) = identity(&location) else { continue };
-        if let Some(other) = seen.get(&identity) {
+        if let Some((other, is_also)) = seen.get(&identity) {
+            if *is_also && is_database(&location) {
+                continue; // a database may be read and written at once
+            }
             let shown = match &identity {
                 Identity::File(path) => path.display().to_string(),
                 Identity::Remote(_) => location.to_string(),
@@ -91,7 +101,7 @@ pub(super) fn refuse_to_overwrite(
                 hint: Some("give each a file of its own".to_owned()),
             });
         }
-        seen.insert(identity, what);
+        seen.insert(identity, (what, is_database(&location)));
     }
     Ok(())
 }

@@ -10,35 +10,79 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rusqlite::types::Value;
 use rusqlite::{Connection, Error, ErrorCode};
+use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-/// Rows of a table, in a transaction.
+/// Rows of a table, in a transaction, which the end of the connection takes back.
 pub(super) struct Rows {
+    /// Before the connection: its lock is given up when the file is gone, and not before.
+    made: Made,
     connection: Connection,
+    file: Opened,
     insert: String,
     columns: Vec<(String, Affinity)>,
+    /// Whether a row that is refused may leave something behind.
+    has_triggers: bool,
     scanner: Scanner,
-    /// The file, where there was none.
-    made: Option<PathBuf>,
+}
+
+/// The file, where there was none: it goes again with a run that comes to nothing.
+struct Made(Option<PathBuf>);
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        let Some(path) = &self.0 else { return };
+        // On a full disk SQLite leaves it, to be played back into the next file that is called so.
+        let mut journal = path.as_os_str().to_owned();
+        journal.push("-journal");
+        let _ = fs::remove_file(journal);
+        let _ = fs::remove_file(path);
+    }
+}
+
+/// Which file was opened. Somebody may remove or replace it: what is written then is nowhere.
+struct Opened {
+    path: PathBuf,
+    number: (u64, u64),
+}
+
+impl Opened {
+    fn new(path: &Path) -> io::Result<Self> {
+        Ok(Opened { path: path.to_owned(), number: Self::number(path)? })
+    }
+
+    fn number(path: &Path) -> io::Result<(u64, u64)> {
+        path.metadata().map(|metadata| (metadata.dev(), metadata.ino()))
+    }
+
+    /// That it is still what its name leads to.
+    fn check(&self) -> io::Result<()> {
+        if Self::number(&self.path).is_ok_and(|number| number == self.number) {
+            return Ok(());
+        }
+        let what = "the file is not there any more, or is another one";
+        Err(Trouble::error(io::ErrorKind::NotFound, what, Some("run again")))
+    }
 }
 
 impl Rows {
     /// Begins the transaction, and finds out what can be known before the first record.
     pub(super) fn open(path: &Path, options: &Options) -> io::Result<Self> {
-        let made = (!path.exists()).then(|| path.to_owned());
-        if made.is_some() && !options.creates {
+        if !options.creates && !path.exists() {
             return Err(Trouble::error(
                 io::ErrorKind::NotFound,
                 "there is no such database",
                 Some("--create-table makes it, and the table in it"),
             ));
         }
+        // Of two runs one has made it. Where it can't be made, SQLite says why.
+        let made = Made(fs::File::create_new(path).is_ok().then(|| path.to_owned()));
         let connection = open_to_write(path)?;
-        let insert = insert(options);
-        // From here on a file that was made goes again.
-        let scanner = Scanner::default();
-        let mut rows = Rows { connection, insert, columns: Vec::new(), scanner, made };
+        let (file, insert) = (Opened::new(path)?, insert(options));
+        let (columns, scanner, has_triggers) = (Vec::new(), Scanner::default(), false);
+        let mut rows = Rows { made, connection, file, insert, columns, has_triggers, scanner };
         rows.begin(options)?;
         Ok(rows)
     }
@@ -46,6 +90,7 @@ impl Rows {
     fn begin(&mut self, options: &Options) -> io::Result<()> {
         let connection = &self.connection;
         connection.execute_batch("BEGIN IMMEDIATE").map_err(|error| failed(&error))?;
+        self.file.check()?;
         if options.creates {
             connection.execute_batch(&create(options)).map_err(|error| failed(&error))?;
         }
@@ -74,6 +119,9 @@ impl Rows {
             (wanted.to_owned(), Affinity::of(declared))
         });
         self.columns = columns.collect();
+        let triggers = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'trigger')";
+        let triggers = connection.query_row(triggers, [], |row| row.get(0));
+        self.has_triggers = triggers.map_err(|error| failed(&error))?;
         connection.prepare_cached(&self.insert).map(drop).map_err(|error| failed(&error))
     }
 
@@ -92,6 +140,29 @@ impl Rows {
         });
         values.collect()
     }
+
+    /// Inserts a row, or leaves all as it was. A statement alone does so, unless a trigger ends it with
+    /// RAISE(FAIL).
+    fn insert_row(&self, values: Vec<Value>) -> rusqlite::Result<()> {
+        let insert = || {
+            let mut insert = self.connection.prepare_cached(&self.insert)?;
+            insert.execute(rusqlite::params_from_iter(values)).map(drop)
+        };
+        if !self.has_triggers {
+            return insert();
+        }
+        self.connection.execute_batch("SAVEPOINT etl_host")?;
+        let inserted = insert();
+        match inserted {
+            Ok(()) => self.connection.execute_batch("RELEASE etl_host")?,
+            // The whole transaction was taken back.
+            Err(_) if self.connection.is_autocommit() => {}
+            Err(_) => {
+                self.connection.execute_batch("ROLLBACK TO etl_host; RELEASE etl_host")?;
+            }
+        }
+        inserted
+    }
 }
 
 impl Table for Rows {
@@ -105,11 +176,7 @@ impl Table for Rows {
                 Ok(values) => values,
                 Err(refusal) => return Ok(Some(refusal)),
             };
-            let inserted = self
-                .connection
-                .prepare_cached(&self.insert)
-                .and_then(|mut insert| insert.execute(rusqlite::params_from_iter(values)));
-            let Err(error) = inserted else { continue };
+            let Err(error) = self.insert_row(values) else { continue };
             // A trigger may have taken the whole transaction back.
             if !is_of_a_row(&error) || self.connection.is_autocommit() {
                 return Err(failed(&error));
@@ -120,24 +187,13 @@ impl Table for Rows {
     }
 
     fn prepare(&mut self) -> io::Result<()> {
-        Ok(())
+        self.file.check()
     }
 
     fn commit(&mut self) -> io::Result<()> {
         self.connection.execute_batch("COMMIT").map_err(|error| failed(&error))?;
-        self.made = None;
+        self.made.0 = None;
         Ok(())
-    }
-}
-
-impl Drop for Rows {
-    fn drop(&mut self) {
-        if !self.connection.is_autocommit() {
-            let _ = self.connection.execute_batch("ROLLBACK");
-        }
-        if let Some(path) = &self.made {
-            let _ = std::fs::remove_file(path);
-        }
     }
 }
 
@@ -329,6 +385,40 @@ mod tests {
         assert_eq!(rows.insert(&[r#"{"id":2,"n":2,"j":2}"#]).unwrap(), None);
         drop(rows);
         assert_eq!(written(&path, &there, &[]).1, ["1 1.0 1"]);
+    }
+
+    #[test]
+    fn a_row_that_a_trigger_refuses_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let table = "CREATE TABLE t (id INTEGER, n REAL, j JSON TEXT);
+            CREATE TABLE log (id INTEGER);
+            CREATE TRIGGER a AFTER INSERT ON t BEGIN
+                INSERT INTO log VALUES (NEW.id);
+                SELECT RAISE(FAIL, 'not this one') WHERE NEW.id = 2;
+            END";
+        Connection::open(&path).unwrap().execute_batch(table).unwrap();
+        let mut there = options(&[]);
+        there.creates = false;
+        let records = [1, 2, 3].map(|id| format!("{{\"id\":{id},\"n\":0,\"j\":0}}"));
+        let (refused, table) = written(&path, &there, &records.each_ref().map(String::as_str));
+        assert!(refused.len() == 1 && refused[0].contains("not this one"), "{refused:?}");
+        assert_eq!(table, ["1 0.0 0", "3 0.0 0"]);
+        let logged = "SELECT group_concat(id) FROM log";
+        let logged = Connection::open(&path).unwrap().query_row(logged, [], |row| row.get(0));
+        assert_eq!(logged, Ok("1,3".to_owned()));
+    }
+
+    #[test]
+    fn what_would_be_written_to_a_file_that_is_gone_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let mut rows = Rows::open(&path, &options(&[])).unwrap();
+        rows.prepare().unwrap();
+        fs::remove_file(&path).unwrap();
+        assert!(rows.prepare().unwrap_err().to_string().contains("not there any more"));
+        fs::write(&path, "").unwrap();
+        assert!(rows.prepare().unwrap_err().to_string().contains("another one"));
     }
 
     #[test]

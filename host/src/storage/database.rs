@@ -30,7 +30,7 @@ impl Database {
                 None => at.rest(),
             };
             return match path {
-                "" => Err(failed(&"it names no file: sqlite:PATH")),
+                "" | ":memory:" => Err(failed(&"it names no file: sqlite:PATH")),
                 path => Ok(Database::Sqlite(path.into())),
             };
         }

@@ -149,21 +149,35 @@ impl Remote {
     }
 }
 
+fn without_query(text: &str) -> &str {
+    text.split_once('?').map_or(text, |(before, _)| before)
+}
+
 /// Without password, token and query.
 impl fmt::Display for Remote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.path();
-        let (authority, _) = path.split_once('/').unwrap_or((path, ""));
-        // Behind a user's name there may be a password, even one with a slash in it: better too much
-        // is hidden. A name alone may be a token.
-        let hides = authority.split_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_err());
-        let within = if hides { path } else { authority };
-        let (user, path) = match within.rfind('@') {
-            None => (String::new(), path),
-            Some(at) => match path[..at].split_once(':') {
-                Some((user, _)) => (format!("{user}@"), &path[at + 1..]),
-                None => (String::new(), &path[at + 1..]),
-            },
+        let (rest, path) = (self.rest(), self.path());
+        let authority = rest.split(['/', '?']).next().unwrap_or_default();
+        // Behind a user's name there may be a password, even one with a slash or a question mark in
+        // it: better too much is hidden. A name alone may be a token.
+        let is_port = |text: &str| text.parse::<u16>().is_ok();
+        let is_number = authority.starts_with('['); // of IPv6
+        let before_port =
+            authority.split_once(':').filter(|(_, port)| !is_port(port) && !is_number);
+        let is_database = self.scheme.starts_with("postgres");
+        let hides = before_port.is_some() || is_database;
+        let within = if hides { rest } else { authority };
+        let (user, path) = match (within.rfind('@'), before_port) {
+            (Some(at), _) => {
+                let path = path.get(at + 1..).unwrap_or_else(|| without_query(&rest[at + 1..]));
+                let user = rest[..at].split_once(':').map(|(user, _)| format!("{user}@"));
+                (user.unwrap_or_default(), path)
+            }
+            // A password, and its host forgotten; but several hosts are none.
+            (None, Some((user, _))) if is_database && !authority.contains(',') => {
+                (String::new(), user)
+            }
+            (None, _) => (String::new(), path),
         };
         write!(f, "{}://{user}{path}", self.scheme)
     }
@@ -197,14 +211,26 @@ mod tests {
     #[test]
     fn no_secret_of_it_is_shown() {
         let shown = |text: &str| Remote::of(text).unwrap().to_string();
-        let same =
-            ["s3://bucket/a b/key?.json", "gs://b/k#1", "https://host:8/x.csv", "prod://key"];
+        let same = [
+            "lake://10:30:00.json",
+            "sqlite://:memory:",
+            "s3://bucket/a b/key?.json",
+            "gs://b/k#1",
+            "https://host:8/x.csv",
+            "prod://key",
+        ];
         for text in same {
             assert_eq!(shown(text), text);
             assert_eq!(format!("{:?}", Remote::of(text).unwrap()), text);
         }
         assert_eq!(shown("postgres://me:pass@host:5/db?x=y"), "postgres://me@host:5/db");
         assert_eq!(shown("postgres://me:p@ss/w@host/db"), "postgres://me@host/db");
+        assert_eq!(shown("postgres://me:pa?ss@host/db?x=y"), "postgres://me@host/db");
+        assert_eq!(shown("postgres://me:pa@s?s=@host/db"), "postgres://me@host/db");
+        assert_eq!(shown("postgres://me:12/ss@host/db"), "postgres://me@host/db");
+        assert_eq!(shown("postgres://me:pass"), "postgres://me");
+        assert_eq!(shown("postgres://a:1,b:2/db?x=y"), "postgres://a:1,b:2/db");
+        assert_eq!(shown("http://[::1]:8080/a@b?x=y"), "http://[::1]:8080/a@b");
         assert_eq!(shown("https://token@host/x"), "https://host/x");
         assert_eq!(shown("https://host/x.csv?sig=secret"), "https://host/x.csv");
         assert_eq!(shown("s3://key:secret@bucket/x"), "s3://key@bucket/x");

@@ -151,7 +151,7 @@ fn excerpt(line: &str, column: usize) -> (String, usize) {
 }
 
 /// How many characters differ: inserted, left out or changed (Levenshtein).
-fn distance(one: &str, other: &str) -> usize {
+pub fn distance(one: &str, other: &str) -> usize {
     let other: Vec<char> = other.chars().collect();
     let mut row: Vec<usize> = (0..=other.len()).collect();
     for (i, a) in one.chars().enumerate() {

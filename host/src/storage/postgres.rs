@@ -153,7 +153,7 @@ impl Address {
             Some(tls) => config.connect(tls),
             None => config.connect(NoTls),
         };
-        let mut client = client.map_err(|error| failed(&error))?;
+        let mut client = client.map_err(|error| unconnected(&error))?;
         client.batch_execute(SETTINGS).map_err(|error| failed(&error))?;
         Ok(client)
     }
@@ -234,6 +234,26 @@ pub fn failed(error: &postgres::Error) -> io::Error {
             _ => io::Error::other(chain(error)),
         },
     }
+}
+
+/// The same where there is no session yet, with what to look at.
+fn unconnected(error: &postgres::Error) -> io::Error {
+    let is_of_password = match error.code() {
+        Some(code) => code.code().starts_with("28"), // who asks is not let in
+        None => error.to_string().contains("configuration"), // it would be asked for, and there is none
+    };
+    let hint = match is_of_password {
+        true => Some(
+            "user and password stand in the location, in the file that --services gives, or in \
+             PGUSER and PGPASSWORD",
+        ),
+        false if error.to_string().contains("connecting") => {
+            Some("check host and port, and that the server is up")
+        }
+        false => None,
+    };
+    let failed = failed(error);
+    Trouble::error(failed.kind(), failed.to_string(), hint)
 }
 
 /// The database's own words.

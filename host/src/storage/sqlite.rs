@@ -4,7 +4,7 @@ pub mod rows;
 
 use super::Trouble;
 use super::names::{TableName, marked, nearest};
-use rusqlite::{Connection, Error, OpenFlags};
+use rusqlite::{Connection, Error, ErrorCode, OpenFlags};
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -35,7 +35,18 @@ fn open(path: &Path, flags: OpenFlags) -> io::Result<Connection> {
 
 /// What the database said, as an error of the run.
 pub fn failed(error: &Error) -> io::Error {
-    io::Error::other(format!("SQLite says: {}", words(error)))
+    let (kind, hint) = match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => (io::ErrorKind::StorageFull, None),
+        Some(ErrorCode::DatabaseBusy) => (
+            io::ErrorKind::ResourceBusy,
+            Some(
+                "another process reads or writes it: run again when that has ended \
+                 (of one whose `PRAGMA journal_mode` is `wal`, readers keep nobody waiting)",
+            ),
+        ),
+        _ => (io::ErrorKind::Other, None),
+    };
+    Trouble::error(kind, format!("SQLite says: {}", words(error)), hint)
 }
 
 /// The database's own words.

@@ -297,8 +297,9 @@ impl Session<'_> {
 
     /// All runs together.
     fn total(&self, runs: &[RunSummary]) -> RunSummary {
+        let output = self.task.job.output.as_deref().unwrap_or_default();
         let mut total = RunSummary {
-            output: self.task.job.output.as_deref().unwrap_or_default().display().to_string(),
+            output: Location::of(output).to_string(), // and no password of it
             published: runs.len() == self.plan.runs.len(),
             seconds: self.since.elapsed().as_secs_f64(),
             ..RunSummary::default()

@@ -30,8 +30,9 @@ pub fn rows(address: &Address, selection: &Selection) -> io::Result<(Fed, Vec<Co
     let columns = columns(&prepared)?;
     let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
     client.batch_execute(begin).map_err(|error| failed(&error))?;
-    // A line of its own, should the query end in a comment.
-    let copy = format!("COPY (SELECT row_to_json(etl_host) FROM (\n{query}\n) etl_host) TO STDOUT");
+    // A line of its own, should the query end in a comment; `.*`, should a column be called so too.
+    let copy =
+        format!("COPY (SELECT row_to_json(etl_host.*) FROM (\n{query}\n) etl_host) TO STDOUT");
     let (started, starts) = bounded(1);
     let address = address.clone();
     let run = move |feed: &mut Feed| copy_out(&address, client, &copy, &started, feed);

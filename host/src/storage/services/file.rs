@@ -13,6 +13,7 @@
 
 use super::ServicesError;
 use super::kinds::{Definition, KNOWN, Kind};
+use crate::storage::names::distance;
 use crate::storage::secret::Secret;
 use std::collections::BTreeMap;
 use std::fs;
@@ -176,20 +177,6 @@ fn on_a_line(text: &str) -> String {
 
 fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
     names.collect::<Vec<_>>().join(", ")
-}
-
-/// How many letters must be put in, left out or changed to make one of the other (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, a) in a.bytes().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, b) in b.bytes().enumerate() {
-            let change = diagonal + usize::from(a != b);
-            diagonal = row[j + 1];
-            row[j + 1] = change.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]
