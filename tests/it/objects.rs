@@ -596,6 +596,5 @@ mod memory {
         }
         assert!(child.wait().unwrap().success());
         assert!((1..200_000).contains(&most_kib), "{most_kib} KiB");
-        println!("{most_kib} KiB");
     }
 }
