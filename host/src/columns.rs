@@ -3,7 +3,9 @@
 //!
 //! A field that no column was foreseen for makes its record a reject: nothing is dropped silently.
 
-use crate::schema::{self, fields};
+mod kind;
+
+use crate::schema::fields;
 use crate::step::emit::Emit;
 use serde_json::Value;
 
@@ -17,7 +19,7 @@ pub struct Column {
 }
 
 /// What the values of a column are. Each may be missing or null.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Kind {
     /// JSON numbers.
     Number,
@@ -27,55 +29,30 @@ pub enum Kind {
     Boolean,
     /// Texts.
     String,
-    /// Anything: arrays, objects, or values of several types. In a table a text stands as it is, and
-    /// all else as JSON.
+    /// Anything: objects with names of their own, or values of several types. In a table a text stands
+    /// as it is, and all else as JSON.
     Json,
+    /// Arrays of such values. Where a table has no such columns, it is [`Kind::Json`].
+    List(Box<Kind>),
+    /// Objects with these fields and no others, one at least. Where a table has no such columns, it is
+    /// [`Kind::Json`].
+    Struct(Vec<Column>),
 }
 
 impl Kind {
     /// Of the values that fit a schema, which is a part of `root`.
     pub fn of(root: &Value, schema: &Value) -> Self {
-        let mut kinds = Vec::new();
-        for one in schema::alternatives(root, schema) {
-            match schema::listed(one) {
-                Some(values) => kinds.extend(values.into_iter().map(kind_of_value)),
-                None => match &schema::types(one)[..] {
-                    [] => return Kind::Json,
-                    names => kinds.extend(names.iter().map(|name| kind_of_type(name))),
-                },
-            }
-        }
-        let mut kinds = kinds.into_iter().flatten(); // null fits every kind
-        let Some(first) = kinds.next() else { return Kind::Json };
-        kinds.fold(first, |one, other| match (one, other) {
-            (one, other) if one == other => one,
-            (Kind::Number, Kind::Integer) | (Kind::Integer, Kind::Number) => Kind::Number,
-            _ => Kind::Json,
-        })
+        kind::of(root, schema)
+    }
+
+    /// Whether its values hold others.
+    pub fn is_nested(&self) -> bool {
+        matches!(self, Kind::List(_) | Kind::Struct(_))
     }
 }
 
-fn kind_of_type(name: &str) -> Option<Kind> {
-    match name {
-        "null" => None,
-        "number" => Some(Kind::Number),
-        "integer" => Some(Kind::Integer),
-        "boolean" => Some(Kind::Boolean),
-        "string" => Some(Kind::String),
-        _ => Some(Kind::Json),
-    }
-}
-
-fn kind_of_value(value: &Value) -> Option<Kind> {
-    match value {
-        Value::Null => None,
-        Value::Bool(_) => Some(Kind::Boolean),
-        Value::Number(number) if number.is_f64() => Some(Kind::Number),
-        Value::Number(_) => Some(Kind::Integer),
-        Value::String(_) => Some(Kind::String),
-        Value::Array(_) | Value::Object(_) => Some(Kind::Json),
-    }
-}
+/// How deep lists and structs may stand inside of each other: what is deeper is [`Kind::Json`].
+pub const LEVELS_MAX: usize = kind::LEVELS_MAX;
 
 /// The name of the only column where what is written is no object.
 pub const VALUE: &str = "prediction";
@@ -93,12 +70,18 @@ pub fn of_output(
     if !has_place {
         return columns;
     }
+    let output = match (&columns[..], emit, given) {
+        // The record may have fields that no schema names; the row of a table can't.
+        (_, Emit::Merge, None) | ([], ..) => Kind::Json,
+        ([only], Emit::Prediction, _) if of_schema(output_schema).is_empty() => only.kind.clone(),
+        _ => Kind::Struct(columns),
+    };
     let column = |name: &str, kind| Column { name: name.to_owned(), kind };
     vec![
         column("source", Kind::String),
         column("line", Kind::Integer),
         column("byte", Kind::Integer),
-        column("output", Kind::Json),
+        column("output", output),
     ]
 }
 
@@ -115,15 +98,19 @@ fn of_record(
     let mut columns = match emit {
         Emit::Prediction => Vec::new(),
         Emit::Nest => {
-            let column = |name: &str| Column { name: name.to_owned(), kind: Kind::Json };
-            return vec![column("input"), column("prediction")];
+            // A record may have fields that no schema names; the row of a table can't.
+            let input = given.filter(|columns| !columns.is_empty());
+            let input = input.map_or(Kind::Json, |columns| Kind::Struct(columns.to_vec()));
+            let prediction = Kind::of(output_schema, output_schema);
+            let column = |name: &str, kind| Column { name: name.to_owned(), kind };
+            return vec![column("input", input), column("prediction", prediction)];
         }
         Emit::Merge => read(),
         Emit::Keep(fields) => {
             let read = read();
             let kept = fields.iter().map(|name| {
                 let found = read.iter().find(|column| column.name == *name);
-                let kind = found.map_or(Kind::Json, |column| column.kind);
+                let kind = found.map_or(Kind::Json, |column| column.kind.clone());
                 Column { name: name.clone(), kind }
             });
             kept.collect()
@@ -146,7 +133,7 @@ fn of_record(
 pub fn of_schema(schema: &Value) -> Vec<Column> {
     let columns = fields(schema, schema);
     let columns = columns
-        .map(|field| Column { name: field.name.to_owned(), kind: Kind::of(schema, field.schema) });
+        .map(|field| Column { name: field.name.to_owned(), kind: Kind::of(schema, field.own) });
     columns.collect()
 }
 
@@ -156,29 +143,9 @@ mod tests {
     use serde_json::json;
 
     #[track_caller]
-    fn check_kind(schema: Value, expected: Kind) {
-        assert_eq!(Kind::of(&schema, &schema), expected, "{schema}");
-    }
-
-    #[test]
-    fn a_column_is_what_its_schema_says_of_all_its_values_but_null() {
-        check_kind(json!({"type": "number"}), Kind::Number);
-        check_kind(json!({"type": ["integer", "null"]}), Kind::Integer);
-        check_kind(json!({"type": ["integer", "number"]}), Kind::Number);
-        check_kind(json!({"anyOf": [{"type": "boolean"}, {"type": "null"}]}), Kind::Boolean);
-        check_kind(json!({"oneOf": [{"const": "a"}, {"const": "b"}]}), Kind::String);
-        check_kind(json!({"enum": ["a", null]}), Kind::String);
-        check_kind(json!({"enum": [1, 2.5]}), Kind::Number);
-        check_kind(json!({"type": ["string", "integer"]}), Kind::Json);
-        check_kind(json!({"type": "array"}), Kind::Json);
-        check_kind(json!({"type": "null"}), Kind::Json);
-        check_kind(json!(true), Kind::Json);
-    }
-
-    #[track_caller]
     fn check(emit: Emit, has_place: bool, given: Option<&[Column]>, expected: &str) {
         let input = json!({"properties": {"a": {"type": "number"}, "b": {"type": "string"}}});
-        let output = json!({"properties": {"p": {"type": "integer"}}});
+        let output = json!({"type": "object", "properties": {"p": {"type": "integer"}}});
         let columns = of_output(&emit, has_place, given, &input, &output);
         let told: Vec<_> =
             columns.iter().map(|column| format!("{} {:?}", column.name, column.kind)).collect();
@@ -194,8 +161,17 @@ mod tests {
         check(Emit::Merge, false, Some(&given), "id Integer, p Integer");
         check(kept(), false, None, "b String, id Json, p Integer");
         check(kept(), false, Some(&given), "b Json, id Integer, p Integer");
-        check(Emit::Nest, false, None, "input Json, prediction Json");
-        check(kept(), true, None, "source String, line Integer, byte Integer, output Json");
+        let prediction = r#"prediction Struct([Column { name: "p", kind: Integer }])"#;
+        check(Emit::Nest, false, None, &format!("input Json, {prediction}"));
+        let input = r#"input Struct([Column { name: "id", kind: Integer }])"#;
+        check(Emit::Nest, false, Some(&given), &format!("{input}, {prediction}"));
+        let place = "source String, line Integer, byte Integer, output";
+        check(Emit::Merge, true, None, &format!("{place} Json"));
+        let output = r#"Struct([Column { name: "p", kind: Integer }])"#;
+        check(Emit::Prediction, true, None, &format!("{place} {output}"));
+        let id = r#"Column { name: "id", kind: Integer }"#;
+        let output = format!(r#"Struct([{id}, Column {{ name: "p", kind: Integer }}])"#);
+        check(Emit::Merge, true, Some(&given), &format!("{place} {output}"));
     }
 
     #[test]
@@ -203,5 +179,7 @@ mod tests {
         let schema = json!({"type": "string"});
         let columns = of_output(&Emit::Prediction, false, None, &json!({}), &schema);
         assert_eq!(columns, [Column { name: "prediction".to_owned(), kind: Kind::String }]);
+        let columns = of_output(&Emit::Prediction, true, None, &json!({}), &schema);
+        assert_eq!(columns[3], Column { name: "output".to_owned(), kind: Kind::String });
     }
 }

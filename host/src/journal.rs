@@ -72,6 +72,8 @@ pub struct InputFile {
 pub const PLUGIN: &str = "the plugin's SHA-256";
 /// The host.
 pub const HOST: &str = "the version of etl-host";
+/// The formats of the inputs.
+pub const INPUT_FORMAT: &str = "--input-format";
 
 /// What makes a job this one: names and values that must be the same when it is resumed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

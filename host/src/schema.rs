@@ -20,6 +20,8 @@ pub struct Field<'a> {
     pub name: &'a str,
     /// Its schema, references followed.
     pub schema: &'a Value,
+    /// The same as it stands, with what may stand beside a reference.
+    pub own: &'a Value,
     /// Whether an object without it is wrong.
     pub required: bool,
     /// What it means, in the author's words; empty where they said nothing.
@@ -37,6 +39,7 @@ pub fn fields<'a>(root: &'a Value, schema: &'a Value) -> impl Iterator<Item = Fi
         Field {
             name,
             schema,
+            own,
             required: required.is_some_and(|names| names.iter().any(|one| one == name.as_str())),
             description: said(own).or_else(|| said(schema)).unwrap_or_default(),
         }

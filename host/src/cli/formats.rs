@@ -5,8 +5,9 @@ use super::args::{Records, Task};
 use super::files::{Files, Plan};
 use crate::error::Error;
 use crate::format::{Compression, Format};
+use crate::journal::{self, Identity};
 use crate::storage::location::Location;
-use crate::{sink, source};
+use crate::{sink, source, storage};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use std::io::IsTerminal;
@@ -107,6 +108,9 @@ fn quote(text: &str) -> Result<Quote, String> {
 fn is_table(format: &Format) -> bool {
     matches!(format, Format::Csv | Format::Tsv)
 }
+
+/// Between the names of formats in a run's identity.
+const FORMATS_SEPARATOR: &str = ", ";
 
 impl FormatArgs {
     pub(super) fn of_input(&self, location: &Location) -> Format {
@@ -233,7 +237,7 @@ impl FormatArgs {
         let (source, sink) = (self.csv_source(), self.csv_sink());
         let shown = |byte: Option<u8>| byte.map(char::from).map_or_else(String::new, String::from);
         [
-            ("--input-format", formats.join(", ")),
+            (journal::INPUT_FORMAT, formats.join(FORMATS_SEPARATOR)),
             ("--output-format", self.of_output(output).name().to_owned()),
             ("--delimiter", shown(source.delimiter)),
             ("--quote", shown(source.quote)),
@@ -282,6 +286,28 @@ impl FormatArgs {
 /// What its name tells.
 pub(super) fn compression_told(location: &Location) -> Option<Compression> {
     Compression::of(Path::new(&location.to_string()))
+}
+
+/// The formats of the inputs, as a run's identity tells them.
+pub(super) fn formats_of(identity: &Identity) -> impl Iterator<Item = Format> {
+    let names = identity.0.get(journal::INPUT_FORMAT).map_or("", String::as_str);
+    names.split(FORMATS_SEPARATOR).filter_map(Format::named)
+}
+
+/// Whether the bytes that a run counts are those of its input. Of what is compressed they are those of
+/// its text, and of a table those of its rows as JSON: a file has fewer, or more.
+pub(super) fn reads_as_it_is(location: &Location, format: Format) -> bool {
+    !format.is_binary() && !is_compressed(location)
+}
+
+/// As far as it can be told without reading from afar.
+fn is_compressed(location: &Location) -> bool {
+    let first = || storage::open(location.local()?).ok()?.first_bytes()?.ok();
+    let told = location.local().filter(|path| path.is_file()).and_then(|_| first());
+    match told {
+        Some(first) => Compression::of_bytes(&first).is_some(),
+        None => compression_told(location).is_some(),
+    }
 }
 
 fn told(location: &Location) -> Format {

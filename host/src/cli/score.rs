@@ -8,14 +8,13 @@ mod end;
 
 use super::args::{EmitMode, JobArgs, OnError, Records, Task};
 use super::files::{self, Files, Plan};
-use super::formats::compression_told;
+use super::formats::{compression_told, reads_as_it_is};
 use super::outputs::{self, Outputs};
 use super::progress::Progress;
 use super::resume::{self, Resumable};
 use super::{config, exits, paths, say, signals};
 use crate::columns::{self, Column};
 use crate::error::Error;
-use crate::format::Compression;
 use crate::journal::{Checkpoint, Header, InputFile, Left};
 use crate::pipeline::checkpoints::Checkpoints;
 use crate::pipeline::limits::Limits;
@@ -31,11 +30,11 @@ use crate::step::emit::{Emit, EmitError};
 use crate::step::model::ModelStep;
 use crate::step::place::PlaceStep;
 use crate::stop::Stop;
+use crate::storage::Memory;
 use crate::storage::compressed::decompressed;
 use crate::storage::disk::HoldError;
 use crate::storage::location::Location;
 use crate::storage::services::Services;
-use crate::storage::{self, Memory};
 use crate::summary;
 use end::Ended;
 use model_abi::describe::ModelDescription;
@@ -245,7 +244,7 @@ impl Run<'_> {
         };
         let (rejects, sink) = self.ends(resumed.as_ref(), source.columns().as_deref())?;
         let progress =
-            Progress::new(job.quiet, bytes_total(self.files, services), resumed.as_ref());
+            Progress::new(job.quiet, bytes_total(*task, self.files, services), resumed.as_ref());
         if let Some(Checkpoint { input, position, counts, .. }) = &resumed
             && !job.quiet
         {
@@ -432,25 +431,18 @@ fn versions(files: &Files, services: &Services) -> Result<Vec<InputFile>, Error>
     versions.collect()
 }
 
-/// How many bytes there are in all inputs, where that is known. What is compressed holds more than its
-/// file does.
-fn bytes_total(files: &Files, services: &Services) -> Option<u64> {
+/// How many bytes will have been read in the end, where that is known.
+fn bytes_total(task: Task<'_>, files: &Files, services: &Services) -> Option<u64> {
     let inputs = (!files.inputs.is_empty()).then_some(&files.inputs)?;
-    let bytes = inputs.iter().map(|location| match is_compressed(location) {
-        true => None,
-        false => services.bytes_total(location),
+    let format = |location| match task.records {
+        Records::Rejects(_) => task.job.formats.of_rejected(),
+        Records::Inputs(_) | Records::One(_) => task.job.formats.of_input(location),
+    };
+    let bytes = inputs.iter().map(|location| match reads_as_it_is(location, format(location)) {
+        true => services.bytes_total(location),
+        false => None,
     });
     bytes.sum()
-}
-
-/// As far as it can be told without reading from afar.
-fn is_compressed(location: &Location) -> bool {
-    let first = || storage::open(location.local()?).ok()?.first_bytes()?.ok();
-    let told = location.local().filter(|path| path.is_file()).and_then(|_| first());
-    match told {
-        Some(first) => Compression::of_bytes(&first).is_some(),
-        None => compression_told(location).is_some(),
-    }
 }
 
 /// What abi_stable has to say of a layout, for `--verbose`.

@@ -1,9 +1,11 @@
 //! `etl-host status DIR|OUTPUT`: what interrupted runs left, how far they are, and whether they can
 //! be gone on with.
 
+use super::formats::{formats_of, reads_as_it_is};
 use super::{on_a_line, print};
 use crate::causes::chain;
 use crate::error::{Error, exit};
+use crate::format::Format;
 use crate::journal::{self, Checkpoint, Header, InputFile, JournalError, Look, State, place};
 use crate::shell::quoted;
 use crate::sink::publish;
@@ -53,7 +55,7 @@ struct Run {
     why_not: Vec<String>,
     header: Option<Header>,
     checkpoint: Option<Checkpoint>,
-    /// Of the input, as it is now.
+    /// Of the input, as it is now; none where a run counts other bytes than those of its files.
     bytes_total: Option<u64>,
     /// Files that `--abort` removed.
     removed: Vec<PathBuf>,
@@ -143,17 +145,26 @@ fn run(journal: &Path, Look { left, is_running }: Look, removed: Vec<PathBuf>) -
         why_not.extend(left.missing(&Local).unwrap_or_else(|error| vec![error.to_string()]));
         why_not.extend(differences(header));
     }
-    let inputs = left.header.as_ref().map_or(&[][..], |header| &header.inputs);
     Run {
         journal: journal.to_owned(),
         state,
         resumable: is_left && why_not.is_empty() && removed.is_empty(),
         why_not,
-        bytes_total: inputs.iter().map(|input| Some(input.path.metadata().ok()?.len())).sum(),
+        bytes_total: left.header.as_ref().and_then(bytes_total),
         checkpoint: left.end().cloned(),
         header: left.header,
         removed,
     }
+}
+
+fn bytes_total(header: &Header) -> Option<u64> {
+    let formats: Vec<Format> = formats_of(&header.identity).collect();
+    let bytes = header.inputs.iter().map(|InputFile { path, .. }| {
+        let location = Location::of(path.as_os_str());
+        let is_as_it_is = formats.iter().all(|format| reads_as_it_is(&location, *format));
+        Some(path.metadata().ok()?.len()).filter(|_| is_as_it_is)
+    });
+    bytes.sum()
 }
 
 /// What files say against going on.

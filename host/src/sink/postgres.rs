@@ -142,7 +142,7 @@ fn create(options: &Options) -> String {
             Kind::Integer => "bigint",
             Kind::Boolean => "boolean",
             Kind::String => "text",
-            Kind::Json => "jsonb",
+            Kind::Json | Kind::List(_) | Kind::Struct(_) => "jsonb",
         };
         format!("{} {sql_type}", quoted(&column.name))
     });

@@ -157,7 +157,7 @@ fn create(options: &Options) -> String {
             Kind::Integer => "INTEGER",
             Kind::Boolean => "BOOLEAN",
             Kind::String => "TEXT",
-            Kind::Json => "JSON TEXT",
+            Kind::Json | Kind::List(_) | Kind::Struct(_) => "JSON TEXT",
         };
         format!("{} {declared}", quoted(&column.name))
     });

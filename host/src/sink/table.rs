@@ -226,11 +226,11 @@ impl Fit {
         };
         let is_column = |name: &str| self.columns.iter().any(|column| column.name == name);
         if shape != Shape::Object {
-            let message = || "it is not an object, so it has no columns".to_owned();
+            let message = "it is not an object, so it has no columns".to_owned();
             return if self.is_value {
                 Ok(false)
             } else {
-                reject(RejectKind::NotWritable, "", message())
+                reject(RejectKind::NoColumn, "", message)
             };
         }
         for member in self.scanner.members() {
@@ -385,7 +385,7 @@ mod tests {
     fn a_field_without_a_column_makes_its_record_a_reject() {
         let (lines, rejects) = fitted(&["a", "b"], &["{\"a\":1}", "{\"b\":1,\"c\":2}", "3", "{}"]);
         assert_eq!(lines, "{\"a\":1}\n{}\n");
-        assert_eq!(rejects, ["no_column c", "not_writable "]);
+        assert_eq!(rejects, ["no_column c", "no_column "]);
     }
 
     #[test]

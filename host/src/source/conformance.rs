@@ -8,10 +8,12 @@ use crate::batch::Batch;
 use crate::columns::{self, Column};
 use crate::format::Format;
 use crate::record::RecordPosition;
-use crate::sink;
 use crate::sink::publish::{Output, publish};
+use crate::sink::{self, Sink};
 use crate::stop::Stop;
 use crate::storage::Memory;
+use crate::storage::database::{Database, Selection};
+use crate::storage::names::TableName;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -72,7 +74,13 @@ pub(crate) fn write(
 ) -> (Vec<u8>, Vec<String>) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out");
-    let mut sink = sink::open(format, Output::create(&path).unwrap(), options).unwrap();
+    let sink = sink::open(format, Output::create(&path).unwrap(), options).unwrap();
+    let rejected = write_to(sink, records);
+    (std::fs::read(&path).unwrap(), rejected)
+}
+
+/// Writes records, as a run does, and publishes them; tells the rejects.
+fn write_to(mut sink: Box<dyn Sink>, records: &[String]) -> Vec<String> {
     let (mut encoder, mut rejected) = (sink.encoder(), Vec::new());
     for some in records.chunks(3) {
         let mut batch = Batch::default();
@@ -89,7 +97,7 @@ pub(crate) fn write(
     }
     sink.complete().unwrap();
     publish(vec![sink.finish()], vec![]).unwrap();
-    (std::fs::read(&path).unwrap(), rejected)
+    rejected
 }
 
 fn schema() -> Value {
@@ -202,6 +210,34 @@ fn what_is_written_and_read_is_what_it_was() {
     }
 }
 
+/// Records that were written to a table of SQLite, and read from it.
+fn through_a_database(records: &[Value]) -> Vec<Value> {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::Sqlite(folder.path().join("a.db"));
+    let table: TableName = "\"a table.\"".parse().unwrap();
+    let options = sink::table::Options {
+        table: table.clone(),
+        columns: columns(),
+        creates: true,
+        upsert: Vec::new(),
+    };
+    let writer = sink::table::Writer::open(&database, "a.db".to_owned(), options).unwrap();
+    let records: Vec<String> = records.iter().map(Value::to_string).collect();
+    assert_eq!(write_to(Box::new(writer), &records), [""; 0]);
+    let selection = Selection::Table(table);
+    let options = ldjson::Options::default();
+    let reader = super::table::Reader::open("a.db", &database, &selection, options).unwrap();
+    assert_eq!(reader.columns().unwrap(), columns());
+    parsed(drain(Box::new(reader)))
+}
+
+#[test]
+fn so_it_is_through_a_database() {
+    for len in 0..=table().len() {
+        assert_eq!(through_a_database(&table()[..len]), table()[..len]);
+    }
+}
+
 #[test]
 fn behind_each_checkpoint_a_reader_gives_what_is_left() {
     let whole = table();
@@ -258,5 +294,6 @@ proptest! {
             let read = parsed(read(format, &file, options(&schema())));
             prop_assert_eq!(&read, &records, "{}", format.name());
         }
+        prop_assert_eq!(&through_a_database(&records), &records);
     }
 }

@@ -159,7 +159,7 @@ fn columns(names: &[String], options: &super::Options) -> Vec<Column> {
     let known: Vec<_> = schema::fields(&options.input_schema, &options.input_schema).collect();
     let column = |name: &String| {
         let field = known.iter().find(|field| field.name == name);
-        let kind = field.map_or(Kind::String, |it| Kind::of(&options.input_schema, it.schema));
+        let kind = field.map_or(Kind::String, |it| Kind::of(&options.input_schema, it.own));
         Column { name: name.clone(), kind }
     };
     names.iter().map(column).collect()

@@ -114,9 +114,12 @@ impl Elements {
         let len = bytes.iter().position(|byte| !is_blank(*byte)).unwrap_or(bytes.len());
         let stretch = |len| Stretch { len, line_feeds: line_feeds(&bytes[..len]) };
         let broken = |expected: &str| {
-            let found = String::from_utf8_lossy(&bytes[len..bytes.len().min(len + 4)]);
-            let found = found.chars().next().unwrap_or_default();
-            Some(Found::Broken(stretch(len), format!("expected {expected}, and found {found:?}")))
+            // By its first byte alone: the others of a character may not be there yet.
+            let found = match bytes[len] {
+                byte if byte.is_ascii() => format!("{:?}", char::from(byte)),
+                byte => format!("a character that begins with the byte {byte:#x}"),
+            };
+            Some(Found::Broken(stretch(len), format!("expected {expected}, and found {found}")))
         };
         self.next = self.at;
         match (self.at, bytes.get(len)) {

@@ -6,23 +6,24 @@
 //!
 //! The crates that decode tables may panic on damaged files. Here that is an error like any other.
 
+mod guard;
 mod times;
 mod values;
+
+pub(super) use guard::guarded;
 
 use super::frame::Checkpoints;
 use super::{Source, SourceError, ldjson};
 use crate::batch::{Batch, Block, Oversized, Rejection};
-use crate::columns::{Column, Kind};
+use crate::columns::{Column, Kind, LEVELS_MAX};
 use crate::record::RecordPosition;
 use crate::stop::Stop;
-use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use model_abi_layout::Span;
-use std::any::Any;
 use std::collections::HashSet;
 use std::fmt::Display;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use values::{Encoder, Fault, Out};
 
@@ -209,17 +210,6 @@ impl Source for Reader {
     }
 }
 
-/// Does what may panic on a damaged file.
-pub(super) fn guarded<T>(read: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-    // Nothing of what it held is used again: an error is a source's end.
-    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|panic| Err(damaged(words(&*panic))))
-}
-
-fn words(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic")
-}
-
 /// What a decoder has to say.
 pub(super) fn damaged(error: impl Display) -> io::Error {
     io::Error::other(format!("it is damaged, or of a kind that is not known: {error}"))
@@ -247,16 +237,34 @@ pub(super) fn wanted(schema: &Schema, fields: Option<&[String]>) -> io::Result<V
     Ok(wanted)
 }
 
-/// What the JSON of a type is in an output that is a table. A decimal keeps its digits as a text.
+/// What the JSON of a type is in an output that is a table. A decimal keeps its digits as a text, and
+/// a map has no names that are known.
 fn kind(of: &DataType) -> Kind {
+    kind_inside(of, 0)
+}
+
+fn kind_inside(of: &DataType, level: usize) -> Kind {
+    let deeper = |of: &Field| kind_inside(of.data_type(), level + 1);
     match of {
         DataType::Boolean => Kind::Boolean,
         of if of.is_integer() => Kind::Integer,
         of if of.is_floating() => Kind::Number,
-        DataType::Dictionary(_, values) => kind(values),
-        DataType::RunEndEncoded(_, values) => kind(values.data_type()),
+        DataType::Dictionary(_, values) => kind_inside(values, level),
+        DataType::RunEndEncoded(_, values) => kind_inside(values.data_type(), level),
         DataType::Null => Kind::Json,
-        of if of.is_nested() || of.is_decimal() => Kind::Json,
+        of if of.is_decimal() => Kind::Json,
+        of if of.is_nested() && level >= LEVELS_MAX => Kind::Json,
+        DataType::List(item)
+        | DataType::LargeList(item)
+        | DataType::FixedSizeList(item, _)
+        | DataType::ListView(item)
+        | DataType::LargeListView(item) => Kind::List(Box::new(deeper(item))),
+        DataType::Struct(fields) if !fields.is_empty() => {
+            let columns =
+                fields.iter().map(|it| Column { name: it.name().clone(), kind: deeper(it) });
+            Kind::Struct(columns.collect())
+        }
+        of if of.is_nested() => Kind::Json,
         _ => Kind::String,
     }
 }

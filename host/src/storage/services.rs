@@ -279,7 +279,9 @@ mod tests {
         }
         let unknown = services.resolve("ftp://me:hush@host/a?b=hush".as_ref()).unwrap_err();
         assert_eq!(unknown.message, "there is no service `ftp`, as `ftp://me@host/a` wants it");
-        assert!(unknown.hint.unwrap().contains("s3, s3a, gs, gcs, az, azure, http, https, lake;"));
+        assert!(unknown.hint.unwrap().contains(
+            "s3, s3a, gs, gcs, az, azure, http, https, postgres, postgresql, sqlite, lake;"
+        ));
 
         let given = Given { bucket: Some("b".to_owned()), ..Given::default() };
         let services = Services::new(given, Stop::default());

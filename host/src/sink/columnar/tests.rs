@@ -1,6 +1,7 @@
 //! Tables that are written, and read again: by the crates, and by our own sources.
 
 use super::*;
+use crate::columns::{self, Kind, LEVELS_MAX};
 use crate::counts::Counts;
 use crate::format::Format;
 use crate::pipeline::limits::Limits;
@@ -10,8 +11,8 @@ use crate::sink::{self, Options};
 use crate::source::{self, Source, ldjson};
 use crate::stop::Stop;
 use crate::storage::{self, Memory};
-use arrow::array::AsArray;
-use arrow::datatypes::{Float64Type, Int64Type};
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::{DataType, Field, Float64Type, Int64Type};
 use arrow::ipc::reader::{FileReader, StreamReader};
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -25,7 +26,10 @@ use std::path::Path;
 const FORMATS: [Format; 3] = [Format::Parquet, Format::Arrow, Format::ArrowStream];
 
 fn columns(kinds: &[(&str, Kind)]) -> Vec<Column> {
-    kinds.iter().map(|&(name, kind)| Column { name: name.to_owned(), kind }).collect()
+    kinds
+        .iter()
+        .map(|(name, kind)| Column { name: (*name).to_owned(), kind: kind.clone() })
+        .collect()
 }
 
 fn all_kinds() -> Vec<Column> {
@@ -158,7 +162,9 @@ fn check_reject(columns: &[Column], record: &str, path: &str, message: &str) {
         assert_eq!((&reject["record"], &reject["line"]), (&json!(record), &json!(2)));
         let step = ["ParquetWriter", "ArrowWriter", "ArrowStreamWriter"];
         let at = FORMATS.iter().position(|it| *it == format).unwrap();
-        assert_eq!((&reject["kind"], &reject["step"]), (&json!("not_writable"), &json!(step[at])));
+        let kind =
+            if message.starts_with("there is no column") { "no_column" } else { "not_writable" };
+        assert_eq!((&reject["kind"], &reject["step"]), (&json!(kind), &json!(step[at])));
         assert_eq!(reject["message"], message);
         assert_eq!(reject.get("path").unwrap_or(&json!("")), path);
     }
@@ -188,6 +194,122 @@ fn a_record_that_does_not_fit_is_a_reject_that_names_column_and_value() {
     let long = format!(r#"{{"n":"{}"}}"#, "x".repeat(100));
     let shown = format!(r#"`n` "{}…"#, "x".repeat(63));
     check_reject(all, &long, "n", &takes(&shown, numbers));
+}
+
+/// The columns of a model whose predictions hold others.
+fn nested() -> Vec<Column> {
+    let row = json!({"type": "object", "properties": {
+        "width": {"type": "number"},
+        "tags": {"type": "array", "items": {"type": "string"}},
+        "more": {"type": "object", "additionalProperties": {"type": "integer"}},
+    }});
+    columns::of_schema(&json!({"type": "object", "properties": {
+        "scores": {"type": "array", "items": {"type": "number"}},
+        "best": {"anyOf": [{"$ref": "#/$defs/Best"}, {"type": "null"}]},
+        "rows": {"type": "array", "items": row},
+    }, "$defs": {
+        "Best": {"type": "object", "properties": {"n": {"type": "integer"}, "ok": {"type": "boolean"}}},
+    }}))
+}
+
+#[test]
+fn arrays_and_objects_have_the_types_of_their_schema() {
+    let field = |name: &str, of| Field::new(name, of, true);
+    let list = |of| DataType::List(Arc::new(field("item", of)));
+    let best = vec![field("n", DataType::Int64), field("ok", DataType::Boolean)];
+    let row = vec![
+        field("more", DataType::Utf8),
+        field("tags", list(DataType::Utf8)),
+        field("width", DataType::Float64),
+    ];
+    let expected = Schema::new(vec![
+        field("best", DataType::Struct(best.into())),
+        field("rows", list(DataType::Struct(row.into()))),
+        field("scores", list(DataType::Float64)),
+    ]);
+    let text = r#"{"scores":[1,2.5,null],"best":{"n":1,"ok":true},"rows":[{"width":0.5,"tags":["a\"]}",""],"more":{"x":1}},null,{}]}
+{"rows" : [ { "more":[ 1 ], "tags" : [ ] , "\u0077idth":1e0 } ], "best":{"ok":false}, "scores":[ ] }
+{"best":null,"scores":null}
+{}
+"#;
+    let again = r#"{"best":{"n":1,"ok":true},"rows":[{"more":"{\"x\":1}","tags":["a\"]}",""],"width":0.5},null,{"more":null,"tags":null,"width":null}],"scores":[1.0,2.5,null]}
+{"best":{"n":null,"ok":false},"rows":[{"more":"[ 1 ]","tags":[],"width":1.0}],"scores":[]}
+{"best":null,"rows":null,"scores":null}
+{"best":null,"rows":null,"scores":null}
+"#;
+    for format in FORMATS {
+        let (bytes, rejects) = write(format, &nested(), text, 2);
+        assert_eq!(rejects, "");
+        let [table] = &tables(format, &bytes)[..] else { panic!("one table") };
+        assert_eq!(*table.schema(), expected, "{format:?}");
+        let scores = table.column(2).as_list::<i32>();
+        assert_eq!((scores.is_null(1), scores.is_null(2)), (false, true));
+        let first = scores.value(0);
+        let first: Vec<_> = first.as_primitive::<Float64Type>().iter().collect();
+        assert_eq!(first, [Some(1.0), Some(2.5), None]);
+        assert_eq!(read(format, &bytes), again, "{format:?}");
+    }
+}
+
+#[test]
+fn a_value_that_does_not_fit_is_named_by_its_place_in_the_record() {
+    let all = &nested();
+    let check = |record: &str, path: &str, value: &str, takes: &str| {
+        let message = format!("`{path}` is {value}, and its column takes {takes}");
+        check_reject(all, record, path, &message);
+    };
+    let numbers = "numbers of 64 bits";
+    check(r#"{"scores":[1,2,"3"]}"#, "scores[2]", r#""3""#, numbers);
+    check(r#"{"scores":{"a":[1]}}"#, "scores", r#"{"a":[1]}"#, "arrays");
+    check(r#"{"scores":[[1, 2]]}"#, "scores[0]", "[1, 2]", numbers);
+    check(r#"{"best":[]}"#, "best", "[]", "objects");
+    check(r#"{"best":"b"}"#, "best", r#""b""#, "objects");
+    check(r#"{"best":{"n":0.5}}"#, "best.n", "0.5", "integers of 64 bits");
+    let row = |row: &str| format!(r#"{{"rows":[null,{{}},{{"width":1}},{row}]}}"#);
+    check(&row(r#"{"width":true}"#), "rows[3].width", "true", numbers);
+    check(&row(r#"{"tags":["a",{"b":"]"}]}"#), "rows[3].tags[1]", r#"{"b":"]"}"#, "texts");
+    let (record, path) = (row(r#"{"length":1}"#), "rows[3].length");
+    check_reject(all, &record, path, &format!("there is no column for the field `{path}`"));
+}
+
+#[test]
+fn a_row_that_no_table_has_room_for_is_not_built() {
+    let mut values = Values::new(100);
+    let column = |kind| Column { name: "c".to_owned(), kind };
+    let struct_of = |n: usize| Kind::Struct((0..n).map(|_| column(Kind::Number)).collect());
+    let list_of = |kind| column(Kind::List(Box::new(kind)));
+    for (column, text) in [
+        (list_of(Kind::Number), "[1,2,3,4,5,6,7,8,9,0,1]".to_owned()),
+        (list_of(struct_of(40)), "[null,null,null]".to_owned()),
+        (list_of(struct_of(40)), "[{},{},{}]".to_owned()),
+        (column(Kind::String), format!("\"{}\"", "x".repeat(100))),
+        (list_of(Kind::String), format!("[\"{}\",\"{0}\"]", "x".repeat(50))),
+    ] {
+        let mut out = vec![0; 1000];
+        values.begin(&out);
+        let unfit = values.put_column(&column, Some(&text), &mut out).unwrap_err();
+        let words = "the row is over 1073741824 bytes long in its columns";
+        assert!(unfit.message().contains(words), "{text}: {}", unfit.message());
+        assert!(out.len() < 1200, "{text}");
+    }
+}
+
+#[test]
+fn what_is_nested_as_deep_as_it_may_be_is_read_again() {
+    let levels_max = LEVELS_MAX + 2; // as with --emit nest and --place
+    let levels =
+        |n: usize, (left, right)| format!("{}1.5{}", str::repeat(left, n), str::repeat(right, n));
+    for (brackets, wrap) in [
+        (("[", "]"), (|kind| Kind::List(Box::new(kind))) as fn(Kind) -> Kind),
+        (("{\"a\":", "}"), |kind| Kind::Struct(columns(&[("a", kind)]))),
+    ] {
+        let kind = (0..levels_max).fold(Kind::Number, |kind, _| wrap(kind));
+        let text = format!("{{\"c\":{}}}\n", levels(levels_max, brackets));
+        for format in FORMATS {
+            let (bytes, _) = write(format, &columns(&[("c", kind.clone())]), &text, 1);
+            assert_eq!(read(format, &bytes), text, "{format:?}");
+        }
+    }
 }
 
 #[test]
@@ -268,6 +390,58 @@ fn record() -> impl Strategy<Value = String> {
     })
 }
 
+/// A kind that holds others, and values of it: a value is told twice, as it is read again and as a
+/// model might write it.
+fn column() -> impl Strategy<Value = (Kind, Vec<[String; 2]>)> {
+    let flat = prop_oneof![Just(Kind::Number), Just(Kind::Integer), Just(Kind::String)];
+    let kind = flat.prop_recursive(4, 16, 4, |inner| {
+        let columns = vec(inner.clone(), 1..4).prop_map(|kinds| {
+            let columns = kinds.into_iter().enumerate();
+            columns.map(|(n, kind)| Column { name: format!("f{n}"), kind }).collect()
+        });
+        prop_oneof![
+            inner.prop_map(|kind| Kind::List(Box::new(kind))),
+            columns.prop_map(Kind::Struct)
+        ]
+    });
+    kind.prop_flat_map(|kind| (Just(kind.clone()), vec(value(&kind), 0..20)))
+}
+
+fn value(kind: &Kind) -> BoxedStrategy<[String; 2]> {
+    let null = Just(["null".to_owned(), "null".to_owned()]);
+    let same = |value: Value| [value.to_string(), value.to_string()];
+    let there = match kind {
+        Kind::Number => proptest::num::f64::NORMAL.prop_map(move |it| same(json!(it))).boxed(),
+        Kind::Integer => any::<i64>().prop_map(move |it| same(json!(it))).boxed(),
+        Kind::List(items) => vec(value(items), 0..4)
+            .prop_map(|items| {
+                let join = |n: usize, comma| {
+                    items.iter().map(|item| &*item[n]).collect::<Vec<_>>().join(comma)
+                };
+                [format!("[{}]", join(0, ",")), format!("[ {} ]", join(1, " ,\t"))]
+            })
+            .boxed(),
+        Kind::Struct(columns) => {
+            let values: Vec<_> = columns.iter().map(|column| value(&column.kind)).collect();
+            let names: Vec<_> = columns.iter().map(|column| column.name.clone()).collect();
+            let fields = values.prop_map(move |values| names.iter().cloned().zip(values).collect());
+            let shuffled = fields.prop_flat_map(|fields: Vec<(String, [String; 2])>| {
+                (Just(fields.clone()), Just(fields).prop_shuffle())
+            });
+            let joined = |(fields, mut others): (Vec<(String, [String; 2])>, Vec<_>)| {
+                others.retain(|(_, value): &(String, [String; 2])| value[0] != "null");
+                let fields = fields.iter().map(|(name, value)| format!("\"{name}\":{}", value[0]));
+                let others = others.iter().map(|(name, value)| format!("\"{name}\" :{}", value[1]));
+                let join = |all: Vec<String>| format!("{{{}}}", all.join(","));
+                [join(fields.collect()), join(others.collect())]
+            };
+            shuffled.prop_map(joined).boxed()
+        }
+        _ => "[ -~é]{0,9}".prop_map(move |it| same(json!(it))).boxed(),
+    };
+    prop_oneof![1 => null, 4 => there].boxed()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 30, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -278,6 +452,18 @@ proptest! {
             let (bytes, rejects) = write(format, &all_kinds(), &text, 2);
             prop_assert_eq!(&rejects, "");
             prop_assert_eq!(&read(format, &bytes), &text);
+        }
+    }
+
+    #[test]
+    fn any_nested_value_is_the_same_when_it_was_written_and_read((kind, values) in column()) {
+        let text = |n: usize| -> String {
+            values.iter().map(|value| format!("{{\"c\":{}}}\n", value[n])).collect()
+        };
+        for format in FORMATS {
+            let (bytes, rejects) = write(format, &columns(&[("c", kind.clone())]), &text(1), 2);
+            prop_assert_eq!(&rejects, "");
+            prop_assert_eq!(&read(format, &bytes), &text(0));
         }
     }
 }

@@ -146,9 +146,10 @@ impl Encoder {
         Ok(())
     }
 
-    /// Whether the object goes into the only column whole: nothing is known of its fields.
+    /// Whether the object goes into the only column whole: its fields have none.
     fn is_whole(&self) -> bool {
-        matches!(&self.layout.columns[..], [only] if only.name == VALUE && only.kind == Kind::Json)
+        let is_open = |kind: &Kind| matches!(kind, Kind::Json) || kind.is_nested();
+        matches!(&self.layout.columns[..], [only] if only.name == VALUE && is_open(&only.kind))
     }
 }
 

@@ -67,7 +67,7 @@ impl Type {
             return Ok(self.takes_null);
         }
         let no = |what: &str| Err(format!("`{}` is no {what}", shown(field)));
-        match self.kind {
+        match &self.kind {
             Kind::String => write_text(field, out),
             Kind::Number if is_plain(field) => out.extend_from_slice(field),
             Kind::Number if !write_number(field.trim_ascii(), out) => return no("number"),
@@ -77,11 +77,13 @@ impl Type {
                 Some(boolean) => out.extend_from_slice(boolean),
                 None => return no("boolean: neither true nor false"),
             },
-            Kind::Json => match self.write_json(field, scanner, out) {
-                Ok(()) => {}
-                Err(_) if self.takes_text => write_text(field, out),
-                Err(why) => return Err(format!("`{}` is no JSON: {why}", shown(field))),
-            },
+            Kind::Json | Kind::List(_) | Kind::Struct(_) => {
+                match self.write_json(field, scanner, out) {
+                    Ok(()) => {}
+                    Err(_) if self.takes_text => write_text(field, out),
+                    Err(why) => return Err(format!("`{}` is no JSON: {why}", shown(field))),
+                }
+            }
         }
         Ok(true)
     }

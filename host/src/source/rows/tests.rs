@@ -194,8 +194,11 @@ fn a_table_gives_the_same_records_in_every_format_however_it_is_cut() {
 #[test]
 fn a_source_tells_its_columns() {
     let folder = tempfile::tempdir().unwrap();
-    let expected =
-        "id Integer, x Number, price Json, at String, kind String, list Json, of Json, day String";
+    let of = r#"of Struct([Column { name: "b", kind: String }])"#;
+    let expected = format!(
+        "id Integer, x Number, price Json, at String, kind String, list List(Integer), {of}, \
+         day String"
+    );
     for format in FORMATS {
         let path = folder.path().join("in");
         std::fs::write(&path, file(format, &[table()])).unwrap();
@@ -514,8 +517,31 @@ fn a_pipe_is_refused_where_the_end_is_needed_first() {
 }
 
 #[test]
-fn a_column_of_a_table_keeps_the_digits_of_the_sources() {
+fn a_column_of_a_table_keeps_the_shape_and_the_digits_of_the_sources() {
     assert_eq!(kind(&DataType::UInt64), Kind::Integer);
     assert_eq!(kind(&DataType::Decimal128(5, 0)), Kind::Json);
     assert_eq!(kind(&DataType::Binary), Kind::String);
+    let field = |of: DataType| Arc::new(Field::new("a", of, true));
+    let list = |kind| Kind::List(Box::new(kind));
+    let of_float = field(DataType::Float32);
+    for of in [
+        DataType::List(of_float.clone()),
+        DataType::LargeList(of_float.clone()),
+        DataType::FixedSizeList(of_float.clone(), 2),
+        DataType::ListView(of_float.clone()),
+        DataType::LargeListView(of_float.clone()),
+    ] {
+        assert_eq!(kind(&of), list(Kind::Number), "{of}");
+    }
+    let decimals = DataType::List(field(DataType::Decimal128(5, 2)));
+    assert_eq!(kind(&decimals), list(Kind::Json));
+    let of = DataType::Struct(vec![field(decimals)].into());
+    let columns = vec![Column { name: "a".to_owned(), kind: list(Kind::Json) }];
+    assert_eq!(kind(&of), Kind::Struct(columns));
+    assert_eq!(kind(&DataType::Struct(Fields::empty())), Kind::Json);
+    let entries = DataType::Struct(vec![field(DataType::Utf8), field(DataType::Int8)].into());
+    assert_eq!(kind(&DataType::Map(field(entries), false)), Kind::Json);
+    let deep = (0..60).fold(DataType::Int8, |of, _| DataType::List(field(of)));
+    let expected = (0..LEVELS_MAX).fold(Kind::Json, |kind, _| list(kind));
+    assert_eq!(kind(&deep), expected);
 }
