@@ -29,7 +29,7 @@ pub fn run(input: &[u8]) {
 
 /// A journal with so many checkpoints, damaged.
 pub fn check(count: u8, damages: &[(u8, u8)]) {
-    let names = ["rejects", "output"].map(|path| Names { given: path.into(), path: path.into() });
+    let names = ["rejects", "output"].map(|path| Names::here(path, path));
     let header =
         Header::new(Identity::default(), names, Vec::new(), BTreeMap::new(), "now".to_owned());
     let checkpoints: Vec<Checkpoint> = (1..=count.into()).map(checkpoint).collect();

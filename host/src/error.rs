@@ -247,7 +247,10 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         let trouble = match self {
             // Transparent: its causes are those of what it holds.
-            Error::Output { source: OpenError::Remote(error), .. } => Trouble::of(error),
+            Error::Output { source: OpenError::Remote(error), .. }
+            | Error::Journal { source: JournalError::Output(OpenError::Remote(error)), .. } => {
+                Trouble::of(error)
+            }
             error => Trouble::of(error),
         };
         if let Some(Trouble { hint: Some(hint), .. }) = trouble {

@@ -9,6 +9,10 @@
 //! a crash tore is the last line, since each is flushed before the next is written: reading ends
 //! there, at the checkpoint before.
 //!
+//! Of an object in a store, the file is what waits to be sent ([`Names::elsewhere`]), and what the
+//! store has of it is told behind the checkpoints, as it arrives ([`Sent`]): those bytes the file
+//! need not hold any more.
+//!
 //! Append-only and flushed record by record is how write-ahead logs are kept; like LevelDB's, this
 //! one takes a torn end for the end.
 
@@ -16,6 +20,7 @@ use crate::counts::{Counts, Node};
 use crate::record::RecordPosition;
 use crate::sink::publish::{self, Names, OpenError, Output, folder_of};
 use crate::storage::disk::{Disk, FileId, FileNumber, HeldFile, HoldError, Local};
+use crate::storage::upload::{Sent, Upload};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -131,6 +136,9 @@ pub struct Sealed {
     /// Whether rejects and output are to be published. If not, there is nothing in it, and what an
     /// earlier run left under its name is to be removed.
     pub wanted: [bool; 2],
+    /// What was in the place of an object until now, where that is known: what is there later is new.
+    #[serde(default)]
+    pub before: [Option<String>; 2],
 }
 
 #[derive(Serialize, Deserialize)]
@@ -138,8 +146,13 @@ pub struct Sealed {
 enum Line {
     Run(Header),
     Checkpoint(Checkpoint),
+    /// Of the rejects (0) or the output (1): what arrived at a store since the last such line.
+    Sent(usize, Sent),
     Sealed(Sealed),
 }
+
+/// Goes on with an upload, or makes a new one: by the location, and what was sent before.
+pub type Uploads<'a> = &'a dyn Fn(&str, Option<Sent>) -> io::Result<Box<dyn Upload>>;
 
 /// What a journal says of an earlier run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -148,6 +161,8 @@ pub struct Left {
     pub header: Option<Header>,
     /// The last checkpoint.
     pub checkpoint: Option<Checkpoint>,
+    /// What stores have of the rejects and of the output.
+    pub sent: [Option<Sent>; 2],
     /// Set where everything is done but for the publication.
     pub sealed: Option<Sealed>,
 }
@@ -169,7 +184,7 @@ impl Left {
     /// Looks for the files that it speaks of.
     pub fn state(&self, disk: &dyn Disk) -> io::Result<State> {
         let Some(Header { outputs, .. }) = &self.header else { return Ok(State::Worthless) };
-        let Some(Sealed { end, wanted }) = &self.sealed else {
+        let Some(Sealed { end, wanted, .. }) = &self.sealed else {
             return Ok(match self.checkpoint {
                 Some(_) => State::Interrupted,
                 None => State::Worthless,
@@ -179,6 +194,8 @@ impl Left {
         for (i, names) in outputs.iter().enumerate() {
             match wanted[i] {
                 true if end.is_at(i, &names.part(), disk)? => waits = true,
+                // Whether it is in its place, only a store can tell: see `publish`.
+                _ if names.elsewhere.is_some() => {}
                 true => is_gone |= !end.is_at(i, &names.path, disk)?, // somebody took it
                 false => is_outdated |= disk.find(&names.given)?.is_some(),
             }
@@ -192,12 +209,16 @@ impl Left {
 
     /// Whether a file of a sealed run has its name while another has not.
     fn is_half_published(&self, disk: &dyn Disk) -> io::Result<bool> {
-        let (Some(header), Some(Sealed { end, wanted })) = (&self.header, &self.sealed) else {
+        let (Some(header), Some(Sealed { end, wanted, .. })) = (&self.header, &self.sealed) else {
             return Ok(false);
         };
         let mut is_half = false;
         for (i, names) in header.outputs.iter().enumerate() {
-            is_half |= wanted[i] && end.is_at(i, &names.path, disk)?;
+            is_half |= wanted[i]
+                && match names.elsewhere {
+                    Some(_) => !end.is_at(i, &names.part(), disk)?,
+                    None => end.is_at(i, &names.path, disk)?,
+                };
         }
         Ok(is_half && self.state(disk)? == State::Unpublished)
     }
@@ -276,6 +297,14 @@ pub enum JournalError {
     /// Giving it up would leave new files beside old ones.
     #[error("a part of it is published already")]
     HalfPublished,
+    /// What a store has of an unpublished object can't be given up.
+    #[error("what was sent of {at} can't be given up; nothing was removed")]
+    Upload {
+        /// The object.
+        at: String,
+        /// Why.
+        source: io::Error,
+    },
     /// What the journal trusts in can't be had.
     #[error(transparent)]
     Output(#[from] OpenError),
@@ -309,7 +338,7 @@ impl JournalError {
             JournalError::HalfPublished => {
                 Some("start the same command again: only the rest is left to do".to_owned())
             }
-            JournalError::Io { .. } | JournalError::Hold(_) => None,
+            JournalError::Io { .. } | JournalError::Hold(_) | JournalError::Upload { .. } => None,
         }
     }
 }
@@ -333,9 +362,9 @@ pub fn look(path: &Path) -> Result<Look, JournalError> {
     Ok(Look { left: read.left, is_running })
 }
 
-/// Removes a journal of this machine and the unpublished files that it speaks of, the journal last;
-/// says what it said, and what was removed.
-pub fn abort(path: &Path) -> Result<(Look, Vec<PathBuf>), JournalError> {
+/// Removes a journal of this machine and the unpublished files that it speaks of, the journal last,
+/// when stores have given up what they have; says what it said, and what was removed.
+pub fn abort(path: &Path, uploads: Uploads<'_>) -> Result<(Look, Vec<PathBuf>), JournalError> {
     let io_error = |source| JournalError::Io { path: path.to_owned(), source };
     let mut held = Local.hold(path)?;
     let bytes = held.read_all().map_err(io_error)?;
@@ -345,8 +374,12 @@ pub fn abort(path: &Path) -> Result<(Look, Vec<PathBuf>), JournalError> {
     }
     let mut removed = Vec::new();
     if let (Some(Header { outputs, .. }), Some(end)) = (&left.header, left.end()) {
-        let output = &outputs[1].path;
-        place::check_not_moved(path, output)?;
+        place::check_not_moved(path, &outputs[1])?;
+        for (names, sent) in outputs.iter().zip(&left.sent) {
+            let (Some(at), Some(sent)) = (&names.elsewhere, sent) else { continue };
+            let given_up = uploads(at, Some(sent.clone())).and_then(|mut it| it.give_up());
+            given_up.map_err(|source| JournalError::Upload { at: at.clone(), source })?;
+        }
         for (i, names) in outputs.iter().enumerate() {
             let part = names.part();
             // Not what another run has put there; what was empty may be a new file by now.
@@ -426,6 +459,13 @@ fn read(bytes: &[u8]) -> Result<Read, fn(PathBuf) -> JournalError> {
             Line::Run(header) if header.format == FORMAT => read.left.header = Some(header),
             Line::Run(_) => return Err(JournalError::Format),
             Line::Checkpoint(checkpoint) => read.left.checkpoint = Some(checkpoint),
+            Line::Sent(i, new) => {
+                let sent = read.left.sent.get_mut(i).ok_or(JournalError::Format as fn(_) -> _)?;
+                match sent {
+                    Some(sent) if sent.upload == new.upload => sent.parts.extend(new.parts),
+                    sent => *sent = Some(new),
+                }
+            }
             Line::Sealed(sealed) => read.left.sealed = Some(sealed),
         }
         read.len += line.len() + 1;
@@ -461,6 +501,8 @@ pub struct Journal {
     sum: Sum,
     /// Where the outputs lie, rejects and output.
     names: [Names; 2],
+    /// What it says of them to be in stores.
+    sent: [Option<Sent>; 2],
     /// Whether the names of the files are durable: before, no checkpoint may rest on them.
     are_names_safe: bool,
     is_kept: bool,
@@ -481,7 +523,9 @@ impl Journal {
         let Read { left, len, sum } = read(&bytes).map_err(|why| why(path.clone()))?;
         let state = left.state(&*disk).map_err(io_error)?;
         let are_names_safe = false;
-        let mut journal = Journal { disk, path, file, sum, names, are_names_safe, is_kept: true };
+        let sent = left.sent.clone();
+        let mut journal =
+            Journal { disk, path, file, sum, names, sent, are_names_safe, is_kept: true };
         let was = left.header.as_ref();
         let differences = was.map(|was| was.identity.differences(&header.identity));
         match (state, differences) {
@@ -500,6 +544,7 @@ impl Journal {
             _ => {}
         }
         journal.is_kept = false;
+        journal.sent = Default::default();
         let begun = journal.begin(header, bytes.is_empty());
         begun.map_err(|source| JournalError::Io { path: journal.path.clone(), source })?;
         Ok((journal, Left::default()))
@@ -513,7 +558,7 @@ impl Journal {
         if !is_empty {
             self.file.sync()?; // else the beginning of the new one might be found before old lines
         }
-        self.write(&Line::Run(header))
+        self.write(&[Line::Run(header)])
     }
 
     /// Refuses where a run that begins anew would destroy what an interrupted one did.
@@ -540,49 +585,85 @@ impl Journal {
         cut.map_err(|source| JournalError::Io { path: self.path.clone(), source })
     }
 
-    /// Says that the outputs are flushed up to here.
-    pub fn checkpoint(&mut self, checkpoint: &Checkpoint) -> io::Result<()> {
-        self.append(&Line::Checkpoint(checkpoint.clone()))
+    /// Says that the outputs are flushed up to here, and what stores have of them.
+    pub fn checkpoint(
+        &mut self,
+        checkpoint: &Checkpoint,
+        sent: &[Option<Sent>; 2],
+    ) -> io::Result<()> {
+        self.append(Line::Checkpoint(checkpoint.clone()), sent)
     }
 
     /// Says that the outputs are whole and flushed.
-    pub fn seal(&mut self, sealed: &Sealed) -> io::Result<()> {
-        self.append(&Line::Sealed(sealed.clone()))
+    pub fn seal(&mut self, sealed: &Sealed, sent: &[Option<Sent>; 2]) -> io::Result<()> {
+        self.append(Line::Sealed(sealed.clone()), sent)
     }
 
     /// Publishes what a sealed run left, as far as it is not published yet.
-    pub fn publish(&self, sealed: &Sealed) -> Result<Result<(), publish::Unfinished>, OpenError> {
+    pub fn publish(
+        &self,
+        sealed: &Sealed,
+        uploads: Uploads<'_>,
+    ) -> Result<Result<(), publish::Unfinished>, OpenError> {
         let (mut wanted, mut outdated) = (Vec::new(), Vec::new());
         for (i, names) in self.names.iter().enumerate() {
             let (disk, names) = (self.disk.clone(), names.clone());
             let (number, len) = (sealed.end.numbers[i], sealed.end.lengths[i]);
             let part = self.disk.find(&names.part()).ok().flatten();
+            let is_there = part.is_some_and(|part| part.number == number);
+            let upload = names.elsewhere.as_ref().map(|at| uploads(at, self.sent[i].clone()));
+            let mut upload = upload.transpose().map_err(OpenError::Remote)?;
+            let is_made = match (&mut upload, &sealed.before[i]) {
+                (Some(upload), Some(before)) if sealed.wanted[i] => {
+                    upload.is_made(before, len).map_err(OpenError::Remote)?
+                }
+                _ => false,
+            };
+            let is_elsewhere = upload.is_some();
+            let sent = |output: Output| match upload {
+                Some(upload) => output.sent_by(upload),
+                None => output,
+            };
             match sealed.wanted[i] {
-                true if part.is_some_and(|part| part.number == number) => {
-                    let mut output = Output::go_on(disk, names, number, len)?;
+                // Dropped, the file goes.
+                true if is_made => drop(Output::begin(disk, names)?),
+                true if is_there => {
+                    let mut output = sent(Output::go_on(disk, names, number, len)?);
                     output.keep();
                     wanted.push(output);
                 }
+                true if is_elsewhere => return Err(OpenError::Replaced(names.part())),
                 true => {} // it has its name
-                false => outdated.push(Output::begin(disk, names)?),
+                false => outdated.push(sent(Output::begin(disk, names)?)),
             }
         }
         Ok(publish::publish(wanted, outdated))
     }
 
-    fn append(&mut self, line: &Line) -> io::Result<()> {
+    /// What stores have stands behind the checkpoint that it is a part of.
+    fn append(&mut self, line: Line, sent: &[Option<Sent>; 2]) -> io::Result<()> {
         if !self.are_names_safe {
             self.sync_folders()?;
             self.are_names_safe = true;
         }
         self.is_kept = true;
-        self.write(line)?;
+        let mut lines = vec![line];
+        for (i, sent) in sent.iter().enumerate() {
+            let Some(Sent { upload, parts }) = sent else { continue };
+            let known = self.sent[i].as_ref().map(|known| known.parts.len());
+            let new = parts.get(known.unwrap_or(0)..).unwrap_or_default().to_vec();
+            if known.is_none() || !new.is_empty() {
+                lines.push(Line::Sent(i, Sent { upload: upload.clone(), parts: new }));
+            }
+        }
+        self.write(&lines)?;
+        self.sent.clone_from(sent);
         self.file.sync()
     }
 
-    fn write(&mut self, line: &Line) -> io::Result<()> {
+    fn write(&mut self, lines: &[Line]) -> io::Result<()> {
         let mut text = Vec::new();
-        add_line(&mut text, &mut self.sum, line);
+        lines.iter().for_each(|line| add_line(&mut text, &mut self.sum, line));
         let mut rest = &text[..];
         while !rest.is_empty() {
             match self.file.write(rest) {
@@ -650,7 +731,7 @@ mod tests {
     }
 
     fn names() -> [Names; 2] {
-        ["/bad", "/out"].map(|path| Names { given: path.into(), path: path.into() })
+        ["/bad", "/out"].map(|path| Names::here(path, path))
     }
 
     /// How many records are done by what this file holds, to a run of this job; or why it can't be.
@@ -729,8 +810,8 @@ mod tests {
         disk.put(Path::new("/bad"), b"of an earlier run");
         let mut end = checkpoint(1);
         end.numbers[1].inode = 99;
-        let sealed = Some(Sealed { end, wanted: [false, true] });
-        let left = Left { header: Some(header(&[])), checkpoint: None, sealed };
+        let sealed = Some(Sealed { end, wanted: [false, true], before: [None, None] });
+        let left = Left { header: Some(header(&[])), sealed, ..Left::default() };
         assert_eq!(left.state(&disk).unwrap(), State::Worthless);
     }
 

@@ -356,7 +356,7 @@ impl Collector {
         }
         let checkpoint = self.checkpoint_at(position);
         let Some(checkpoints) = &mut self.checkpoints else { return };
-        let made_safe = checkpoints.reach(checkpoint, [&self.rejects, self.sink.output()]);
+        let made_safe = checkpoints.reach(checkpoint, [&mut self.rejects, self.sink.output_mut()]);
         self.heed_failure(made_safe);
     }
 
@@ -455,7 +455,7 @@ impl Collector {
             let _ = self.rejects.show(Duration::ZERO);
             let _ = self.sink.output_mut().show(Duration::ZERO);
             if let Some(checkpoints) = &mut self.checkpoints {
-                let _ = checkpoints.make_safe([&self.rejects, self.sink.output()]);
+                let _ = checkpoints.make_safe([&mut self.rejects, self.sink.output_mut()]);
             }
         }
         self.stop.set_ending();
@@ -512,7 +512,7 @@ impl Collector {
         let end = self.checkpoint_at(RecordPosition { line: 0, byte: self.bytes_read });
         let Some(checkpoints) = &mut self.checkpoints else { return };
         let wanted = [self.counts.rejected > 0, true];
-        let sealed = checkpoints.seal(end, [&self.rejects, self.sink.output()], wanted);
+        let sealed = checkpoints.seal(end, [&mut self.rejects, self.sink.output_mut()], wanted);
         self.heed_failure(sealed);
     }
 }

@@ -10,6 +10,7 @@ pub mod ldjson;
 pub mod parquet;
 pub mod postgres;
 pub mod publish;
+mod sending;
 pub mod sqlite;
 pub mod table;
 

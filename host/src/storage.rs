@@ -12,6 +12,7 @@ pub mod postgres;
 pub mod secret;
 pub mod services;
 pub mod sqlite;
+pub mod upload;
 
 use crate::record::RecordPosition;
 use rustix::buffer::spare_capacity;

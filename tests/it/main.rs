@@ -28,3 +28,4 @@ mod sentinel;
 mod streams;
 mod tables;
 mod tidy;
+mod uploads;

@@ -38,6 +38,11 @@ impl Asked {
         self.method == "PUT" && self.target.contains("partNumber=")
     }
 
+    /// Whether the parts of an upload are to be joined.
+    pub(crate) fn is_join(&self) -> bool {
+        self.method == "POST" && self.target.contains("uploadId=")
+    }
+
     /// Whether an object, or a range of it, is to be read.
     pub(crate) fn is_read(&self) -> bool {
         self.method == "GET" && !self.target.contains("list-type=")
@@ -51,6 +56,12 @@ pub(crate) enum Fault {
     None,
     /// It is refused with this status.
     Refused(u16),
+    /// There is no such thing, says this code.
+    Missing(&'static str),
+    /// Nothing is done, and nothing answered.
+    Held,
+    /// It is done, and nothing answered.
+    AnswerHeld,
     /// Half of the answer's body comes, then the connection breaks.
     AnswerCut,
     /// Half of the request's body is taken, then the connection breaks.
@@ -204,13 +215,18 @@ impl Connection {
         if fault == Fault::RequestCut {
             return Ok(false);
         }
+        if fault == Fault::Held {
+            return hold(reader);
+        }
+        let refused = match fault {
+            Fault::Refused(403) => Some((403, "AccessDenied")),
+            Fault::Refused(503) => Some((503, "SlowDown")),
+            Fault::Refused(status) => Some((status, "InternalError")),
+            Fault::Missing(code) => Some((404, code)),
+            _ => None,
+        };
         let stream = reader.get_mut();
-        if let Fault::Refused(status) = fault {
-            let code = match status {
-                403 => "AccessDenied",
-                503 => "SlowDown",
-                _ => "InternalError",
-            };
+        if let Some((status, code)) = refused {
             let text = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code></Error>");
             let length = if asked.method == "HEAD" { 0 } else { text.len() };
             write!(stream, "HTTP/1.1 {status} No\r\ncontent-length: {length}\r\n\r\n")?;
@@ -230,9 +246,12 @@ impl Connection {
             Ok::<_, io::Error>((answer, bytes.map_err(io::Error::other)?))
         });
         let (answer, bytes) = answer?;
-        if fault == Fault::AnswerLost {
-            return Ok(false);
+        match fault {
+            Fault::AnswerLost => return Ok(false),
+            Fault::AnswerHeld => return hold(reader),
+            _ => {}
         }
+        let stream = reader.get_mut();
         let mut text = format!("HTTP/1.1 {} It\r\n", answer.status().as_u16());
         for (name, value) in answer.headers() {
             text += &format!("{name}: {}\r\n", value.to_str().unwrap_or_default());
@@ -246,6 +265,11 @@ impl Connection {
         stream.write_all(&bytes[..if is_cut { bytes.len() / 2 } else { bytes.len() }])?;
         Ok(!is_cut)
     }
+}
+
+/// Waits until who asked has gone.
+fn hold(reader: &mut impl Read) -> io::Result<bool> {
+    reader.read(&mut [0]).map(|_| false)
 }
 
 /// `None`: there is no further request.

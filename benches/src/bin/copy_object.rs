@@ -8,7 +8,6 @@ use object_store::path::Path;
 use object_store::{ObjectStore as _, ObjectStoreExt as _, PutMultipartOptions, WriteMultipart};
 use std::error::Error;
 use std::io::Read as _;
-use std::process::ExitCode;
 
 /// Copy FROM to the object TO in a bucket
 #[derive(Parser)]
@@ -55,16 +54,9 @@ async fn copy(flags: &Flags) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn main() -> ExitCode {
+fn main() -> Result<(), Box<dyn Error>> {
     let flags = Flags::parse();
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    let runtime = builder.enable_all().build().expect("threads can be started");
-    match runtime.block_on(copy(&flags)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    builder.enable_all().build()?.block_on(copy(&flags))
 }

@@ -10,10 +10,13 @@ use crate::journal::{
 use crate::plugin::LoadedModel;
 use crate::sink::publish::{self, Names, OpenError, Output};
 use crate::storage::disk::Local;
-use crate::storage::location::Location;
+use crate::storage::location::{Location, Remote};
+use crate::storage::services::Services;
+use crate::storage::upload::{Sent, Upload};
 use crate::summary;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf, absolute};
 use std::sync::Arc;
@@ -21,8 +24,9 @@ use std::sync::Arc;
 /// The files of a job that can be resumed.
 pub(super) struct Resumable {
     journal: PathBuf,
-    /// The journal's name beside the output: a link, where the journal is not there.
-    beside: PathBuf,
+    /// The journal's name beside the output: a link, where the journal is not there. Beside an object
+    /// there is no place for one.
+    beside: Option<PathBuf>,
     /// What `status` is to be asked about.
     subject: PathBuf,
     /// Of the rejects and of the output.
@@ -34,6 +38,7 @@ pub(super) struct Resumable {
 pub(super) fn wanted(
     task: Task<'_>,
     files: &Files,
+    services: &Services,
     is_folder: bool,
 ) -> Result<Option<Resumable>, Error> {
     let job = task.job;
@@ -51,25 +56,49 @@ pub(super) fn wanted(
     if files.inputs.is_empty() || !files.inputs.iter().all(is_lasting) {
         return Err(refused("its input is a file", "write the records to a file first"));
     }
-    if is_remote(&files.output) || is_remote(&files.rejects) {
-        let hint = "run it without --resume and --state, or write to a file and copy that";
-        return Err(refused("its outputs are files of this machine", hint));
+    for location in [&files.output, &files.rejects] {
+        let Location::Remote(remote) = location else { continue };
+        if services.database(location).is_some() {
+            let hint = "run it without --resume and --state, or write to a file and copy that";
+            return Err(refused("its outputs are files or objects", hint));
+        }
+        if job.state.is_none() {
+            let hint = "beside an object there is no place for it, so name a folder: --state DIR";
+            return Err(refused("its journal is a file of this machine", hint));
+        }
+        // By this name it is found again.
+        if remote.to_string() != remote.whole() {
+            let condition = format!("all of a name may be shown, which is not so of `{remote}`");
+            return Err(refused(&condition, "a key without `?` and `@` does"));
+        }
     }
     let format = job.formats.of_output(&files.output);
     if !format.can_resume_output() {
         let condition = format!("its output can be written on, which {} can't", format.name());
         return Err(refused(&condition, "write LDJSON, or run without --resume and --state"));
     }
-    let names = |location: &Location, what, flag| {
+    // Where the bytes of objects wait: one name for each of the runs that share the folder.
+    let folder = job.state.as_deref().map(whole).unwrap_or_default();
+    let name = files.output.name().unwrap_or_default().to_owned();
+    let names = |location: &Location, what, flag, ending| {
+        if let Location::Remote(remote) = location {
+            let mut name = name.clone();
+            name.push(ending);
+            return Ok(Names::elsewhere(remote.to_string(), folder.join(name)));
+        }
         let named = location.local().map(publish::names).transpose();
         let path = location.to_string().into();
         let named = named.map_err(|source| Error::Output { what, path, source })?;
         named.flatten().ok_or_else(|| refused(&format!("{what} is a file"), flag))
     };
-    let output = names(&files.output, "the output", "name one: --output FILE")?;
-    let rejects = names(&files.rejects, "the rejects file", "name one: --rejects FILE")?;
-    let beside = place::path_beside(&output.path);
-    place::remove_stale_link(&output.path);
+    let output = names(&files.output, "the output", "name one: --output FILE", "")?;
+    let flag = "name one: --rejects FILE";
+    let rejects = names(&files.rejects, "the rejects file", flag, ".etl-host-rejects")?;
+    let is_here = output.elsewhere.is_none();
+    let beside = is_here.then(|| place::path_beside(&output.path));
+    if is_here {
+        place::remove_stale_link(&output.path);
+    }
     let journal = match &job.state {
         Some(folder) if is_folder => place::path_among(&whole(folder), &output.path),
         Some(folder) => place::path_in(&whole(folder)),
@@ -82,6 +111,7 @@ pub(super) fn wanted(
     }
     let subject = match &job.state {
         Some(folder) if !is_folder => folder.clone(),
+        _ if !is_here => journal.clone(),
         _ => output.given.clone(),
     };
     Ok(Some(Resumable { journal, beside, subject, names: [rejects, output] }))
@@ -111,33 +141,37 @@ impl Resumable {
         let failed = |source| self.error(source);
         let folder = publish::folder_of(&self.journal);
         let io_error = |source| failed(JournalError::Io { path: folder.clone(), source });
-        let is_elsewhere = self.journal != self.beside;
-        if is_elsewhere {
-            self.check_no_other()?;
+        let beside = self.beside.as_ref().filter(|beside| **beside != self.journal);
+        if let Some(beside) = beside {
+            self.check_no_other(beside)?;
+        }
+        if beside.is_some() || self.beside.is_none() {
             std::fs::create_dir_all(&folder).map_err(io_error)?;
         }
         let names = self.names.clone();
         let opened = Journal::open(Arc::new(Local), self.journal.clone(), header, names);
         let opened = opened.map_err(failed)?;
-        if is_elsewhere && !self.beside.is_symlink() {
-            symlink(&self.journal, &self.beside).map_err(io_error)?;
+        if let Some(beside) = beside.filter(|beside| !beside.is_symlink()) {
+            symlink(&self.journal, beside).map_err(io_error)?;
         }
         Ok(opened)
     }
 
     /// Refuses where the output has a journal that is not the one of this command.
-    fn check_no_other(&self) -> Result<(), Error> {
-        let other = match std::fs::read_link(&self.beside) {
+    fn check_no_other(&self, beside: &Path) -> Result<(), Error> {
+        let other = match std::fs::read_link(beside) {
             Ok(there) if there == self.journal => return Ok(()),
             Ok(there) => Err(JournalError::Elsewhere(there)),
-            Err(_) => Journal::refuse_left(&Local, &self.beside),
+            Err(_) => Journal::refuse_left(&Local, beside),
         };
         other.map_err(|source| Error::Journal { subject: self.names[1].given.clone(), source })
     }
 
     /// To be called when the run has ended: where there is no journal any more, none leads to it.
     pub(super) fn clear_up(&self) {
-        place::remove_stale_link(&self.names[1].path);
+        if self.beside.is_some() {
+            place::remove_stale_link(&self.names[1].path);
+        }
     }
 
     pub(super) fn error(&self, source: JournalError) -> Error {
@@ -145,16 +179,24 @@ impl Resumable {
     }
 
     /// The rejects and the output, as far as they were written.
-    pub(super) fn outputs(&self, resumed: Option<&Checkpoint>) -> Result<[Output; 2], Error> {
+    pub(super) fn outputs(&self, left: &Left, services: &Services) -> Result<[Output; 2], Error> {
         let open = |i: usize, what| {
             let names = self.names[i].clone();
             let path = names.given.clone();
-            let opened = match resumed {
+            let elsewhere = names.elsewhere.clone();
+            let opened = match &left.checkpoint {
                 Some(Checkpoint { lengths, numbers, .. }) if lengths[i] > 0 => {
                     Output::go_on(Arc::new(Local), names, numbers[i], lengths[i])
                 }
                 _ => Output::begin(Arc::new(Local), names),
             };
+            let opened = opened.and_then(|output| {
+                let Some(at) = elsewhere else { return Ok(output) };
+                let upload = upload(services, &at, left.sent[i].clone());
+                // Who may not write is told now, and not after hours of work.
+                let upload = upload.and_then(|upload| upload.found().map(|_| upload));
+                upload.map(|upload| output.sent_by(upload)).map_err(OpenError::Remote)
+            });
             opened.map_err(|source| match source {
                 OpenError::Short { .. } | OpenError::Replaced(_) => self.error(source.into()),
                 source => Error::Output { what, path, source },
@@ -165,9 +207,19 @@ impl Resumable {
     }
 }
 
+/// Goes on with what was sent to a location, by the name that a journal has for it.
+pub(super) fn upload(
+    services: &Services,
+    at: &str,
+    sent: Option<Sent>,
+) -> io::Result<Box<dyn Upload>> {
+    let remote = Remote::of(at).ok_or(io::ErrorKind::InvalidInput)?;
+    services.upload(&remote, sent)
+}
+
 /// All that shapes the bytes of the outputs, and where its files are.
 pub(super) fn header(
-    (task, files): (Task<'_>, &Files),
+    (task, files, services): (Task<'_>, &Files, &Services),
     resumable: &Resumable,
     (plugin, plugin_sha256): (&Path, &str),
     model: &LoadedModel,
@@ -176,16 +228,20 @@ pub(super) fn header(
     started: String,
 ) -> Header {
     let job = task.job;
-    let outputs = resumable
-        .names
-        .each_ref()
-        .map(|names| Names { given: whole(&names.given), path: whole(&names.path) });
+    let outputs = resumable.names.each_ref().map(|names| match names.elsewhere {
+        Some(_) => names.clone(),
+        None => Names::here(whole(&names.given), whole(&names.path)),
+    });
     // A rejects file is another input where its records are meant.
     let input_name = match task.records {
         Records::Rejects(_) => "REJECTS",
         Records::Inputs(_) | Records::One(_) => "--input",
     };
     let shown = |path: &Path| path.display().to_string();
+    // The same name may be another object at another server.
+    let place = |location: &Location, names: &Names| {
+        services.identity(location).map_or_else(|| shown(names.shown()), |it| it.replace('\n', " "))
+    };
     let names = files.inputs.iter().map(Location::to_string).collect();
     let versions = inputs.iter().map(|input| input.version.clone()).collect();
     let paths = inputs.iter().map(|input| shown(&input.path)).collect();
@@ -201,8 +257,8 @@ pub(super) fn header(
         (input_name, together(names)),
         ("the input's size and time", together(versions)),
         ("the input's path", together(paths)),
-        ("--output", shown(&outputs[1].path)),
-        ("--rejects", shown(&outputs[0].path)),
+        ("--output", place(&files.output, &outputs[1])),
+        ("--rejects", place(&files.rejects, &outputs[0])),
         ("the output's compression", compression.map_or("none", Compression::name).to_owned()),
         ("--emit", format!("{:?}", job.emit).to_lowercase()),
         ("--keep", format!("{:?}", job.keep)),

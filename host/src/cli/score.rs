@@ -78,7 +78,7 @@ pub(super) fn score(task: Task<'_>) -> Result<u8, Error> {
     paths::refuse_to_overwrite(task, &plan, &plugin_path, &services)?;
     task.job.tables.check(task, &plan, &services)?;
     let resumables = plan.runs.iter().map(|files| {
-        let resumable = resume::wanted(task, files, plan.is_folder)?;
+        let resumable = resume::wanted(task, files, &services, plan.is_folder)?;
         if resumable.is_none() {
             resume::refuse_left(files)?;
         }
@@ -222,15 +222,17 @@ impl Run<'_> {
                 (Some(journal), left)
             }
         };
-        let journal = match (journal, left.sealed, self.resumable) {
+        let journal = match (journal, &left.sealed, self.resumable) {
             (Some(journal), Some(sealed), Some(resumable)) => {
                 stop.set_ending();
-                let published = journal.publish(&sealed).map_err(|e| resumable.error(e.into()))?;
-                return Ok(self.finish(journal, sealed, published, inputs));
+                let uploads = |at: &str, sent| resume::upload(services, at, sent);
+                let published = journal.publish(sealed, &uploads);
+                let published = published.map_err(|error| resumable.error(error.into()))?;
+                return Ok(self.finish(journal, sealed.clone(), published, inputs));
             }
             (journal, ..) => journal,
         };
-        let resumed = left.checkpoint;
+        let resumed = left.checkpoint.clone();
         let source = match source {
             Some(source) => source,
             None => {
@@ -239,12 +241,9 @@ impl Run<'_> {
                 inputs::open((*task, services), self.files, options, from.unwrap_or_default())?
             }
         };
-        let (rejects, sink) = self.ends(resumed.as_ref(), source.columns().as_deref())?;
-        let progress = Progress::new(
-            job.quiet,
-            inputs::bytes_total(*task, self.files, services),
-            resumed.as_ref(),
-        );
+        let (rejects, sink) = self.ends(&left, source.columns().as_deref())?;
+        let bytes_total = inputs::bytes_total(*task, self.files, services);
+        let progress = Progress::new(job.quiet, bytes_total, resumed.as_ref());
         if let Some(Checkpoint { input, position, counts, .. }) = &resumed
             && !job.quiet
         {
@@ -285,7 +284,7 @@ impl Run<'_> {
     /// any.
     fn ends(
         &self,
-        resumed: Option<&Checkpoint>,
+        left: &Left,
         given: Option<&[Column]>,
     ) -> Result<(Output, Box<dyn Sink>), Error> {
         let Session { task, emit, model, outputs, services, .. } = self.session;
@@ -296,7 +295,7 @@ impl Run<'_> {
             let table = task.job.tables.output(&database, &self.files.output, columns)?;
             return Ok((rejects, Box::new(table)));
         }
-        let [rejects, output] = self.outputs(resumed)?;
+        let [rejects, output] = self.outputs(left)?;
         let format = task.job.formats.of_output(&self.files.output);
         let options = sink::Options { columns, csv: task.job.formats.csv_sink() };
         let sink = sink::open(format, output, options).map_err(|source| Error::Format {
@@ -314,11 +313,11 @@ impl Run<'_> {
     }
 
     /// The rejects and the output, where they are to be written on.
-    fn outputs(&self, resumed: Option<&Checkpoint>) -> Result<[Output; 2], Error> {
+    fn outputs(&self, left: &Left) -> Result<[Output; 2], Error> {
         let Session { task, outputs, services, .. } = self.session;
         let formats = &task.job.formats;
         if let Some(resumable) = self.resumable {
-            return outputs::compressed(resumable.outputs(resumed)?, self.files, formats);
+            return outputs::compressed(resumable.outputs(left, services)?, self.files, formats);
         }
         resume::refuse_left(self.files)?; // once more: loading a model may take its time
         let output = outputs.create("the output", &self.files.output, services)?;
@@ -327,10 +326,18 @@ impl Run<'_> {
     }
 
     fn header(&self, resumable: &Resumable, inputs: &[InputFile]) -> Header {
-        let Session { task, plugin, plugin_sha256, model, config, .. } = self.session;
+        let Session { task, services, plugin, plugin_sha256, model, config, .. } = self.session;
         let (started, inputs) = (self.session.started(), inputs.to_vec());
         let plugin = (&**plugin, &**plugin_sha256);
-        resume::header((*task, self.files), resumable, plugin, model, config, inputs, started)
+        resume::header(
+            (*task, self.files, services),
+            resumable,
+            plugin,
+            model,
+            config,
+            inputs,
+            started,
+        )
     }
 }
 

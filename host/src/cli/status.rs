@@ -2,13 +2,15 @@
 //! be gone on with.
 
 use super::formats::{formats_of, reads_as_it_is};
-use super::{on_a_line, print};
+use super::services::ServiceArgs;
+use super::{on_a_line, print, resume};
 use crate::causes::chain;
 use crate::error::{Error, exit};
 use crate::format::Format;
 use crate::journal::{self, Checkpoint, Header, InputFile, JournalError, Look, State, place};
 use crate::shell::quoted;
 use crate::sink::publish;
+use crate::stop::Stop;
 use crate::storage;
 use crate::storage::disk::Local;
 use crate::storage::location::Location;
@@ -23,7 +25,8 @@ use std::path::{Path, PathBuf};
 /// Say what an interrupted run left: how far it came, and whether it can be resumed
 ///
 /// Reads the journal that `--resume` keeps beside an output, or `--state` in a folder. Nothing is
-/// loaded; of the options that must be the same, only what lies in files is looked at.
+/// loaded; of the options that must be the same, only what lies in files is looked at. Stores are asked
+/// only with `--abort`, and found as by the run: the same flags, or file of services, or environment.
 ///
 /// Exit codes: 0 told, whatever there is to tell; 2 wrong command line; 3 something can't be read, or,
 /// with `--abort`, a run is at it.
@@ -33,13 +36,17 @@ pub(super) struct StatusArgs {
     #[arg(value_name = "DIR|OUTPUT")]
     path: PathBuf,
 
-    /// Give up what was done: remove the journal and the unpublished files
+    /// Give up what was done: remove the journal and the unpublished files, and have a store remove what
+    /// it was sent
     #[arg(long)]
     abort: bool,
 
     /// Write JSON, for programs
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    services: ServiceArgs,
 }
 
 /// What is known of a run.
@@ -73,8 +80,12 @@ pub(super) fn status(args: &StatusArgs) -> Result<u8, Error> {
             hint: Some("name the output of the one that is to be given up".to_owned()),
         });
     }
+    let services = args.services.open(&Stop::default())?;
+    let uploads = |at: &str, sent| resume::upload(&services, at, sent);
     let runs = journals.iter().map(|journal| match args.abort {
-        true => journal::abort(journal).map(|(look, removed)| run(journal, look, removed)),
+        true => {
+            journal::abort(journal, &uploads).map(|(look, removed)| run(journal, look, removed))
+        }
         // One that can't be read is told of beside the others.
         false => Ok(journal::look(journal)
             .map_or_else(|error| unreadable(journal, &error), |look| run(journal, look, vec![]))),
@@ -140,7 +151,7 @@ fn run(journal: &Path, Look { left, is_running }: Look, removed: Vec<PathBuf>) -
     let is_left = matches!(state, "interrupted" | "unpublished");
     let mut why_not = Vec::new();
     if let (Some(header), true, []) = (&left.header, is_left, &removed[..]) {
-        let moved = place::check_not_moved(journal, &header.outputs[1].path);
+        let moved = place::check_not_moved(journal, &header.outputs[1]);
         why_not.extend(moved.err().map(|error| error.to_string()));
         why_not.extend(left.missing(&Local).unwrap_or_else(|error| vec![error.to_string()]));
         why_not.extend(differences(header));
@@ -220,7 +231,10 @@ fn none(path: &Path) -> String {
 
 fn text(run: &Run) -> String {
     let file = |name: &str| run.header.as_ref().and_then(|header| header.files.get(name));
-    let output = run.header.as_ref().map(|header| &header.outputs[1].path);
+    let output = run.header.as_ref().map(|header| header.outputs[1].shown());
+    // Nothing beside an object tells of it.
+    let is_here = |header: &Header| header.outputs[1].elsewhere.is_none();
+    let subject = output.filter(|_| run.header.as_ref().is_some_and(is_here));
     let mut text = String::new();
     let state = match run.state {
         _ if !run.removed.is_empty() => "given up",
@@ -268,7 +282,7 @@ fn text(run: &Run) -> String {
         let _ = writeln!(text, "  resume    no: {}", on_a_line(why));
     }
     if !run.why_not.is_empty() && run.state != UNREADABLE {
-        let path = quoted(&output.unwrap_or(&run.journal).display().to_string());
+        let path = quoted(&subject.unwrap_or(&run.journal).display().to_string());
         let _ = writeln!(text, "  give up   etl-host status --abort {path}");
     }
     text

@@ -2,7 +2,7 @@
 //! output leads, so that every other run on it finds the journal.
 
 use super::{JournalError, look};
-use crate::sink::publish::{folder_of, hidden_path};
+use crate::sink::publish::{Names, folder_of, hidden_path};
 use std::path::{Path, PathBuf};
 
 /// Where the journal of an output lies, unless it is told otherwise; else a link to it is there.
@@ -56,11 +56,18 @@ pub fn is_name(path: &Path) -> bool {
     name == NAME || (name.starts_with('.') && name.ends_with(&format!(".{NAME}")))
 }
 
-/// A journal is the one of its output, and no copy of it or of another that was there.
-pub fn check_not_moved(path: &Path, output: &Path) -> Result<(), JournalError> {
-    let same = path_of(output).canonicalize().ok().zip(path.canonicalize().ok());
-    match same.is_some_and(|(of_output, this)| of_output == this) {
+/// A journal is the one of its output, and no copy of it or of another that was there. That of an
+/// object lies where its bytes wait.
+pub fn check_not_moved(path: &Path, output: &Names) -> Result<(), JournalError> {
+    let whole = |path: &Path| path.canonicalize().ok();
+    let same = match output.elsewhere {
+        Some(_) => whole(&folder_of(path)).zip(whole(&folder_of(&output.path))),
+        None => whole(path).zip(whole(&path_of(&output.path))),
+    };
+    match same.is_some_and(|(this, of_output)| this == of_output) {
         true => Ok(()),
-        false => Err(JournalError::Moved { path: path.to_owned(), output: output.to_owned() }),
+        false => {
+            Err(JournalError::Moved { path: path.to_owned(), output: output.shown().to_owned() })
+        }
     }
 }

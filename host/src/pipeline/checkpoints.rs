@@ -5,6 +5,7 @@
 
 use crate::journal::{Checkpoint, Journal, Sealed};
 use crate::sink::publish::Output;
+use crate::storage::upload::Sent;
 use std::io;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -71,7 +72,7 @@ impl Checkpoints {
     pub(super) fn reach(
         &mut self,
         checkpoint: Checkpoint,
-        outputs: [&Output; 2],
+        outputs: [&mut Output; 2],
     ) -> Result<(), Failure> {
         self.reached = Some(checkpoint);
         let is_due =
@@ -80,15 +81,16 @@ impl Checkpoints {
     }
 
     /// Journals up to where everything is written: the rejects and the output.
-    pub(super) fn make_safe(&mut self, outputs: [&Output; 2]) -> Result<(), Failure> {
+    pub(super) fn make_safe(&mut self, mut outputs: [&mut Output; 2]) -> Result<(), Failure> {
         let began = Instant::now();
         // Taken, and not tried again if it fails: the system may have dropped what it could not
         // write, and call the next flush a success.
         let Some(mut checkpoint) = self.reached.take() else { return Ok(()) };
         checkpoint.time = now();
-        sync(outputs)?;
-        let journalled = self.journal.checkpoint(&checkpoint);
+        let sent = sync(&mut outputs, &checkpoint)?;
+        let journalled = self.journal.checkpoint(&checkpoint, &sent);
         journalled.map_err(|error| self.failure(error))?;
+        trust(outputs, &checkpoint, &sent);
         self.journalled = Some(checkpoint);
         self.count += 1;
         self.last = Instant::now();
@@ -101,13 +103,18 @@ impl Checkpoints {
     pub(super) fn seal(
         &mut self,
         mut end: Checkpoint,
-        outputs: [&Output; 2],
+        mut outputs: [&mut Output; 2],
         wanted: [bool; 2],
     ) -> Result<(), Failure> {
         end.time = now();
-        sync(outputs)?;
-        let sealed = self.journal.seal(&Sealed { end: end.clone(), wanted });
+        let sent = sync(&mut outputs, &end)?;
+        let mut before = [None, None];
+        for (i, output) in outputs.iter_mut().enumerate().filter(|(i, _)| wanted[*i]) {
+            before[i] = output.found().map_err(|error| (name(output), error))?;
+        }
+        let sealed = self.journal.seal(&Sealed { end: end.clone(), wanted, before }, &sent);
         sealed.map_err(|error| self.failure(error))?;
+        trust(outputs, &end, &sent);
         self.journalled = Some(end);
         Ok(())
     }
@@ -117,8 +124,23 @@ impl Checkpoints {
     }
 }
 
-fn sync(outputs: [&Output; 2]) -> Result<(), Failure> {
-    outputs.into_iter().try_for_each(|output| output.sync().map_err(|error| (name(output), error)))
+/// Flushes what the checkpoint speaks of, and says what of it stores have.
+fn sync(
+    outputs: &mut [&mut Output; 2],
+    checkpoint: &Checkpoint,
+) -> Result<[Option<Sent>; 2], Failure> {
+    let mut sent = [None, None];
+    for (i, output) in outputs.iter_mut().enumerate() {
+        let synced = output.sync().and_then(|()| output.sent(checkpoint.lengths[i]));
+        sent[i] = synced.map_err(|error| (name(output), error))?;
+    }
+    Ok(sent)
+}
+
+fn trust(outputs: [&mut Output; 2], checkpoint: &Checkpoint, sent: &[Option<Sent>; 2]) {
+    for (i, output) in outputs.into_iter().enumerate() {
+        output.trust(checkpoint.lengths[i], sent[i].as_ref());
+    }
 }
 
 fn name(output: &Output) -> String {

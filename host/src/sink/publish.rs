@@ -5,12 +5,15 @@
 //! second run on the same output is refused, and what a killed run left behind is taken over by
 //! the next, or gone on with where a journal says how far it can be trusted. A device, a FIFO or a
 //! socket is written to directly and never renamed over. What is no file of this machine (an object in
-//! a store, a table) is [`Pending`] until it is committed.
+//! a store, a table) is [`Pending`] until it is committed; where a journal is kept of an object, its
+//! bytes wait in such a file too, out of which they are sent.
 
 use super::compress::Compressor;
+use super::sending::Sending;
 use crate::format::Compression;
 use crate::storage::Pending;
 use crate::storage::disk::{Disk, FileNumber, HeldFile, HoldError, Local};
+use crate::storage::upload::{Sent, Upload};
 use rustix::event::{PollFd, PollFlags, poll};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
@@ -34,6 +37,8 @@ enum Target {
     /// Visible at once.
     Stream(File),
     Part(Part),
+    /// A file that is sent elsewhere, and removed when it is published there.
+    Sent(Part, Sending),
     /// Its name, for messages.
     Pending(String, Box<dyn Pending>),
 }
@@ -54,11 +59,32 @@ struct Part {
 pub struct Names {
     /// As it was given.
     pub given: PathBuf,
-    /// The same, where links lead to: a link stays one.
+    /// The same, where links lead to: a link stays one. Of an object: beside what it waits in.
     pub path: PathBuf,
+    /// The location of what is no file of this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elsewhere: Option<String>,
 }
 
 impl Names {
+    /// Of a file.
+    pub fn here(given: impl Into<PathBuf>, path: impl Into<PathBuf>) -> Self {
+        Names { given: given.into(), path: path.into(), elsewhere: None }
+    }
+
+    /// Of an object whose bytes wait beside `path`.
+    pub fn elsewhere(location: String, path: PathBuf) -> Self {
+        Names { given: location.clone().into(), path, elsewhere: Some(location) }
+    }
+
+    /// Where it will be, for people.
+    pub fn shown(&self) -> &Path {
+        match self.elsewhere {
+            Some(_) => &self.given,
+            None => &self.path,
+        }
+    }
+
     /// Where it lies until it is published.
     pub fn part(&self) -> PathBuf {
         hidden_path(&self.path, "part")
@@ -126,7 +152,7 @@ pub fn names(path: &Path) -> Result<Option<Names>, OpenError> {
     if path.file_name().is_none() {
         return Err(OpenError::NoName);
     }
-    Ok(Some(Names { given, path }))
+    Ok(Some(Names::here(given, path)))
 }
 
 impl Output {
@@ -208,6 +234,37 @@ impl Output {
         Ok(Output::new(Target::Part(part), len))
     }
 
+    /// The file is sent elsewhere, of which a journal trusts what is in it now.
+    pub fn sent_by(mut self, upload: Box<dyn Upload>) -> Self {
+        if let Target::Part(part) = self.target {
+            self.target = Target::Sent(part, Sending::new(upload, self.written));
+        }
+        self
+    }
+
+    /// What a journal is to know that will trust so many bytes of it.
+    pub fn sent(&mut self, len: u64) -> io::Result<Option<Sent>> {
+        match &mut self.target {
+            Target::Sent(_, sending) => sending.sent(len),
+            _ => Ok(None),
+        }
+    }
+
+    /// A journal trusts so many bytes of it, and knows of what was sent.
+    pub fn trust(&mut self, len: u64, sent: Option<&Sent>) {
+        if let Target::Sent(part, sending) = &mut self.target {
+            sending.trust(len, sent, &*part.file);
+        }
+    }
+
+    /// What is in its place elsewhere, as [`Upload::found`] says it.
+    pub fn found(&mut self) -> io::Result<Option<String>> {
+        match &mut self.target {
+            Target::Sent(_, sending) => sending.upload().found(),
+            _ => Ok(None),
+        }
+    }
+
     /// What is written from now on is compressed first, in a way that depends on nothing but the text
     /// and where [`end_frame`](Output::end_frame) is called.
     pub fn compressed(mut self, compression: Compression) -> io::Result<Self> {
@@ -224,7 +281,7 @@ impl Output {
     pub fn is_same_stream(&self, other: &Output) -> bool {
         let identity = |output: &Output| match &output.target {
             Target::Stream(file) => file.metadata().ok().map(|it| (it.dev(), it.ino())),
-            Target::Part(_) | Target::Pending(..) => None,
+            Target::Part(_) | Target::Sent(..) | Target::Pending(..) => None,
         };
         identity(self).is_some_and(|it| Some(it) == identity(other))
     }
@@ -233,7 +290,7 @@ impl Output {
     pub fn path(&self) -> PathBuf {
         match &self.target {
             Target::Stream(_) => "a stream".into(),
-            Target::Part(part) => part.names.path.clone(),
+            Target::Part(part) | Target::Sent(part, _) => part.names.shown().to_owned(),
             Target::Pending(name, _) => name.into(),
         }
     }
@@ -252,7 +309,7 @@ impl Output {
     pub fn number(&self) -> FileNumber {
         match &self.target {
             Target::Stream(_) | Target::Pending(..) => FileNumber::default(),
-            Target::Part(part) => part.number,
+            Target::Part(part) | Target::Sent(part, _) => part.number,
         }
     }
 
@@ -279,7 +336,7 @@ impl Output {
     pub fn show(&mut self, after: Duration) -> io::Result<()> {
         let is_read_along = match &self.target {
             Target::Stream(file) => file.metadata().is_ok_and(|metadata| !metadata.is_file()),
-            Target::Part(_) | Target::Pending(..) => false,
+            Target::Part(_) | Target::Sent(..) | Target::Pending(..) => false,
         };
         let compressor = self.compressor.as_mut().filter(|it| it.has_waited(after));
         let Some(compressor) = compressor.filter(|_| is_read_along) else { return Ok(()) };
@@ -313,17 +370,20 @@ impl Output {
     fn put(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = match &mut self.target {
             Target::Stream(file) => write_to_stream(file, bytes)?,
-            Target::Part(part) => part.file.write(bytes)?,
+            Target::Part(part) | Target::Sent(part, _) => part.file.write(bytes)?,
             Target::Pending(_, pending) => pending.write(bytes).map(|()| bytes.len())?,
         };
         self.written += written as u64;
         self.write_back();
+        if let Target::Sent(part, sending) = &mut self.target {
+            sending.go_on(&*part.file)?;
+        }
         Ok(written)
     }
 
     /// What is in it stays, published or not.
     pub fn keep(&mut self) {
-        if let Target::Part(part) = &mut self.target {
+        if let Target::Part(part) | Target::Sent(part, _) = &mut self.target {
             part.is_kept = true;
         }
     }
@@ -332,7 +392,7 @@ impl Output {
     pub fn sync(&self) -> io::Result<()> {
         match &self.target {
             Target::Stream(_) | Target::Pending(..) => Ok(()),
-            Target::Part(part) => part.file.sync(),
+            Target::Part(part) | Target::Sent(part, _) => part.file.sync(),
         }
     }
 
@@ -340,6 +400,7 @@ impl Output {
     fn prepare(&mut self) -> io::Result<()> {
         match &mut self.target {
             Target::Pending(_, pending) => pending.prepare(),
+            Target::Sent(part, sending) => sending.prepare(self.written, &*part.file),
             Target::Stream(_) | Target::Part(_) => self.sync(),
         }
     }
@@ -348,7 +409,7 @@ impl Output {
     /// everything still to be done.
     fn write_back(&mut self) {
         let waiting = self.written - self.written_back;
-        if let Target::Part(part) = &self.target
+        if let Target::Part(part) | Target::Sent(part, _) = &self.target
             && waiting >= WRITE_BACK_BYTES
         {
             part.file.begin_write_back(self.written_back, waiting);
@@ -434,9 +495,15 @@ fn put_in_place(
     }
     let mut folders: Vec<(Arc<dyn Disk>, PathBuf)> = Vec::new();
     for output in outputs {
-        let path = output.path();
+        let (path, len) = (output.path(), output.len());
         match output.target {
             Target::Stream(_) => continue,
+            Target::Sent(mut part, mut sending) => {
+                let committed = sending.commit(len, &*part.file);
+                committed.map_err(|error| (path.clone(), error))?;
+                part.is_kept = false; // it has been sent
+                folders.push((part.disk.clone(), folder_of(&part.part)));
+            }
             Target::Part(mut part) => {
                 part.disk.rename(&part.part, &path).map_err(|error| (path.clone(), error))?;
                 part.is_kept = true; // nothing left to remove
@@ -453,6 +520,11 @@ fn put_in_place(
         let name = output.path();
         match output.target {
             Target::Stream(_) => {}
+            Target::Sent(mut part, mut sending) => {
+                sending.upload().remove().map_err(|error| (name, error))?;
+                part.is_kept = false;
+                folders.push((part.disk.clone(), folder_of(&part.part)));
+            }
             Target::Part(mut part) => {
                 part.is_kept = false;
                 let path = part.names.given.clone();

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt as _, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
@@ -39,6 +39,13 @@ pub trait HeldFile: Send {
 
     /// All that is in it.
     fn read_all(&mut self) -> io::Result<Vec<u8>>;
+
+    /// Exactly `len` bytes from `start` on.
+    fn read_at(&self, start: u64, len: usize) -> io::Result<Vec<u8>>;
+
+    /// The first bytes, so many, are not needed any more: gives back their room, where the file system
+    /// knows how. All others stay where they are.
+    fn forget(&self, len: u64);
 
     /// Makes what was written durable, its length too.
     fn sync(&self) -> io::Result<()>;
@@ -177,6 +184,21 @@ impl HeldFile for LocalFile {
         self.0.read_to_end(&mut bytes)?;
         Ok(bytes)
     }
+
+    fn read_at(&self, start: u64, len: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; len];
+        self.0.read_exact_at(&mut bytes, start).map(|()| bytes)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn forget(&self, len: u64) {
+        use rustix::fs::{FallocateFlags, fallocate};
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        let _ = fallocate(&self.0, flags, 0, len); // where it can't be done, it takes room
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn forget(&self, _: u64) {}
 
     fn sync(&self) -> io::Result<()> {
         self.0.sync_all()

@@ -10,12 +10,14 @@ mod bridge;
 mod client;
 mod read;
 mod trouble;
+mod upload;
 mod write;
 
 use super::location::Remote;
 use super::secret::Secret;
 use super::services::Service;
 use super::services::kinds::{Definition, Kind};
+use super::upload::{Sent, Upload};
 use super::{Input, Pending, Trouble};
 use crate::stop::Stop;
 use bridge::{again, block_on};
@@ -146,6 +148,15 @@ impl Bucket {
         listed.err().filter(trouble::is_missing_bucket)
     }
 
+    fn check_writable(&self) -> io::Result<()> {
+        if !self.is_http() {
+            return Ok(());
+        }
+        let hint = "write to a file, or to a bucket: s3://, gs://, az://";
+        let what = "a web server is only read from";
+        Err(Trouble::error(io::ErrorKind::Unsupported, what, Some(hint)))
+    }
+
     /// Asks for an object by its first byte.
     async fn first_byte(&self, path: &Path) -> object_store::Result<ObjectMeta> {
         let get = || {
@@ -238,11 +249,7 @@ impl Service for Bucket {
     }
 
     fn create(self: Arc<Self>, at: &Remote) -> io::Result<Box<dyn Pending>> {
-        if self.is_http() {
-            let hint = "write to a file, or to a bucket: s3://, gs://, az://";
-            let what = "a web server is only read from";
-            return Err(Trouble::error(io::ErrorKind::Unsupported, what, Some(hint)));
-        }
+        self.check_writable()?;
         let (path, shown) = (self.path(at)?, at.to_string());
         // Nothing is written yet, but who may not write is told now, and not after hours of work.
         let before = match block_on(self.first_byte(&path))? {
@@ -253,6 +260,12 @@ impl Service for Bucket {
             Err(error) => return Err(self.trouble(&shown, &error)),
         };
         Ok(Box::new(write::Writer::new(self, path, shown, before)))
+    }
+
+    fn upload(self: Arc<Self>, at: &Remote, sent: Option<Sent>) -> io::Result<Box<dyn Upload>> {
+        self.check_writable()?;
+        let (path, shown) = (self.path(at)?, at.to_string());
+        Ok(Box::new(upload::Uploading::new(self, path, shown, sent)?))
     }
 
     fn identity(&self, at: &Remote) -> String {

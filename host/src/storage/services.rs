@@ -11,6 +11,7 @@ use super::database::Database;
 use super::location::{Location, Remote};
 use super::objects::Bucket;
 use super::secret::Secret;
+use super::upload::{Sent, Upload};
 use super::{Input, Pending, Trouble, open, version};
 use crate::stop::Stop;
 use kinds::{Definition, KNOWN, Kind};
@@ -40,6 +41,13 @@ pub trait Service: Send + Sync {
 
     /// Begins to write it. Whatever can be seen to be wrong is told now.
     fn create(self: Arc<Self>, at: &Remote) -> io::Result<Box<dyn Pending>>;
+
+    /// Begins to write it so that another process can go on, or goes on behind what was sent. Asks
+    /// nobody.
+    fn upload(self: Arc<Self>, at: &Remote, sent: Option<Sent>) -> io::Result<Box<dyn Upload>> {
+        let _ = (at, sent);
+        Err(io::ErrorKind::Unsupported.into())
+    }
 
     /// A text that is the same for the same place, however it is spelled.
     fn identity(&self, at: &Remote) -> String {
@@ -162,6 +170,12 @@ impl Services {
     /// Begins to write it.
     pub fn create(&self, remote: &Remote) -> io::Result<Box<dyn Pending>> {
         self.of(remote)?.create(remote)
+    }
+
+    /// Begins to write it so that another process can go on, or goes on behind what was sent. Asks
+    /// nobody.
+    pub fn upload(&self, remote: &Remote, sent: Option<Sent>) -> io::Result<Box<dyn Upload>> {
+        self.of(remote)?.upload(remote, sent)
     }
 
     /// A text that is the same for the same place, however it is spelled; `None` for what can't be

@@ -8,6 +8,7 @@ use crate::sink::publish::Names;
 use crate::source::many;
 use crate::storage::disk::Disk;
 use crate::storage::disk::sim::{Fate, Harm, Sim};
+use crate::storage::upload::{Sent, Upload};
 use crate::storage::{Input, Memory};
 use proptest::prelude::RngExt as _;
 use proptest::test_runner::TestRng;
@@ -106,16 +107,20 @@ fn attempt_from(disk: &Sim, how: How) -> (Result<(), String>, u64) {
     (go(disk, how, &mut before), before)
 }
 
+fn no_uploads(_: &str, _: Option<Sent>) -> io::Result<Box<dyn Upload>> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 fn go(disk: &Sim, how: How, before: &mut u64) -> Result<(), String> {
     let disk: Arc<dyn Disk> = Arc::new(disk.clone());
-    let names = [REJECTS, OUTPUT].map(|path| Names { given: path.into(), path: path.into() });
+    let names = [REJECTS, OUTPUT].map(|path| Names::here(path, path));
     let header =
         Header::new(Identity::default(), names.clone(), vec![], BTreeMap::new(), String::new());
     let (journal, left) = Journal::open(disk.clone(), JOURNAL.into(), header, names.clone())
         .map_err(|error| crate::causes::chain(&error))?;
     *before = left.records();
     if let Some(sealed) = left.sealed {
-        let published = journal.publish(&sealed).map_err(|error| error.to_string())?;
+        let published = journal.publish(&sealed, &no_uploads).map_err(|error| error.to_string())?;
         published.map_err(|unfinished| unfinished.source.to_string())?;
         return journal.remove().map_err(|error| error.to_string());
     }
@@ -310,7 +315,7 @@ fn a_file_that_another_run_put_there_is_never_gone_on_with() {
         let done = attempt(&disk, None).is_ok();
         let disk = disk.process_gone();
         let is_left = disk.find(Path::new(JOURNAL)).unwrap().is_some();
-        let names = Names { given: OUTPUT.into(), path: OUTPUT.into() };
+        let names = Names::here(OUTPUT, OUTPUT);
         let mut other = Output::begin(Arc::new(disk.clone()), names).unwrap();
         other.write_all(&vec![b'x'; 10_000]).unwrap();
         other.keep(); // killed

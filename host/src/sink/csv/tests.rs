@@ -105,7 +105,7 @@ fn a_run_that_goes_on_writes_no_second_header() {
     use crate::storage::disk::Local;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out");
-    let names = Names { given: path.clone(), path: path.clone() };
+    let names = Names::here(path.clone(), path.clone());
     for (format, first, whole) in [
         (Format::Csv, "a\n1\n", "a\n1\n"),
         (Format::JsonArray, "[1", "[1]\n"),

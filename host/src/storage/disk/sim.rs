@@ -319,6 +319,25 @@ impl HeldFile for SimFile {
         Ok(self.disk.state().nodes[self.node].seen.clone())
     }
 
+    fn read_at(&self, start: u64, len: usize) -> io::Result<Vec<u8>> {
+        let state = self.disk.state();
+        let bytes = state.nodes[self.node].seen.get(start as usize..start as usize + len);
+        bytes.map(<[u8]>::to_vec).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
+
+    /// At once and for good, as if it had been flushed: the worst for who still needed them.
+    fn forget(&self, len: u64) {
+        let mut state = self.disk.state();
+        if state.count_whole().is_err() {
+            return;
+        }
+        let node = &mut state.nodes[self.node];
+        for bytes in [&mut node.seen, &mut node.durable] {
+            let len = bytes.len().min(len as usize);
+            bytes[..len].fill(0);
+        }
+    }
+
     fn sync(&self) -> io::Result<()> {
         let mut state = self.disk.state();
         let counted = state.count_whole();

@@ -88,6 +88,11 @@ fn is_bucket(code: &str) -> bool {
     matches!(code, "NoSuchBucket" | "ContainerNotFound")
 }
 
+/// Whether the store has no such upload (any more); Azure's has none, and misses the parts.
+pub(super) fn is_gone_upload(error: &Error) -> bool {
+    matches!(Answer::of(error).code.as_str(), "NoSuchUpload" | "InvalidBlockList")
+}
+
 /// Whether it may only be that reading is not allowed, or that there is nothing in it to be read.
 pub(super) fn is_unsure(error: &Error) -> bool {
     let Answer { status, code, .. } = Answer::of(error);

@@ -9,6 +9,7 @@
 
 use super::bridge::{again, block_on, bridge};
 use super::{Bucket, trouble};
+use crate::stop::Stop;
 use crate::storage::{Pending, Trouble};
 use bytes::Bytes;
 use object_store::multipart::{MultipartStore, PartId};
@@ -26,13 +27,13 @@ const PART_BYTES: usize = 8 * 1024 * 1024;
 /// Then twice as much for each thousand: no store takes more than 10,000 parts, and with these, they
 /// are enough for all that a store takes.
 const PARTS_OF_A_SIZE: usize = 1000;
-const IN_FLIGHT_BYTES: usize = 4 * PART_BYTES;
+pub(super) const IN_FLIGHT_BYTES: usize = 4 * PART_BYTES;
 /// How often to look whether to stop, while a part is on its way.
 const TICK: Duration = Duration::from_millis(50);
 /// How long a store may take to hear that an upload is given up.
-const ABORT: Duration = Duration::from_secs(5);
+pub(super) const ABORT: Duration = Duration::from_secs(5);
 
-fn part_bytes(index: usize) -> usize {
+pub(super) fn part_bytes(index: usize) -> usize {
     PART_BYTES << (index / PARTS_OF_A_SIZE).min(9)
 }
 
@@ -61,9 +62,24 @@ pub(super) struct Writer {
 }
 
 /// A part that is on its way.
-struct Sending {
-    task: JoinHandle<object_store::Result<PartId>>,
-    bytes: usize,
+pub(super) struct Sending {
+    pub(super) task: JoinHandle<object_store::Result<PartId>>,
+    pub(super) bytes: usize,
+}
+
+/// Waits for a task, unless the run is to stop.
+pub(super) fn wait_for<T>(stop: &Stop, mut task: JoinHandle<T>) -> io::Result<T> {
+    loop {
+        let waited = block_on(async { timeout(TICK, &mut task).await })?;
+        if let Ok(done) = waited {
+            return done.map_err(io::Error::other);
+        }
+        if stop.is_set() && !stop.is_ending() {
+            task.abort();
+            let what = "the run was told to stop while a part was on its way";
+            return Err(Trouble::error(io::ErrorKind::Other, what, None));
+        }
+    }
 }
 
 impl Writer {
@@ -89,7 +105,8 @@ impl Writer {
                 let (store, path) = (self.store()?, self.path.clone());
                 let begun =
                     bridge()?.spawn(async move { again(|| store.create_multipart(&path)).await });
-                let upload = self.wait_for(begun)?.map_err(|error| self.trouble(&error))?;
+                let upload =
+                    wait_for(&self.bucket.stop, begun)?.map_err(|error| self.trouble(&error))?;
                 self.upload.insert(upload).clone()
             }
         };
@@ -113,24 +130,9 @@ impl Writer {
     /// Waits for the oldest part on its way.
     fn arrive(&mut self) -> io::Result<()> {
         let Some(Sending { task, .. }) = self.in_flight.pop_front() else { return Ok(()) };
-        let id = self.wait_for(task)?.map_err(|error| self.trouble(&error))?;
+        let id = wait_for(&self.bucket.stop, task)?.map_err(|error| self.trouble(&error))?;
         self.ids.push(id);
         Ok(())
-    }
-
-    /// Waits for a task, unless the run is to stop.
-    fn wait_for<T>(&self, mut task: JoinHandle<T>) -> io::Result<T> {
-        loop {
-            let waited = block_on(async { timeout(TICK, &mut task).await })?;
-            if let Ok(done) = waited {
-                return done.map_err(io::Error::other);
-            }
-            if self.bucket.stop.is_set() && !self.bucket.stop.is_ending() {
-                task.abort();
-                let what = "the run was told to stop while a part was on its way";
-                return Err(Trouble::error(io::ErrorKind::Other, what, None));
-            }
-        }
     }
 
     /// Whether the object is the one that this upload makes. A store's answer that it was made may
