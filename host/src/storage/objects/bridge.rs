@@ -1,6 +1,6 @@
-//! From blocking to asynchronous and back: one thread works on all that is under way.
+//! From blocking to asynchronous and back: two threads work on all that is under way.
 //!
-//! It is started when a location is elsewhere for the first time, and never otherwise.
+//! They are started when a location is elsewhere for the first time, and never otherwise.
 
 use super::trouble;
 use std::io;
@@ -9,7 +9,10 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::sleep;
 
-/// The thread, started where it is not.
+/// One that reads and one that writes: a signature hashes all that is sent, which keeps one busy.
+const THREADS: usize = 2;
+
+/// The threads, started where they are not.
 pub(super) fn bridge() -> io::Result<&'static Runtime> {
     static BRIDGE: OnceLock<Runtime> = OnceLock::new();
     if let Some(bridge) = BRIDGE.get() {
@@ -18,7 +21,7 @@ pub(super) fn bridge() -> io::Result<&'static Runtime> {
     // How TLS is spoken is ours to choose. That somebody has chosen before is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = Builder::new_multi_thread();
-    builder.worker_threads(1).max_blocking_threads(4).thread_name("objects").enable_all();
+    builder.worker_threads(THREADS).max_blocking_threads(4).thread_name("objects").enable_all();
     let made = builder.build()?;
     Ok(BRIDGE.get_or_init(|| made))
 }
