@@ -604,7 +604,7 @@ impl Journal {
         &self,
         sealed: &Sealed,
         uploads: Uploads<'_>,
-    ) -> Result<Result<(), publish::Unfinished>, OpenError> {
+    ) -> Result<Result<Option<String>, publish::Unfinished>, OpenError> {
         let (mut wanted, mut outdated) = (Vec::new(), Vec::new());
         for (i, names) in self.names.iter().enumerate() {
             let (disk, names) = (self.disk.clone(), names.clone());

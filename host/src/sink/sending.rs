@@ -76,11 +76,11 @@ impl Sending {
         self.upload.settle()
     }
 
-    /// Makes it an object, whole.
-    pub(super) fn commit(&mut self, len: u64, file: &dyn HeldFile) -> io::Result<()> {
+    /// Makes it an object, whole; says which content that has, where it is known.
+    pub(super) fn commit(&mut self, len: u64, file: &dyn HeldFile) -> io::Result<Option<String>> {
         match self.upload.sent() {
             None => self.upload.put(file.read_at(0, len as usize)?),
-            Some(_) => self.upload.join(),
+            Some(_) => self.upload.join(len),
         }
     }
 

@@ -146,24 +146,25 @@ impl Upload for Uploading {
         Ok(())
     }
 
-    fn join(&mut self) -> io::Result<()> {
+    fn join(&mut self, bytes: u64) -> io::Result<Option<String>> {
         let (id, at, sent) = (self.id(), self.at.clone(), self.sent.clone().unwrap());
         self.store.request(|state| {
             let (_, parts) = state.uploads.remove(&id).ok_or(io::ErrorKind::NotFound)?;
             assert_eq!(sent.parts.len(), parts.len());
+            assert_eq!(bytes, parts.values().map(|part| part.len() as u64).sum::<u64>());
             state.writes += 1;
             let object = (parts.into_values().flatten().collect(), state.writes);
             state.objects.insert(at, object);
-            Ok(())
+            Ok(None)
         })
     }
 
-    fn put(&mut self, whole: Vec<u8>) -> io::Result<()> {
+    fn put(&mut self, whole: Vec<u8>) -> io::Result<Option<String>> {
         let at = self.at.clone();
         self.store.request(|state| {
             state.writes += 1;
             state.objects.insert(at, (whole, state.writes));
-            Ok(())
+            Ok(None)
         })
     }
 
