@@ -184,12 +184,18 @@ impl Upload for Uploading {
     }
 
     fn remove(&mut self) -> io::Result<()> {
-        self.store.request(|state| Ok(drop(state.objects.remove(&self.at))))
+        self.store.request(|state| {
+            state.objects.remove(&self.at);
+            Ok(())
+        })
     }
 
     fn give_up(&mut self) -> io::Result<()> {
         let id = self.id();
-        self.store.request(|state| Ok(drop(state.uploads.remove(&id))))
+        self.store.request(|state| {
+            state.uploads.remove(&id);
+            Ok(())
+        })
     }
 }
 
