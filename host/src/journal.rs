@@ -630,6 +630,7 @@ impl Journal {
                 true if is_there => {
                     let mut output = sent(Output::go_on(disk, names, number, len)?);
                     output.keep();
+                    output.found().map_err(OpenError::Remote)?;
                     wanted.push(output);
                 }
                 true if is_elsewhere => return Err(OpenError::Replaced(names.part())),

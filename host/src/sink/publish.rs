@@ -260,7 +260,7 @@ impl Output {
     /// What is in its place elsewhere, as [`Upload::found`] says it.
     pub fn found(&mut self) -> io::Result<Option<String>> {
         match &mut self.target {
-            Target::Sent(_, sending) => sending.upload().found(),
+            Target::Sent(_, sending) => sending.found(),
             _ => Ok(None),
         }
     }
