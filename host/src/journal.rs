@@ -604,7 +604,7 @@ impl Journal {
         &self,
         sealed: &Sealed,
         uploads: Uploads<'_>,
-    ) -> Result<Result<(), publish::Unfinished>, OpenError> {
+    ) -> Result<Result<Option<String>, publish::Unfinished>, OpenError> {
         let (mut wanted, mut outdated) = (Vec::new(), Vec::new());
         for (i, names) in self.names.iter().enumerate() {
             let (disk, names) = (self.disk.clone(), names.clone());
@@ -630,6 +630,7 @@ impl Journal {
                 true if is_there => {
                     let mut output = sent(Output::go_on(disk, names, number, len)?);
                     output.keep();
+                    output.found().map_err(OpenError::Remote)?;
                     wanted.push(output);
                 }
                 true if is_elsewhere => return Err(OpenError::Replaced(names.part())),

@@ -63,6 +63,8 @@ pub struct Outcome {
     pub nodes: Vec<Node>,
     /// Whether outputs are in their place.
     pub published: bool,
+    /// Which content the output has in its place, where a store told.
+    pub version: Option<String>,
     /// Whether the reader of our output went away, which ends a run early and quietly.
     pub pipe_closed: bool,
     /// Files that have their names though not all outputs have.
@@ -488,17 +490,22 @@ impl Collector {
         if is_kept {
             outputs.iter_mut().for_each(Output::keep);
         }
-        if published
-            && let Err(unfinished) = publish::publish_all(outputs, self.counts.rejected > 0)
-        {
-            published = unfinished.renamed;
-            published_in_part = unfinished.in_place;
-            let what = format!("`{}`", unfinished.path.display());
-            self.error = Some(RunError::Write { what, source: unfinished.source });
+        let mut version = None;
+        if published {
+            match publish::publish_all(outputs, self.counts.rejected > 0) {
+                Ok(told) => version = told,
+                Err(unfinished) => {
+                    published = unfinished.renamed;
+                    published_in_part = unfinished.in_place;
+                    let what = format!("`{}`", unfinished.path.display());
+                    self.error = Some(RunError::Write { what, source: unfinished.source });
+                }
+            }
         }
         Outcome {
             published,
             published_in_part,
+            version,
             counts: self.counts,
             nodes: self.nodes,
             pipe_closed: self.pipe_closed,

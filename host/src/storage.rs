@@ -79,8 +79,9 @@ pub trait Pending: Send {
     /// Makes sure that nothing is left to do but [`commit`](Pending::commit).
     fn prepare(&mut self) -> io::Result<()>;
 
-    /// Makes it visible, whole.
-    fn commit(&mut self) -> io::Result<()>;
+    /// Makes it visible, whole; says which content it has then, where that is known, as
+    /// [`Input::version`] does.
+    fn commit(&mut self) -> io::Result<Option<String>>;
 
     /// Instead: nothing is in it, and what an earlier run left under its name is removed.
     fn remove(&mut self) -> io::Result<()>;

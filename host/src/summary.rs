@@ -41,6 +41,8 @@ pub struct RunSummary {
     pub inputs: Vec<InputSummary>,
     /// Where predictions were written.
     pub output: String,
+    /// Which content it has, where a store told: the ETag of an object.
+    pub output_version: Option<String>,
     /// Where rejects were written, if there were any.
     pub rejects: Option<String>,
     /// What became of the records. `read` is the sum of the others.
@@ -75,7 +77,8 @@ impl Summary {
         let mut text = serde_json::to_string_pretty(self).expect("its keys are texts");
         text.push('\n');
         file.write_all(text.as_bytes()).map_err(|error| (file.path(), error))?;
-        publish(vec![file], Vec::new()).map_err(|unfinished| (unfinished.path, unfinished.source))
+        let published = publish(vec![file], Vec::new());
+        published.map(drop).map_err(|unfinished| (unfinished.path, unfinished.source))
     }
 }
 

@@ -118,6 +118,9 @@ mod ways {
         let version = summary["inputs"][0]["version"].as_str().unwrap();
         assert!(version.starts_with(&format!("{} bytes, ETag \"", sample().len())), "{version}");
         assert_eq!(summary["output"], "s3://flowers/out/a.json");
+        let version = summary["output_version"].as_str().unwrap();
+        let bytes = sample_predictions().len();
+        assert!(version.starts_with(&format!("{bytes} bytes, ETag \"")), "{version}");
     }
 
     #[test]
@@ -177,7 +180,7 @@ mod ways {
             ("-i s3://flowers/a -o s3://flowers//a", 2, "the same file"),
             ("-i s3://flowers/data/input.json -o https://h/x", 3, "a web server is only read from"),
             (
-                "-i s3://flowers/data/input.json -o s3://flowers/x --state st",
+                "-i s3://flowers/data/input.json -o s3://flowers/x --resume",
                 2,
                 "can be resumed only where",
             ),
@@ -318,6 +321,21 @@ mod refusals {
             ran.says_nothing_of("wrong-secret").says_nothing_of("Generic");
         }
         assert_eq!(server.uploads(), (0, 0));
+    }
+
+    #[test]
+    fn a_bucket_of_an_output_that_is_not_there_is_told_before_the_work() {
+        let (server, folder) = (server(), Folder::new());
+        server.on_request(|asked| match asked.target.starts_with("/nowhere") {
+            true => Fault::Missing("NoSuchBucket"),
+            false => Fault::None,
+        });
+        for state in ["", "--state st"] {
+            let words = format!("-i s3://flowers/data/input.json -o s3://nowhere/x {state}");
+            let ran = hides(allowed(iris(&folder, &words), &server).run(), &folder).exits(3);
+            ran.says("there is no bucket `nowhere`").says_nothing_of("records");
+        }
+        assert!(server.asked().iter().all(|asked| asked.method != "PUT"));
     }
 }
 

@@ -253,7 +253,9 @@ impl Connection {
         }
         let stream = reader.get_mut();
         let mut text = format!("HTTP/1.1 {} It\r\n", answer.status().as_u16());
-        for (name, value) in answer.headers() {
+        // Whole, and not in chunks: an answer that says otherwise would be none to a client.
+        let headers = answer.headers().iter().filter(|(name, _)| *name != "transfer-encoding");
+        for (name, value) in headers {
             text += &format!("{name}: {}\r\n", value.to_str().unwrap_or_default());
         }
         if !answer.headers().contains_key("content-length") && answer.status().as_u16() != 204 {

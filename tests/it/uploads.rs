@@ -179,7 +179,7 @@ fn a_signal_and_a_limit_leave_what_was_sent() {
     }
     let words = JOB.replace("-q ", "");
     let ran = run(&folder, &server, &format!("{words} --max-rejects {}", bad / 2)).run();
-    ran.exits(1).says("resumed at line").says("done and kept");
+    ran.exits(6).says("resumed at line").says("done and kept");
     assert_eq!((server.uploads().0, server.get("flowers/out.json")), (1, None));
     run(&folder, &server, &words).run().exits(1).says("resumed at line");
     is_whole(&server, &folder, &expected(&input));
@@ -358,7 +358,10 @@ fn a_journal_of_an_object_wants_a_folder_and_a_database_has_none() {
     folder.write("in.json", SETOSA);
     for (words, says) in [
         ("--resume -i in.json -o s3://flowers/out.json", "name a folder: --state DIR"),
-        ("--state st -i in.json -o sqlite:a.db --output-table t", "are files or objects"),
+        (
+            "--state st -i in.json -o sqlite:a.db --output-table t",
+            "--state can't go on in a database",
+        ),
         ("--state st -i in.json -o s3://flowers/a?b=c", "all of a name may be shown"),
     ] {
         run(&folder, &server, words).run().exits(2).says(says);

@@ -260,7 +260,7 @@ impl Output {
     /// What is in its place elsewhere, as [`Upload::found`] says it.
     pub fn found(&mut self) -> io::Result<Option<String>> {
         match &mut self.target {
-            Target::Sent(_, sending) => sending.upload().found(),
+            Target::Sent(_, sending) => sending.found(),
             _ => Ok(None),
         }
     }
@@ -466,7 +466,10 @@ pub struct Unfinished {
 }
 
 /// Publishes what a run wrote, the rejects only where there are `any_rejects`.
-pub fn publish_all([rejects, output]: [Output; 2], any_rejects: bool) -> Result<(), Unfinished> {
+pub fn publish_all(
+    [rejects, output]: [Output; 2],
+    any_rejects: bool,
+) -> Result<Option<String>, Unfinished> {
     match any_rejects {
         true => publish(vec![rejects, output], Vec::new()),
         false => publish(vec![output], vec![rejects]),
@@ -474,9 +477,9 @@ pub fn publish_all([rejects, output]: [Output; 2], any_rejects: bool) -> Result<
 }
 
 /// Publishes outputs together: all flushed before the first is renamed, in the order given, the
-/// most important last. `outdated` are those that this run has nothing for: what an earlier one
+/// most important last; says which content that has, where a store told. `outdated` are those that this run has nothing for: what an earlier one
 /// left under their names is removed.
-pub fn publish(outputs: Vec<Output>, outdated: Vec<Output>) -> Result<(), Unfinished> {
+pub fn publish(outputs: Vec<Output>, outdated: Vec<Output>) -> Result<Option<String>, Unfinished> {
     let mut in_place = Vec::new();
     let mut renamed = false;
     put_in_place(outputs, outdated, &mut in_place, &mut renamed)
@@ -488,7 +491,8 @@ fn put_in_place(
     outdated: Vec<Output>,
     in_place: &mut Vec<PathBuf>,
     renamed: &mut bool,
-) -> Result<(), (PathBuf, io::Error)> {
+) -> Result<Option<String>, (PathBuf, io::Error)> {
+    let mut version = None;
     let mut outputs = outputs;
     for output in &mut outputs {
         output.prepare().map_err(|error| (output.path(), error))?;
@@ -496,11 +500,12 @@ fn put_in_place(
     let mut folders: Vec<(Arc<dyn Disk>, PathBuf)> = Vec::new();
     for output in outputs {
         let (path, len) = (output.path(), output.len());
+        version = None;
         match output.target {
             Target::Stream(_) => continue,
             Target::Sent(mut part, mut sending) => {
                 let committed = sending.commit(len, &*part.file);
-                committed.map_err(|error| (path.clone(), error))?;
+                version = committed.map_err(|error| (path.clone(), error))?;
                 part.is_kept = false; // it has been sent
                 folders.push((part.disk.clone(), folder_of(&part.part)));
             }
@@ -510,7 +515,7 @@ fn put_in_place(
                 folders.push((part.disk.clone(), folder_of(&path)));
             }
             Target::Pending(_, mut pending) => {
-                pending.commit().map_err(|error| (path.clone(), error))?;
+                version = pending.commit().map_err(|error| (path.clone(), error))?;
             }
         }
         in_place.push(path);
@@ -539,7 +544,8 @@ fn put_in_place(
     folders.dedup_by(|(_, a), (_, b)| a == b);
     folders.into_iter().try_for_each(|(disk, folder)| {
         disk.sync_folder(&folder).map_err(|error| (folder.clone(), error))
-    })
+    })?;
+    Ok(version)
 }
 
 /// Whether the path names an open descriptor (`/dev/fd/3`): what stands behind it is written to as

@@ -17,6 +17,8 @@ pub(super) struct Sending {
     is_named: bool,
     /// How many parts the file holds no more.
     forgotten: usize,
+    /// What was in its place when the journal was sealed, where that is known.
+    before: Option<String>,
 }
 
 impl Sending {
@@ -24,7 +26,7 @@ impl Sending {
     pub(super) fn new(mut upload: Box<dyn Upload>, trusted: u64) -> Self {
         let sent = upload.sent();
         let forgotten = sent.as_ref().map_or(0, |sent| sent.parts.len());
-        Sending { upload, trusted, is_named: sent.is_some(), forgotten }
+        Sending { upload, trusted, is_named: sent.is_some(), forgotten, before: None }
     }
 
     /// Sends the parts that may be sent by now. Waits where too many are on their way.
@@ -76,12 +78,25 @@ impl Sending {
         self.upload.settle()
     }
 
-    /// Makes it an object, whole.
-    pub(super) fn commit(&mut self, len: u64, file: &dyn HeldFile) -> io::Result<()> {
+    /// Makes it an object, whole; says which content that has, where it is known.
+    pub(super) fn commit(&mut self, len: u64, file: &dyn HeldFile) -> io::Result<Option<String>> {
         match self.upload.sent() {
             None => self.upload.put(file.read_at(0, len as usize)?),
-            Some(_) => self.upload.join(),
+            // The answer that it was made may have been lost, and the next is that there is no such
+            // upload any more.
+            Some(_) => match (self.upload.join(len), &self.before) {
+                (Err(_), Some(before)) if self.upload.is_made(before, len).unwrap_or(false) => {
+                    Ok(None)
+                }
+                (joined, _) => joined,
+            },
         }
+    }
+
+    /// Looks at what is in its place now: what is there later is new.
+    pub(super) fn found(&mut self) -> io::Result<Option<String>> {
+        self.before = self.upload.found()?;
+        Ok(self.before.clone())
     }
 
     pub(super) fn upload(&mut self) -> &mut dyn Upload {

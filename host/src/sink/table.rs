@@ -145,8 +145,8 @@ impl Pending for Shared {
         self.lock().prepare()
     }
 
-    fn commit(&mut self) -> io::Result<()> {
-        self.lock().commit()
+    fn commit(&mut self) -> io::Result<Option<String>> {
+        self.lock().commit().map(|()| None)
     }
 
     /// Rows that earlier runs wrote stay.

@@ -24,7 +24,7 @@ use bridge::{again, block_on};
 use client::Clients;
 use futures_util::TryStreamExt as _;
 use object_store::path::Path;
-use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStoreExt as _};
+use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStoreExt as _, PutResult};
 use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -176,6 +176,11 @@ fn version_of(meta: &ObjectMeta) -> String {
         None if time == 0 => format!("{bytes} bytes"), // a server that does not say
         None => format!("{bytes} bytes, changed {}", meta.last_modified.to_rfc3339()),
     }
+}
+
+/// The same for an object that was made just now, where the store says enough.
+fn version_made(bytes: u64, made: &PutResult) -> Option<String> {
+    made.e_tag.as_ref().map(|tag| format!("{bytes} bytes, ETag {tag}"))
 }
 
 impl Service for Bucket {

@@ -36,11 +36,12 @@ pub trait Upload: Send {
     /// Waits until all that was sent has arrived.
     fn settle(&mut self) -> io::Result<()>;
 
-    /// Makes the object of all parts.
-    fn join(&mut self) -> io::Result<()>;
+    /// Makes the object of all parts, which have so many bytes; says which content it has then, where
+    /// that is known.
+    fn join(&mut self, bytes: u64) -> io::Result<Option<String>>;
 
-    /// Makes the object of these bytes, where nothing was begun.
-    fn put(&mut self, whole: Vec<u8>) -> io::Result<()>;
+    /// Makes the object of these bytes, where nothing was begun; says the same.
+    fn put(&mut self, whole: Vec<u8>) -> io::Result<Option<String>>;
 
     /// What is in its place now, as a text that differs where the object does; `None` where that
     /// can't be known.

@@ -49,11 +49,15 @@ impl Run<'_> {
         &self,
         journal: Journal,
         sealed: Sealed,
-        published: Result<(), Unfinished>,
+        published: Result<Option<String>, Unfinished>,
         inputs: Vec<InputFile>,
     ) -> Ended {
+        let mut version = None;
         let (published, published_in_part, error) = match published {
-            Ok(()) => (true, Vec::new(), None),
+            Ok(told) => {
+                version = told;
+                (true, Vec::new(), None)
+            }
             Err(Unfinished { path, source, renamed, in_place }) => {
                 let what = format!("`{}`", path.display());
                 (renamed, in_place, Some(RunError::Write { what, source }))
@@ -68,6 +72,7 @@ impl Run<'_> {
             nodes: sealed.end.nodes.clone(),
             published,
             published_in_part,
+            version,
             pipe_closed: false,
             error,
             checkpoints: Some(Checkpoints::new(journal, Duration::ZERO, Some(sealed.end))),
@@ -91,6 +96,7 @@ impl Run<'_> {
             input: self.input(),
             inputs: self.inputs(inputs),
             output: self.files.output.to_string(),
+            output_version: outcome.version.take(),
             rejects,
             counts: outcome.counts,
             nodes: std::mem::take(&mut outcome.nodes),

@@ -16,6 +16,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroU64;
 use std::path::Path;
 
+mod elsewhere;
+
+use elsewhere::Store;
+
 const OUTPUT: &str = "/data/out";
 const REJECTS: &str = "/rejects/bad";
 const JOURNAL: &str = "/data/journal";
@@ -103,30 +107,39 @@ fn attempt(disk: &Sim, how: How) -> Result<(), String> {
 
 /// The same, and how many records were done before.
 fn attempt_from(disk: &Sim, how: How) -> (Result<(), String>, u64) {
+    attempt_to(disk, how, None)
+}
+
+/// The same, where the outputs are objects in a store.
+fn attempt_to(disk: &Sim, how: How, store: Option<&Store>) -> (Result<(), String>, u64) {
     let mut before = 0;
-    (go(disk, how, &mut before), before)
+    (go(disk, how, store, &mut before), before)
 }
 
-fn no_uploads(_: &str, _: Option<Sent>) -> io::Result<Box<dyn Upload>> {
-    Err(io::ErrorKind::Unsupported.into())
-}
-
-fn go(disk: &Sim, how: How, before: &mut u64) -> Result<(), String> {
+fn go(disk: &Sim, how: How, store: Option<&Store>, before: &mut u64) -> Result<(), String> {
     let disk: Arc<dyn Disk> = Arc::new(disk.clone());
-    let names = [REJECTS, OUTPUT].map(|path| Names::here(path, path));
+    let names = [REJECTS, OUTPUT].map(|path| match store {
+        Some(_) => Names::elsewhere(path.to_owned(), path.into()),
+        None => Names::here(path, path),
+    });
+    let uploads = |at: &str, sent: Option<Sent>| match store {
+        Some(store) => store.upload(at, sent),
+        None => Err(io::ErrorKind::Unsupported.into()),
+    };
     let header =
         Header::new(Identity::default(), names.clone(), vec![], BTreeMap::new(), String::new());
     let (journal, left) = Journal::open(disk.clone(), JOURNAL.into(), header, names.clone())
         .map_err(|error| crate::causes::chain(&error))?;
     *before = left.records();
-    if let Some(sealed) = left.sealed {
-        let published = journal.publish(&sealed, &no_uploads).map_err(|error| error.to_string())?;
+    if let Some(sealed) = &left.sealed {
+        let published = journal.publish(sealed, &uploads).map_err(|error| error.to_string())?;
         published.map_err(|unfinished| unfinished.source.to_string())?;
         return journal.remove().map_err(|error| error.to_string());
     }
-    let resumed = left.checkpoint;
+    let resumed = left.checkpoint.clone();
     let open = |i: usize| {
         let (disk, names) = (disk.clone(), names[i].clone());
+        let at = names.given.display().to_string();
         let opened = match &resumed {
             Some(Checkpoint { lengths, numbers, .. }) if lengths[i] > 0 => {
                 Output::go_on(disk, names, numbers[i], lengths[i])
@@ -134,6 +147,10 @@ fn go(disk: &Sim, how: How, before: &mut u64) -> Result<(), String> {
             _ => Output::begin(disk, names),
         };
         let opened = opened.map_err(|error| error.to_string())?;
+        let opened = match store {
+            Some(store) => opened.sent_by(store.upload(&at, left.sent[i].clone()).unwrap()),
+            None => opened,
+        };
         Ok::<_, String>(match how {
             Some(how) => opened.compressed(how).unwrap(),
             None => opened,

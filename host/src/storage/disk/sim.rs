@@ -160,6 +160,11 @@ impl Sim {
         self.state().operations
     }
 
+    /// Whether the power is cut.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.state().is_cut
+    }
+
     /// The disk as it is found when the power is back.
     pub(crate) fn power_cycled(&self, mut fate: impl FnMut() -> Fate) -> Sim {
         let mut state = self.state().clone();

@@ -3,7 +3,7 @@
 
 use super::bridge::{again, block_on, bridge};
 use super::write::{ABORT, IN_FLIGHT_BYTES, Sending, part_bytes, wait_for};
-use super::{Bucket, trouble};
+use super::{Bucket, trouble, version_made};
 use crate::storage::Trouble;
 use crate::storage::upload::{Sent, Upload};
 use bytes::Bytes;
@@ -141,18 +141,21 @@ impl Upload for Uploading {
         Ok(())
     }
 
-    fn join(&mut self) -> io::Result<()> {
+    fn join(&mut self, bytes: u64) -> io::Result<Option<String>> {
         let upload = self.upload()?;
         let parts = self.sent.iter().flat_map(|sent| &sent.parts);
         let parts: Vec<PartId> = parts.map(|id| PartId { content_id: id.clone() }).collect();
         let join = || self.store.complete_multipart(&self.path, &upload, parts.clone());
-        block_on(again(join))?.map(drop).map_err(|error| self.trouble(&error))
+        let made = block_on(again(join))?.map_err(|error| self.trouble(&error))?;
+        Ok(version_made(bytes, &made))
     }
 
-    fn put(&mut self, whole: Vec<u8>) -> io::Result<()> {
+    fn put(&mut self, whole: Vec<u8>) -> io::Result<Option<String>> {
+        let bytes = whole.len() as u64;
         let payload = PutPayload::from(Bytes::from(whole));
         let put = || self.bucket.clients.moves.put(&self.path, payload.clone());
-        block_on(again(put))?.map(drop).map_err(|error| self.trouble(&error))
+        let made = block_on(again(put))?.map_err(|error| self.trouble(&error))?;
+        Ok(version_made(bytes, &made))
     }
 
     fn found(&self) -> io::Result<Option<String>> {

@@ -8,7 +8,7 @@
 //! this process at once leaves them there.
 
 use super::bridge::{again, block_on, bridge};
-use super::{Bucket, trouble};
+use super::{Bucket, trouble, version_made};
 use crate::stop::Stop;
 use crate::storage::{Pending, Trouble};
 use bytes::Bytes;
@@ -182,22 +182,23 @@ impl Pending for Writer {
         Ok(())
     }
 
-    fn commit(&mut self) -> io::Result<()> {
+    fn commit(&mut self) -> io::Result<Option<String>> {
         let Some(upload) = self.upload.clone() else {
             let payload = PutPayload::from(Bytes::from(std::mem::take(&mut self.part)));
             let moves = &self.bucket.clients.moves;
             let put = || moves.put(&self.path, payload.clone());
-            return block_on(again(put))?.map(drop).map_err(|error| self.trouble(&error));
+            let put = block_on(again(put))?.map_err(|error| self.trouble(&error))?;
+            return Ok(version_made(self.bytes, &put));
         };
         let store = self.store()?;
         let join = || store.complete_multipart(&self.path, &upload, self.ids.clone());
-        match block_on(again(join))? {
-            Ok(_) => {}
-            Err(_) if self.is_made() => {}
+        let version = match block_on(again(join))? {
+            Ok(made) => version_made(self.bytes, &made),
+            Err(_) if self.is_made() => None,
             Err(error) => return Err(self.trouble(&error)),
-        }
+        };
         self.upload = None;
-        Ok(())
+        Ok(version)
     }
 
     fn remove(&mut self) -> io::Result<()> {
