@@ -323,6 +323,27 @@ mod refusals {
         assert_eq!(server.uploads(), (0, 0));
     }
 
+    /// What the client of stores takes for our own mistake, and would end the process for.
+    #[test]
+    fn an_endpoint_that_is_no_url_and_a_key_with_a_line_break_are_refused_with_words() {
+        let server = server();
+        for (name, value, says) in [
+            ("AWS_ENDPOINT_URL", "localhost:9000", "the endpoint is no URL"),
+            ("AWS_ENDPOINT_URL", "http://", "the endpoint is no URL"),
+            ("AWS_ENDPOINT_URL", "ftp://127.0.0.1:9000", "the endpoint is no URL"),
+            ("AWS_ACCESS_KEY_ID", "a-key\r", "has characters that none has"),
+            ("AWS_SESSION_TOKEN", "a-token\n", "has characters that none has"),
+        ] {
+            let folder = Folder::new();
+            let run = allowed(iris(&folder, "-i s3://flowers/x"), &server).env(name, value);
+            hides(run.run(), &folder).exits(3).says(says).says("  hint: ");
+        }
+        let folder = Folder::new();
+        folder.write("s.toml", "[shop]\nkind = \"gs\"\nbucket = \"b\"\nendpoint = \"shop:80\"\n");
+        let ran = iris(&folder, "-i shop://x --services s.toml").run();
+        ran.exits(3).says("the endpoint is no URL").says("http://");
+    }
+
     #[test]
     fn a_bucket_of_an_output_that_is_not_there_is_told_before_the_work() {
         let (server, folder) = (server(), Folder::new());

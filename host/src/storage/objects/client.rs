@@ -67,6 +67,11 @@ impl Clients {
         match definition.kind {
             Kind::S3 => {
                 let (options, endpoint) = s3(definition);
+                check_endpoint(endpoint_of(
+                    &options,
+                    &[AmazonS3ConfigKey::S3Endpoint, AmazonS3ConfigKey::Endpoint],
+                ))?;
+                check_sent(&options, &[AmazonS3ConfigKey::AccessKeyId, AmazonS3ConfigKey::Token])?;
                 let build = |patience: &Patience| {
                     let client = client_options(definition, &endpoint, patience)?;
                     let mut builder = AmazonS3Builder::new();
@@ -84,6 +89,8 @@ impl Clients {
             Kind::Gs => {
                 let endpoint = definition.option("endpoint").unwrap_or_default().to_owned();
                 let options = gs(definition);
+                check_endpoint(endpoint_of(&options, &[GoogleConfigKey::BaseUrl]))?;
+                check_sent(&options, &[GoogleConfigKey::BearerToken])?;
                 let build = |patience: &Patience| {
                     let client = client_options(definition, &endpoint, patience)?;
                     let mut builder = GoogleCloudStorageBuilder::new();
@@ -104,6 +111,8 @@ impl Clients {
             }
             Kind::Az => {
                 let (options, endpoint) = az(definition);
+                check_endpoint(endpoint_of(&options, &[AzureConfigKey::Endpoint]))?;
+                check_sent(&options, &[AzureConfigKey::Token, AzureConfigKey::AccountName])?;
                 let build = |patience: &Patience| {
                     let client = client_options(definition, &endpoint, patience)?;
                     let mut builder = MicrosoftAzureBuilder::new();
@@ -122,6 +131,7 @@ impl Clients {
                     let what = "it is no URL of a web server";
                     Trouble::error(io::ErrorKind::InvalidInput, what, None)
                 };
+                check_endpoint(Some(name))?;
                 let mut url = Url::parse(name).map_err(|_| invalid())?;
                 let endpoint = shown(name, "");
                 let headers = authorization(&url, definition)?;
@@ -162,6 +172,40 @@ fn client_options(
         Trouble::error(error.kind(), what, None)
     })?;
     Ok(certificates.into_iter().fold(options, ClientOptions::with_root_certificate))
+}
+
+/// What was said last under one of these names, in their order.
+fn endpoint_of<'a, K: PartialEq>(options: &'a [(K, String)], names: &[K]) -> Option<&'a str> {
+    let of = |name: &K| options.iter().rev().find(|(key, _)| key == name);
+    names.iter().find_map(of).map(|(_, value)| value.as_str())
+}
+
+/// The client takes an endpoint for a URL, and ends the process where it is none.
+fn check_endpoint(endpoint: Option<&str>) -> io::Result<()> {
+    let is_url = |text: &str| {
+        let url = Url::parse(text);
+        url.is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+    };
+    if endpoint.is_none_or(is_url) {
+        return Ok(());
+    }
+    let hint = "an endpoint begins with http:// or https://, and a name comes behind that";
+    // Not shown: it may hold a password.
+    Err(Trouble::error(io::ErrorKind::InvalidInput, "the endpoint is no URL", Some(hint)))
+}
+
+/// What is sent in headers must be what headers may hold, or the client ends the process.
+fn check_sent<K: PartialEq>(options: &[(K, String)], names: &[K]) -> io::Result<()> {
+    let sent = options.iter().filter(|(key, _)| names.contains(key));
+    match sent.into_iter().any(|(_, value)| HeaderValue::from_str(value).is_err()) {
+        false => Ok(()),
+        true => {
+            let what = "the key or the token has characters that none has";
+            let hint = "look for a line break at its end: a file that was read into a variable \
+                        leaves one";
+            Err(Trouble::error(io::ErrorKind::InvalidInput, what, Some(hint)))
+        }
+    }
 }
 
 /// A place without what may be secret.
