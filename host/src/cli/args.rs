@@ -158,7 +158,7 @@ pub(super) struct JobArgs {
     /// What is done is made safe about once a second, so that a run that was killed, lost its power
     /// or found the disk full is gone on with by starting the same command again; the outputs are
     /// the same, byte for byte. Refused where the plugin, the input or the options are not what they
-    /// were. The input and the outputs must be files.
+    /// were. The input must be a file or an object, the outputs files; or, with --state, objects.
     #[arg(long)]
     pub(super) resume: bool,
 

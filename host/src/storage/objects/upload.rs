@@ -49,8 +49,8 @@ impl Uploading {
             "{} has removed what was sent of `{}` before it was whole, as a rule of the bucket may say",
             self.bucket.clients.endpoint, self.shown
         );
-        let hint = "begin anew: etl-host status --abort DIR, with the folder of --state, gives up what \
-                    was done";
+        let hint = "start the same command once more; where it says the same, etl-host status --abort DIR, \
+                    with the folder of --state, gives up what was done";
         Trouble::error(io::ErrorKind::NotFound, what, Some(hint))
     }
 
