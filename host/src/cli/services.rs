@@ -18,7 +18,7 @@ use std::sync::Arc;
 pub(super) struct ServiceArgs {
     /// Find services in this file: `NAME://path` is a path in the one that is called NAME there
     ///
-    /// TOML, a table for each: [NAME], `kind` (local, s3, gs, az, http, postgres, sqlite) and options such
+    /// TOML, a table for each, called NAME: `kind` (local, s3, gs, az, http, postgres, sqlite) and options such
     /// as `bucket`, `endpoint`, `key`, `secret`. Values may hold ${VARIABLE} and ${VARIABLE:-default} of the
     /// environment. docs/services.md tells all of them.
     #[arg(long, value_name = "FILE")]

@@ -5,7 +5,7 @@
 //! chunks of one size, counted from where a frame began. What a codec makes of a text may depend on how
 //! it is cut; so it depends neither on batches nor on threads.
 //!
-//! It knows no target: compressed bytes gather in [`Compressor::compressed`], for an output to take.
+//! It knows no target: compressed bytes gather in `Compressor::compressed`, for an output to take.
 
 use crate::format::Compression;
 use flate2::{Compress, Crc, FlushCompress, Status};

@@ -1,7 +1,7 @@
 //! CSV and TSV, as RFC 4180 has it but that lines end in `\n` alone: a header, and a row for each
 //! record. TSV is CSV with tabs, and quoted in the same way.
 //!
-//! Workers make the rows ([`encode`]). The header stands at the output's beginning, also where no
+//! Workers make the rows (`encode`). The header stands at the output's beginning, also where no
 //! record follows: so it is written when there is nothing in the output yet, and never again by a run
 //! that goes on with an interrupted one.
 

@@ -5,9 +5,9 @@
 //! lines are skipped, a byte-order mark is too, and a row with more or fewer fields than there are
 //! columns is a reject and not the end.
 //!
-//! The reader looks for the ends of rows alone ([`rows`]); the workers split them, and make of each an
-//! object whose values have the types that the model's input schema gives the columns ([`decode`],
-//! [`value`]). A record is the row as it stood.
+//! The reader looks for the ends of rows alone (`rows`); the workers split them, and make of each an
+//! object whose values have the types that the model's input schema gives the columns (`decode`,
+//! `value`). A record is the row as it stood.
 
 pub(super) mod decode;
 pub(super) mod rows;

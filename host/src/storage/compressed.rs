@@ -3,7 +3,7 @@
 //!
 //! Text that is not compressed is read as if this were not here: a file is asked for its first bytes
 //! and given back as it is; of a pipe, the first bytes are waited for when somebody reads, and never
-//! more of them than it takes to tell ([`Unknown`]). What is compressed is decoded in a thread of its
+//! more of them than it takes to tell (`Unknown`). What is compressed is decoded in a thread of its
 //! own ([`decoding`]).
 //!
 //! The trap: a position means the text, never the compressed bytes. So to go on in the middle of it,

@@ -2,7 +2,7 @@
 //! services and the environment, and nobody else knows.
 //!
 //! To add a kind of service: a row in [`kinds`], an implementation of [`Service`], an arm in
-//! [`Services::of`].
+//! `Services::of`.
 
 pub mod file;
 pub mod kinds;
