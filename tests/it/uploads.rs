@@ -97,11 +97,17 @@ fn state(folder: &Folder) -> Vec<String> {
 
 /// Output and rejects are there as if nothing had happened, and nothing else is.
 #[track_caller]
-fn is_whole(server: &Server, folder: &Folder, [output, rejects]: &[Vec<u8>; 2]) {
+fn is_whole(server: &Server, folder: &Folder, expected: &[Vec<u8>; 2]) {
+    is_there(server, folder, expected);
+    assert_eq!(server.uploads(), (0, 0));
+}
+
+/// The same, whatever may be left of uploads.
+#[track_caller]
+fn is_there(server: &Server, folder: &Folder, [output, rejects]: &[Vec<u8>; 2]) {
     assert!(server.get("flowers/out.json").unwrap() == *output, "the bytes differ");
     let rejected = server.get("flowers/out.json.rejects.ldjson").unwrap_or_default();
     assert!(rejected == *rejects, "the rejects differ");
-    assert_eq!(server.uploads(), (0, 0));
     assert_eq!(state(folder), Vec::<String>::new());
 }
 
@@ -219,7 +225,11 @@ fn rejects_are_sent_as_the_output_is() {
     assert!(server.get("flowers/out.json.rejects.ldjson").unwrap() == expected[1]);
     status(&folder, &server, "--abort st").run().exits(3).says("published already");
     run(&folder, &server, JOB).run().exits(1);
-    is_whole(&server, &folder, &expected);
+    is_there(&server, &folder, &expected);
+    // While one of the two sent its part, the other may have begun and not yet been journalled: then an
+    // upload without parts is left, as docs/reliability.md says.
+    let (uploads, parts) = server.uploads();
+    assert!(uploads <= 1 && parts == 0, "{uploads} uploads with {parts} parts");
 }
 
 #[test]
