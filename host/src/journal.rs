@@ -477,7 +477,7 @@ fn read(bytes: &[u8]) -> Result<Read, fn(PathBuf) -> JournalError> {
     Ok(read)
 }
 
-/// Whether this may be what is left of the first two lines, which are written together: their
+/// Whether this may be what is left of the first two lines, which are flushed together: their
 /// beginning, with zeros where the disk never wrote.
 fn is_torn(bytes: &[u8]) -> bool {
     let is_beginning = bytes.iter().zip(0..24).all(|(&byte, at)| match at {
@@ -643,12 +643,14 @@ impl Journal {
 
     /// What stores have stands behind the checkpoint that it is a part of.
     fn append(&mut self, line: Line, sent: &[Option<Sent>; 2]) -> io::Result<()> {
-        if !self.are_names_safe {
+        let is_first = !self.are_names_safe;
+        if is_first {
             self.sync_folders()?;
             self.are_names_safe = true;
         }
         self.is_kept = true;
-        let mut lines = vec![line];
+        self.write(&[line])?;
+        let mut lines = Vec::new();
         for (i, sent) in sent.iter().enumerate() {
             let Some(Sent { upload, parts }) = sent else { continue };
             let known = self.sent[i].as_ref().map(|known| known.parts.len());
@@ -656,6 +658,10 @@ impl Journal {
             if known.is_none() || !new.is_empty() {
                 lines.push(Line::Sent(i, Sent { upload: upload.clone(), parts: new }));
             }
+        }
+        if is_first && !lines.is_empty() {
+            // Else more lines than two could be torn at once, and be taken for what is not ours.
+            self.file.sync()?;
         }
         self.write(&lines)?;
         self.sent.clone_from(sent);
