@@ -256,14 +256,26 @@ impl RandomAccess for Anywhere {
 
 /// Bytes in memory.
 pub struct Memory {
-    bytes: Vec<u8>,
+    bytes: Arc<[u8]>,
     position: usize,
+}
+
+impl RandomAccess for Arc<[u8]> {
+    fn bytes_total(&self) -> u64 {
+        self.len() as u64
+    }
+
+    fn read_at(&self, start: u64, len: usize) -> io::Result<Vec<u8>> {
+        let start = usize::try_from(start).ok();
+        let range = start.and_then(|start| self.get(start..start.checked_add(len)?));
+        range.map(<[u8]>::to_vec).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
 }
 
 impl Memory {
     /// Reads from the first byte on.
     pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
-        Memory { bytes: bytes.into(), position: 0 }
+        Memory { bytes: bytes.into().into(), position: 0 }
     }
 }
 
@@ -286,6 +298,10 @@ impl Input for Memory {
 
     fn version(&self) -> Option<String> {
         Some(format!("{} bytes", self.bytes.len()))
+    }
+
+    fn random_access(&self) -> Option<io::Result<Arc<dyn RandomAccess>>> {
+        Some(Ok(Arc::new(self.bytes.clone())))
     }
 
     fn seek(&mut self, position: RecordPosition) -> io::Result<()> {

@@ -14,6 +14,10 @@ use crate::stop::Stop;
 use crate::storage::Memory;
 use crate::storage::database::{Database, Selection};
 use crate::storage::names::TableName;
+use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray};
+use arrow::ipc::writer::{FileWriter, StreamWriter};
+use arrow::record_batch::RecordBatch;
+use parquet::arrow::ArrowWriter;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -131,9 +135,13 @@ fn columns() -> Vec<Column> {
     columns::of_schema(&schema())
 }
 
+/// In a table of columns, what the schema leaves open is JSON text.
 fn parsed(records: Vec<String>) -> Vec<Value> {
     let parse = |text: &String| {
         let mut record: Value = serde_json::from_str(text).unwrap_or_else(|_| panic!("{text}"));
+        if let Some(list) = record["list"].as_str() {
+            record["list"] = serde_json::from_str(list).unwrap_or_else(|_| panic!("{list}"));
+        }
         // A number is the same with a fraction of zeros and without.
         if let Some(x) = record["x"].as_f64() {
             record["x"] = x.into();
@@ -178,10 +186,65 @@ fn readers() -> Vec<(Format, Vec<u8>)> {
         (Format::JsonArray, pretty.into_bytes()),
         (Format::Csv, rows(",")),
         (Format::Tsv, rows("\t")),
+        (Format::Parquet, parquet(&columnar())),
+        (Format::Arrow, arrow_file(&columnar())),
+        (Format::ArrowStream, arrow_stream(&columnar())),
     ]
 }
 
-const WRITERS: [Format; 4] = [Format::Ldjson, Format::JsonArray, Format::Csv, Format::Tsv];
+/// The table in columns.
+fn columnar() -> RecordBatch {
+    let table = table();
+    let column = |name| table.iter().map(|row: &Value| row[name].clone()).collect::<Vec<_>>();
+    let texts = |values: Vec<Value>| -> ArrayRef {
+        let text = |value: Value| match value {
+            Value::Null => None,
+            Value::String(text) => Some(text),
+            other => Some(other.to_string()),
+        };
+        Arc::new(values.into_iter().map(text).collect::<StringArray>())
+    };
+    let columns: [(&str, ArrayRef); 5] = [
+        ("n", Arc::new(column("n").iter().map(Value::as_i64).collect::<Int64Array>())),
+        ("x", Arc::new(column("x").iter().map(Value::as_f64).collect::<Float64Array>())),
+        ("ok", Arc::new(column("ok").iter().map(Value::as_bool).collect::<BooleanArray>())),
+        ("text", texts(column("text"))),
+        ("list", texts(column("list"))),
+    ];
+    RecordBatch::try_from_iter_with_nullable(columns.map(|(name, it)| (name, it, true))).unwrap()
+}
+
+fn parquet(table: &RecordBatch) -> Vec<u8> {
+    let mut writer = ArrowWriter::try_new(Vec::new(), table.schema(), None).unwrap();
+    writer.write(table).unwrap();
+    writer.into_inner().unwrap()
+}
+
+fn arrow_file(table: &RecordBatch) -> Vec<u8> {
+    let mut writer = FileWriter::try_new(Vec::new(), &table.schema()).unwrap();
+    writer.write(table).unwrap();
+    writer.finish().unwrap();
+    writer.into_inner().unwrap()
+}
+
+fn arrow_stream(table: &RecordBatch) -> Vec<u8> {
+    let mut writer = StreamWriter::try_new(Vec::new(), &table.schema()).unwrap();
+    writer.write(table).unwrap();
+    writer.finish().unwrap();
+    writer.into_inner().unwrap()
+}
+
+/// Those of text, which keep the spelling of numbers, and all.
+const TEXTS: [Format; 4] = [Format::Ldjson, Format::JsonArray, Format::Csv, Format::Tsv];
+const WRITERS: [Format; 7] = [
+    Format::Ldjson,
+    Format::JsonArray,
+    Format::Csv,
+    Format::Tsv,
+    Format::Parquet,
+    Format::Arrow,
+    Format::ArrowStream,
+];
 
 fn written(format: Format, records: &[Value]) -> Vec<u8> {
     let records: Vec<String> = records.iter().map(Value::to_string).collect();
@@ -265,7 +328,7 @@ fn numbers_keep_their_spelling_through_text() {
     let schema = json!({"properties": {"x": {"type": "number"}}});
     let numbers = ["1e400", "0.10", "123456789012345678901234567890.5", "-0", "1E-7", "5.00"];
     let records = numbers.map(|number| format!("{{\"x\":{number}}}"));
-    for format in WRITERS {
+    for format in TEXTS {
         let columns = columns::of_schema(&schema);
         let csv = sink::csv::Options::default();
         let (file, _) = write(format, &records, sink::Options { columns, csv });

@@ -13,6 +13,8 @@ use parquet::file::properties::WriterProperties;
 use serde_json::json;
 use std::fmt::Write as _;
 use std::num::NonZeroU64;
+use std::os::fd::AsRawFd;
+use std::path::Path;
 use std::sync::Mutex;
 
 const FORMATS: [Format; 3] = [Format::Parquet, Format::Arrow, Format::ArrowStream];
@@ -510,7 +512,9 @@ fn an_input_that_cannot_be_read_is_not_called_damaged() {
 
 #[test]
 fn a_pipe_is_refused_where_the_end_is_needed_first() {
-    let input = Box::new(storage::Memory::new(file(Format::Parquet, &[ids(3)])));
+    let (pipe, _writer) = io::pipe().unwrap();
+    let path = format!("/dev/fd/{}", pipe.as_raw_fd());
+    let input = storage::open(Path::new(&path)).unwrap();
     let refused = source::open(Format::Parquet, "-", input, options()).err().unwrap();
     assert_eq!(refused.kind(), io::ErrorKind::Unsupported);
     assert!(refused.to_string().contains("a pipe or a compressed file"), "{refused}");
