@@ -196,6 +196,7 @@ impl FormatArgs {
             return Err(Error::usage(format!("--fields can't be so: {why}")));
         }
         self.check_compression(plan)?;
+        plan.runs.iter().try_for_each(|files| self.check_terminal(&files.output))?;
         self.check_characters(&inputs)
     }
 
@@ -275,7 +276,7 @@ impl FormatArgs {
     }
 
     /// Refuses to write to a terminal what is no text.
-    pub(super) fn refuse_terminal(&self, output: &Location) -> Result<(), Error> {
+    fn check_terminal(&self, output: &Location) -> Result<(), Error> {
         let format = self.of_output(output);
         if format.is_binary() && *output == Location::Stream && std::io::stdout().is_terminal() {
             return Err(Error::Usage {

@@ -91,7 +91,6 @@ pub(super) fn score(task: Task<'_>) -> Result<u8, Error> {
         None => std::thread::available_parallelism().map_or(1, usize::from),
     };
 
-    plan.runs.iter().try_for_each(|files| task.job.formats.refuse_terminal(&files.output))?;
     let outputs = Outputs::take_stdout()?;
     let exits = exits::Watch::start(&plugin_path, end::state_if_ended(&plan, is_resumable), &stop);
     let refused = |source: PluginError| Error::Plugin { path: plugin_path.clone(), source };
