@@ -17,20 +17,62 @@ pub struct Batch {
     pub sequence: u64,
     /// Which of the run's inputs it is of, from 0.
     pub input: u32,
+    /// Which of the run's sources that is an input of, from 0.
+    pub source: u32,
     /// Who read it: inputs of a run may differ in format.
     pub reader: &'static str,
     /// What makes JSON of its records, where inputs of a run may differ in that: to make another of.
     pub decoder: Option<SharedStep>,
     block: Block,
-    /// What the records are now, once a step has rewritten them.
-    rewritten: Option<Text>,
-    /// The records that still go on, in the current text.
-    spans: Vec<Span>,
-    /// For each of them its index among the records that were read.
-    origins: Vec<u32>,
+    /// The records that the next step is to take.
+    flow: Flow,
+    /// What the last step put aside.
+    aside: Option<Flow>,
+    /// What has come to each of the sinks.
+    ends: Vec<Flow>,
     rejections: Vec<Rejection>,
-    /// Buffers of the text before this one.
-    spare: Text,
+    /// The records that a rule held back, by their index among those that were read.
+    blocked: Vec<u32>,
+    /// Of the records that the last step took, how many it gave on.
+    kept: usize,
+    /// Buffers of texts that nobody needs any more.
+    spares: Vec<Text>,
+}
+
+/// The records on one way through the pipeline. On a fork, both ways share their text.
+#[derive(Clone, Default)]
+pub(crate) struct Flow {
+    /// What they are now, once a step has rewritten them.
+    text: Option<Arc<Text>>,
+    /// Whether they are all that is in the text, in its order.
+    is_whole: bool,
+    spans: Vec<Span>,
+    /// For each of them its index among the records that were read; in order, and several may be made
+    /// of one.
+    origins: Vec<u32>,
+}
+
+impl Flow {
+    fn clear(&mut self) -> Option<Text> {
+        self.spans.clear();
+        self.origins.clear();
+        self.is_whole = false;
+        self.text.take().and_then(Arc::into_inner)
+    }
+
+    fn bytes<'a>(&'a self, block: &'a Block) -> &'a [u8] {
+        self.text.as_ref().map_or(&block.bytes, |text| &text.bytes)
+    }
+
+    /// How many records there are.
+    pub(crate) fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// For each record its index among those that were read.
+    pub(crate) fn origins(&self) -> &[u32] {
+        &self.origins
+    }
 }
 
 /// A step that several threads can get at.
@@ -190,13 +232,12 @@ impl Batch {
     pub fn refill<E>(&mut self, fill: impl FnOnce(&mut Block) -> Result<(), E>) -> Result<(), E> {
         self.block.clear();
         self.rejections.clear();
-        if let Some(text) = self.rewritten.take() {
-            self.spare = text;
-        }
+        self.blocked.clear();
+        let flows = self.ends.iter_mut().chain(&mut self.aside).chain([&mut self.flow]);
+        self.spares.extend(flows.filter_map(Flow::clear));
+        self.aside = None;
         fill(&mut self.block)?;
-        self.spans.clone_from(&self.block.spans);
-        self.origins.clear();
-        self.origins.extend(0..self.block.spans.len() as u32);
+        self.begin();
         Ok(())
     }
 
@@ -204,8 +245,30 @@ impl Batch {
     /// before, of which it rejects those that can't go on.
     pub fn refine(&mut self, refine: impl FnOnce(&mut Block) -> Vec<Rejection>) {
         let mut rejections = refine(&mut self.block);
-        self.spans.clone_from(&self.block.spans);
+        self.flow.spans.clone_from(&self.block.spans);
         self.remove(&mut rejections);
+    }
+
+    /// All that was read is on its way.
+    fn begin(&mut self) {
+        self.flow.spans.clone_from(&self.block.spans);
+        self.flow.origins.clear();
+        self.flow.origins.extend(0..self.block.spans.len() as u32);
+    }
+
+    /// The batch is as it was read, but ends behind so many records: nobody wants what follows. It can't
+    /// be gone on with behind it.
+    pub(crate) fn cut(&mut self, records: usize) {
+        self.block.spans.truncate(records);
+        self.block.places.truncate(records);
+        self.block.oversized = self.block.oversized.take().filter(|_| records > 0);
+        self.block.checkpoint = None;
+        self.rejections.clear();
+        self.blocked.clear();
+        let flows = self.ends.iter_mut().chain(&mut self.aside).chain([&mut self.flow]);
+        self.spares.extend(flows.filter_map(Flow::clear));
+        self.aside = None;
+        self.begin();
     }
 
     /// Where the source goes on behind it, if the run can be resumed from there.
@@ -225,79 +288,116 @@ impl Batch {
 
     /// How many bytes its buffers hold on to.
     pub fn bytes_held(&self) -> usize {
-        let text = self.rewritten.as_ref().map_or(0, |text| text.bytes.capacity());
-        self.block.bytes.capacity() + text + self.spare.bytes.capacity()
+        let flows = self.ends.iter().chain(&self.aside).chain([&self.flow]);
+        let texts = flows.filter_map(|flow| flow.text.as_deref()).chain(&self.spares);
+        self.block.bytes.capacity() + texts.map(|text| text.bytes.capacity()).sum::<usize>()
+    }
+
+    /// How many bytes have come to the sinks.
+    pub(crate) fn bytes_made(&self) -> usize {
+        let texts = self.ends.iter().filter_map(|flow| flow.text.as_ref());
+        texts.map(|text| text.bytes.len()).sum()
     }
 
     /// How many records still go on.
     pub fn len(&self) -> usize {
-        self.spans.len()
+        self.flow.len()
     }
 
     /// Whether none does.
     pub fn is_empty(&self) -> bool {
-        self.spans.is_empty()
+        self.flow.spans.is_empty()
     }
 
     /// The current text that the records lie in.
     pub fn bytes(&self) -> &[u8] {
-        self.rewritten.as_ref().map_or(&self.block.bytes, |text| &text.bytes)
+        self.flow.bytes(&self.block)
     }
 
     /// Where in [`Batch::bytes`] the records lie.
     pub fn spans(&self) -> &[Span] {
-        &self.spans
+        &self.flow.spans
     }
 
     /// The current text of a record.
     pub fn record(&self, index: usize) -> &[u8] {
-        slice(self.bytes(), self.spans[index])
+        slice(self.bytes(), self.flow.spans[index])
     }
 
     /// Where a record stood in its source. Counts lines: for errors, not for every record.
     pub fn position(&self, index: usize) -> RecordPosition {
-        Places::new(&self.block).of(self.origins[index] as usize).1
+        Places::new(&self.block).of(self.flow.origins[index] as usize).1
     }
 
     /// Name of the source that a record stood in.
     pub fn source(&self, index: usize) -> &Arc<str> {
-        let place = self.block.places.get(self.origins[index] as usize);
+        let place = self.block.places.get(self.flow.origins[index] as usize);
         place.map_or(&self.block.source, |place| &place.source)
     }
 
     /// Where each of the records that still go on stood: its source, and where in it.
     pub fn places(&self) -> impl Iterator<Item = (&Arc<str>, RecordPosition)> {
         let mut places = Places::new(&self.block);
-        self.origins.iter().map(move |&record| places.of(record as usize))
+        self.flow.origins.iter().map(move |&record| places.of(record as usize))
     }
 
     /// An empty text to rewrite the records into, with buffers that were used before.
     pub fn new_text(&mut self) -> Text {
-        let mut text = std::mem::take(&mut self.spare);
+        let mut text = self.spares.pop().unwrap_or_default();
         text.clear();
         text
     }
 
-    /// The records become what `text` says; those that are not in it have been rejected, and stand
-    /// in `rejections`.
-    pub fn rewrite(&mut self, mut text: Text, rejections: &mut Vec<Rejection>) {
+    /// The records become what `text` says, in which there may be none, one or several for each; those
+    /// that can't go on stand in `rejections`, and the rest of those that are not in it were not wanted.
+    pub fn rewrite(&mut self, text: Text, rejections: &mut Vec<Rejection>) {
         self.reject(rejections);
-        for source in &mut text.sources {
-            *source = self.origins[*source as usize];
+        self.kept = text.sources.chunk_by(|a, b| a == b).count();
+        let before = self.flow.text.take();
+        self.spares.extend(before.and_then(Arc::into_inner));
+        self.flow = made(text, std::mem::take(&mut self.flow));
+    }
+
+    /// What goes another way behind this step, made of the records as it was given them. `are_blocked`:
+    /// a rule held those records back. To be called before [`rewrite`](Self::rewrite) or
+    /// [`retain`](Self::retain).
+    pub fn put_aside(&mut self, text: Text, are_blocked: bool) {
+        if are_blocked {
+            let records = text.sources.chunk_by(|a, b| a == b);
+            self.blocked.extend(records.map(|same| self.flow.origins[same[0] as usize]));
         }
-        self.spans.clone_from(&text.spans);
-        std::mem::swap(&mut self.origins, &mut text.sources);
-        if let Some(before) = self.rewritten.replace(text) {
-            self.spare = before;
-        }
+        let origins = self.flow.origins.clone();
+        self.aside = Some(made(text, Flow { origins, ..Flow::default() }));
     }
 
     /// The records go on as they are, but for the rejected ones, which stand in order.
     pub fn remove(&mut self, rejections: &mut Vec<Rejection>) {
         let gone: Vec<usize> = rejections.iter().map(|rejection| rejection.record).collect();
         self.reject(rejections);
-        remove_at(&mut self.spans, &gone);
-        remove_at(&mut self.origins, &gone);
+        remove_at(&mut self.flow.spans, &gone);
+        remove_at(&mut self.flow.origins, &gone);
+        self.flow.is_whole &= gone.is_empty();
+        self.kept = self.flow.len();
+    }
+
+    /// Of the records only these go on, as they are; `kept` is in order. Those that can't stand in
+    /// `rejections`.
+    pub fn retain(&mut self, kept: &[u32], rejections: &mut Vec<Rejection>) {
+        self.reject(rejections);
+        let Flow { spans, origins, is_whole, .. } = &mut self.flow;
+        *is_whole &= kept.len() == spans.len();
+        for (to, &record) in kept.iter().enumerate() {
+            spans[to] = spans[record as usize];
+            origins[to] = origins[record as usize];
+        }
+        spans.truncate(kept.len());
+        origins.truncate(kept.len());
+        self.kept = kept.len();
+    }
+
+    /// Of which record that was read each of those is made that still go on, by its index.
+    pub fn origins(&self) -> &[u32] {
+        &self.flow.origins
     }
 
     /// Rejects the records that are not UTF-8, in the name of the source. Every record that goes on
@@ -308,8 +408,8 @@ impl Batch {
         // each of them is. Where it is not, it goes on behind the record that is to blame.
         while let Err(error) = std::str::from_utf8(&self.bytes()[checked..]) {
             let at = checked + error.valid_up_to();
-            let record = self.spans.partition_point(|span| end(span) <= at);
-            let Some(span) = self.spans.get(record) else { break }; // behind the last record
+            let record = self.flow.spans.partition_point(|span| end(span) <= at);
+            let Some(span) = self.flow.spans.get(record) else { break }; // behind the last record
             let Some(byte) = at.checked_sub(span.start as usize) else {
                 checked = span.start as usize; // what stands between records is no matter
                 continue;
@@ -327,7 +427,7 @@ impl Batch {
     /// Keeps rejections by the index that their records had when they were read.
     fn reject(&mut self, rejections: &mut Vec<Rejection>) {
         self.rejections.extend(rejections.drain(..).map(|mut rejection| {
-            rejection.record = self.origins[rejection.record] as usize;
+            rejection.record = self.flow.origins[rejection.record] as usize;
             rejection
         }));
     }
@@ -379,11 +479,11 @@ impl Batch {
 
     /// The records that still go on, as LDJSON. `buffer` is used where they don't stand so already.
     pub fn lines<'a>(&'a self, buffer: &'a mut Vec<u8>) -> &'a [u8] {
-        match &self.rewritten {
-            Some(text) if text.spans.len() == self.spans.len() => &text.bytes,
+        match &self.flow.text {
+            Some(text) if self.flow.is_whole => &text.bytes,
             _ => {
                 buffer.clear();
-                for &span in &self.spans {
+                for &span in &self.flow.spans {
                     buffer.extend_from_slice(slice(self.bytes(), span));
                     buffer.push(b'\n');
                 }
@@ -391,6 +491,151 @@ impl Batch {
             }
         }
     }
+
+    /// Of the records that the last step took, how many it gave on.
+    pub(crate) fn kept(&self) -> usize {
+        self.kept
+    }
+
+    /// How many records rules have held back.
+    pub(crate) fn blocked(&self) -> &[u32] {
+        &self.blocked
+    }
+
+    /// By their index among the records that were read: those that were rejected, each as often as it
+    /// was.
+    pub(crate) fn rejected_records(&self) -> impl Iterator<Item = usize> {
+        self.rejections.iter().map(|rejection| rejection.record)
+    }
+
+    /// Rejections from `first` on were made by a node of this name.
+    pub(crate) fn name_rejections(&mut self, first: usize, node: &Arc<str>) {
+        let rejections = self.rejections.get_mut(first..).unwrap_or_default();
+        rejections.iter_mut().for_each(|rejection| rejection.step = node.clone());
+        if let Some(oversized) = self.block.oversized.as_mut().filter(|_| first == 0) {
+            oversized.step = node.clone();
+        }
+    }
+
+    /// The records are on their way elsewhere: the next step takes none, or others.
+    pub(crate) fn take_flow(&mut self) -> Flow {
+        std::mem::take(&mut self.flow)
+    }
+
+    /// The next step takes these records.
+    pub(crate) fn set_flow(&mut self, flow: Flow) {
+        self.kept = flow.len();
+        self.flow = flow;
+    }
+
+    /// Nobody takes these records.
+    pub(crate) fn drop_flow(&mut self, mut flow: Flow) {
+        self.spares.extend(flow.clear());
+    }
+
+    /// What the last step put aside.
+    pub(crate) fn take_aside(&mut self) -> Flow {
+        self.aside.take().unwrap_or_default()
+    }
+
+    /// What has come to each of the sinks.
+    pub(crate) fn ends(&self) -> &[Flow] {
+        &self.ends
+    }
+
+    /// Changes places: what has come to a sink with the records that the next step is to take.
+    pub(crate) fn swap_end(&mut self, sink: usize) {
+        if self.ends.len() <= sink {
+            self.ends.resize_with(sink + 1, Flow::default);
+        }
+        std::mem::swap(&mut self.flow, &mut self.ends[sink]);
+    }
+
+    /// Several flows as one, record by record; of one record, in the order of the flows.
+    pub(crate) fn merge(&mut self, mut flows: Vec<Flow>) -> Flow {
+        if flows.len() == 1 {
+            return flows.remove(0);
+        }
+        let mut next = vec![0; flows.len()];
+        let first = flows.iter().find(|flow| flow.len() > 0);
+        let shared = first.and_then(|flow| flow.text.as_ref()).map(Arc::as_ptr);
+        let are_shared = flows
+            .iter()
+            .all(|flow| flow.len() == 0 || flow.text.as_ref().map(Arc::as_ptr) == shared);
+        let mut merged = Flow::default();
+        if are_shared {
+            merged.text = first.and_then(|flow| flow.text.clone());
+        }
+        let mut text = self.new_text();
+        loop {
+            let waiting = flows.iter().zip(&next).enumerate();
+            let waiting = waiting.filter_map(|(i, (flow, &at))| Some((*flow.origins.get(at)?, i)));
+            let Some((origin, i)) = waiting.min() else { break };
+            let span = flows[i].spans[next[i]];
+            next[i] += 1;
+            if are_shared {
+                merged.spans.push(span);
+                merged.origins.push(origin);
+            } else {
+                text.buffer().extend_from_slice(slice(flows[i].bytes(&self.block), span));
+                text.complete(origin as usize);
+            }
+        }
+        if are_shared {
+            self.spares.push(text);
+            return merged;
+        }
+        merged.spans.clone_from(&text.spans);
+        std::mem::swap(&mut merged.origins, &mut text.sources);
+        Flow { text: Some(Arc::new(text)), is_whole: true, ..merged }
+    }
+
+    /// What several branches made of each record, as an object with a field for each branch: null where
+    /// it made none, an array where it made several. `names` are the fields' as JSON.
+    pub(crate) fn join(&mut self, flows: &[Flow], names: &[String]) -> Flow {
+        let mut next = vec![0; flows.len()];
+        let mut text = self.new_text();
+        loop {
+            let waiting = flows.iter().zip(&next).filter_map(|(flow, &at)| flow.origins.get(at));
+            let Some(&origin) = waiting.min() else { break };
+            for (i, (flow, name)) in flows.iter().zip(names).enumerate() {
+                let at = next[i];
+                next[i] += flow.origins[at..].iter().take_while(|&&it| it == origin).count();
+                let records = &flow.spans[at..next[i]];
+                let bytes = flow.bytes(&self.block);
+                let out = text.buffer();
+                out.extend_from_slice(if i == 0 { b"{" } else { b"," });
+                out.extend_from_slice(name.as_bytes());
+                out.push(b':');
+                match records {
+                    [] => out.extend_from_slice(b"null"),
+                    [record] => out.extend_from_slice(slice(bytes, *record)),
+                    several => {
+                        for (i, record) in several.iter().enumerate() {
+                            out.push(if i == 0 { b'[' } else { b',' });
+                            out.extend_from_slice(slice(bytes, *record));
+                        }
+                        out.push(b']');
+                    }
+                }
+            }
+            text.buffer().push(b'}');
+            text.complete(origin as usize);
+        }
+        let mut joined = Flow { spans: text.spans.clone(), ..Flow::default() };
+        std::mem::swap(&mut joined.origins, &mut text.sources);
+        Flow { text: Some(Arc::new(text)), is_whole: true, ..joined }
+    }
+}
+
+/// A flow of these records, which were made of the ones in `from`.
+fn made(mut text: Text, mut from: Flow) -> Flow {
+    for source in &mut text.sources {
+        *source = from.origins[*source as usize];
+    }
+    from.spans.clone_from(&text.spans);
+    std::mem::swap(&mut from.origins, &mut text.sources);
+    Flow { text: Some(Arc::new(text)), is_whole: true, ..from }
 }
 
 fn end(span: &Span) -> usize {

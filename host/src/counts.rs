@@ -50,33 +50,80 @@ impl Counts {
 pub(crate) struct Counted {
     pub(crate) taken: u64,
     pub(crate) given: u64,
+    pub(crate) yielded: u64,
+    pub(crate) filtered: u64,
+    pub(crate) blocked: u64,
     pub(crate) rejected: u64,
 }
 
+/// What a node is to those it takes from and gives to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Records begin there: it takes none.
+    Source,
+    /// It takes records and gives records on.
+    #[default]
+    Step,
+    /// Records end there: what it gives on is what it wrote.
+    Sink,
+}
+
 /// What one node did to all batches that were written.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {
     /// Its name.
     pub name: String,
+    /// What it is to the others.
+    pub role: Role,
     /// Records that it was given.
     #[serde(rename = "in")]
     pub taken: u64,
-    /// Records that it gave on.
+    /// Of those, how many it gave on, changed or not; of a sink: wrote.
     #[serde(rename = "out")]
     pub given: u64,
+    /// How many records it gave on: others than `given` where it makes several of one.
+    pub yielded: u64,
+    /// Records that were not wanted.
+    pub filtered: u64,
+    /// Records that it held back.
+    pub blocked: u64,
     /// Records that it could not go on with.
     #[serde(rename = "err")]
     pub rejected: u64,
 }
 
 impl Node {
-    pub(crate) fn new(name: String) -> Self {
-        Node { name, taken: 0, given: 0, rejected: 0 }
+    pub(crate) fn new(name: String, role: Role) -> Self {
+        Node { name, role, ..Node::default() }
     }
 
     pub(crate) fn add(&mut self, counted: Counted) {
-        self.taken += counted.taken;
-        self.given += counted.given;
-        self.rejected += counted.rejected;
+        let Counted { taken, given, yielded, filtered, blocked, rejected } = counted;
+        self.taken += taken;
+        self.given += given;
+        self.yielded += yielded;
+        self.filtered += filtered;
+        self.blocked += blocked;
+        self.rejected += rejected;
+    }
+
+    /// The same as one that was counted, to be added elsewhere.
+    pub(crate) fn counted(&self) -> Counted {
+        let Node { taken, given, yielded, filtered, blocked, rejected, .. } = *self;
+        Counted { taken, given, yielded, filtered, blocked, rejected }
+    }
+
+    /// in = out + filtered + blocked + err, but for a source, which takes nothing; or the sentence that
+    /// says why that is not so.
+    pub fn check_identity(&self) -> Result<(), String> {
+        let Node { name, role, taken, given, filtered, blocked, rejected, .. } = self;
+        if *role == Role::Source || *taken == given + filtered + blocked + rejected {
+            return Ok(());
+        }
+        Err(format!(
+            "{name} was given {taken} records, but {given} given on + {filtered} filtered + {blocked} \
+             blocked + {rejected} rejected are not so many"
+        ))
     }
 }

@@ -32,7 +32,7 @@ use std::sync::Arc;
 pub mod place;
 
 /// The form of this file; another number means that this host can't read it.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// What a journal's first line says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,8 +41,9 @@ pub struct Header {
     pub format: u32,
     /// All that shapes the bytes of the outputs.
     pub identity: Identity,
-    /// The rejects and the output, with whole paths.
-    pub outputs: [Names; 2],
+    /// The rejects, then each output in the order of publication, with whole paths. The last one is the
+    /// one that the journal is found by.
+    pub outputs: Vec<Names>,
     /// What is read, in order.
     pub inputs: Vec<InputFile>,
     /// Whole paths of what else the job has to do with: `plugin`, `working folder`.
@@ -55,12 +56,17 @@ impl Header {
     /// For a run that begins now.
     pub fn new(
         identity: Identity,
-        outputs: [Names; 2],
+        outputs: Vec<Names>,
         inputs: Vec<InputFile>,
         files: BTreeMap<String, PathBuf>,
         started: String,
     ) -> Self {
         Header { format: FORMAT, identity, outputs, inputs, files, started }
+    }
+
+    /// The output that the journal is found by.
+    pub fn main_output(&self) -> &Names {
+        self.outputs.last().expect("a run has an output")
     }
 }
 
@@ -108,10 +114,10 @@ pub struct Checkpoint {
     pub position: RecordPosition,
     /// How much of all inputs is done, in bytes.
     pub bytes_read: u64,
-    /// Lengths in bytes: of the rejects, of the output.
-    pub lengths: [u64; 2],
+    /// Lengths in bytes: of the rejects, of each output.
+    pub lengths: Vec<u64>,
     /// Which files these were.
-    pub numbers: [FileNumber; 2],
+    pub numbers: Vec<FileNumber>,
     /// What became of the records before.
     pub counts: Counts,
     /// The same for each node.
@@ -121,7 +127,7 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Whether the rejects (0) or the output (1) have this name.
+    /// Whether the rejects (0) or an output have this name.
     fn is_at(&self, i: usize, path: &Path, disk: &dyn Disk) -> io::Result<bool> {
         let expected = FileId { number: self.numbers[i], len: self.lengths[i] };
         Ok(disk.find(path)? == Some(expected))
@@ -133,12 +139,12 @@ impl Checkpoint {
 pub struct Sealed {
     /// Lengths and counts of the whole.
     pub end: Checkpoint,
-    /// Whether rejects and output are to be published. If not, there is nothing in it, and what an
+    /// Whether the rejects and each output are to be published. If not, there is nothing in it, and what an
     /// earlier run left under its name is to be removed.
-    pub wanted: [bool; 2],
+    pub wanted: Vec<bool>,
     /// What was in the place of an object until now, where that is known: what is there later is new.
     #[serde(default)]
-    pub before: [Option<String>; 2],
+    pub before: Vec<Option<String>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -146,7 +152,7 @@ pub struct Sealed {
 enum Line {
     Run(Header),
     Checkpoint(Checkpoint),
-    /// Of the rejects (0) or the output (1): what arrived at a store since the last such line.
+    /// Of the rejects (0) or an output: what arrived at a store since the last such line.
     Sent(usize, Sent),
     Sealed(Sealed),
 }
@@ -161,8 +167,8 @@ pub struct Left {
     pub header: Option<Header>,
     /// The last checkpoint.
     pub checkpoint: Option<Checkpoint>,
-    /// What stores have of the rejects and of the output.
-    pub sent: [Option<Sent>; 2],
+    /// What stores have of the rejects and of each output.
+    pub sent: Vec<Option<Sent>>,
     /// Set where everything is done but for the publication.
     pub sealed: Option<Sealed>,
 }
@@ -374,7 +380,7 @@ pub fn abort(path: &Path, uploads: Uploads<'_>) -> Result<(Look, Vec<PathBuf>), 
     }
     let mut removed = Vec::new();
     if let (Some(Header { outputs, .. }), Some(end)) = (&left.header, left.end()) {
-        place::check_not_moved(path, &outputs[1])?;
+        place::check_not_moved(path, outputs.last().expect("a run has an output"))?;
         for (names, sent) in outputs.iter().zip(&left.sent) {
             let (Some(at), Some(sent)) = (&names.elsewhere, sent) else { continue };
             let given_up = uploads(at, Some(sent.clone())).and_then(|mut it| it.give_up());
@@ -394,7 +400,9 @@ pub fn abort(path: &Path, uploads: Uploads<'_>) -> Result<(Look, Vec<PathBuf>), 
     Local.remove(path).map_err(io_error)?;
     removed.push(path.to_owned());
     if let Some(header) = &left.header {
-        place::remove_stale_link(&header.outputs[1].path);
+        for names in &header.outputs {
+            place::remove_stale_link(&names.path);
+        }
     }
     Ok((Look { left, is_running: false }, removed))
 }
@@ -455,13 +463,18 @@ fn read(bytes: &[u8]) -> Result<Read, fn(PathBuf) -> JournalError> {
         // Valid, so somebody meant it.
         let record =
             serde_json::from_slice(text).map_err(|_| JournalError::Format as fn(_) -> _)?;
+        if !is_of(&record, read.left.sent.len()) {
+            return Err(JournalError::Format);
+        }
         match record {
-            Line::Run(header) if header.format == FORMAT => read.left.header = Some(header),
+            Line::Run(header) if header.format == FORMAT => {
+                read.left.sent = vec![None; header.outputs.len()];
+                read.left.header = Some(header);
+            }
             Line::Run(_) => return Err(JournalError::Format),
             Line::Checkpoint(checkpoint) => read.left.checkpoint = Some(checkpoint),
             Line::Sent(i, new) => {
-                let sent = read.left.sent.get_mut(i).ok_or(JournalError::Format as fn(_) -> _)?;
-                match sent {
+                match &mut read.left.sent[i] {
                     Some(sent) if sent.upload == new.upload => sent.parts.extend(new.parts),
                     sent => *sent = Some(new),
                 }
@@ -475,6 +488,17 @@ fn read(bytes: &[u8]) -> Result<Read, fn(PathBuf) -> JournalError> {
         return Err(JournalError::Foreign);
     }
     Ok(read)
+}
+
+/// Whether a line speaks of so many outputs, rejects among them.
+fn is_of(line: &Line, outputs: usize) -> bool {
+    let fits = |end: &Checkpoint| [end.lengths.len(), end.numbers.len()] == [outputs; 2];
+    match line {
+        Line::Run(header) => !header.outputs.is_empty(),
+        Line::Checkpoint(checkpoint) => fits(checkpoint),
+        Line::Sent(i, _) => *i < outputs,
+        Line::Sealed(Sealed { end, wanted, .. }) => fits(end) && wanted.len() == outputs,
+    }
 }
 
 /// Whether this may be what is left of the first two lines, which are flushed together: their
@@ -499,10 +523,10 @@ pub struct Journal {
     path: PathBuf,
     file: Box<dyn HeldFile>,
     sum: Sum,
-    /// Where the outputs lie, rejects and output.
-    names: [Names; 2],
+    /// Where the rejects and the outputs lie.
+    names: Vec<Names>,
     /// What it says of them to be in stores.
-    sent: [Option<Sent>; 2],
+    sent: Vec<Option<Sent>>,
     /// Whether the names of the files are durable: before, no checkpoint may rest on them.
     are_names_safe: bool,
     is_kept: bool,
@@ -510,12 +534,12 @@ pub struct Journal {
 
 impl Journal {
     /// Opens the journal for the job that `header` describes, and says what is left of an earlier
-    /// run of it. `names`: of its rejects and its output.
+    /// run of it. `names`: of its rejects and its outputs.
     pub fn open(
         disk: Arc<dyn Disk>,
         path: PathBuf,
         header: Header,
-        names: [Names; 2],
+        names: Vec<Names>,
     ) -> Result<(Self, Left), JournalError> {
         let mut file = disk.hold(&path)?;
         let io_error = |source| JournalError::Io { path: path.clone(), source };
@@ -523,7 +547,10 @@ impl Journal {
         let Read { left, len, sum } = read(&bytes).map_err(|why| why(path.clone()))?;
         let state = left.state(&*disk).map_err(io_error)?;
         let are_names_safe = false;
-        let sent = left.sent.clone();
+        let sent = match left.sent.len() == names.len() {
+            true => left.sent.clone(),
+            false => vec![None; names.len()],
+        };
         let mut journal =
             Journal { disk, path, file, sum, names, sent, are_names_safe, is_kept: true };
         let was = left.header.as_ref();
@@ -544,7 +571,7 @@ impl Journal {
             _ => {}
         }
         journal.is_kept = false;
-        journal.sent = Default::default();
+        journal.sent.fill(None);
         let begun = journal.begin(header, bytes.is_empty());
         begun.map_err(|source| JournalError::Io { path: journal.path.clone(), source })?;
         Ok((journal, Left::default()))
@@ -589,23 +616,25 @@ impl Journal {
     pub fn checkpoint(
         &mut self,
         checkpoint: &Checkpoint,
-        sent: &[Option<Sent>; 2],
+        sent: &[Option<Sent>],
     ) -> io::Result<()> {
         self.append(Line::Checkpoint(checkpoint.clone()), sent)
     }
 
     /// Says that the outputs are whole and flushed.
-    pub fn seal(&mut self, sealed: &Sealed, sent: &[Option<Sent>; 2]) -> io::Result<()> {
+    pub fn seal(&mut self, sealed: &Sealed, sent: &[Option<Sent>]) -> io::Result<()> {
         self.append(Line::Sealed(sealed.clone()), sent)
     }
 
-    /// Publishes what a sealed run left, as far as it is not published yet.
+    /// Publishes what a sealed run left, as far as it is not published yet; says of each output which
+    /// content it has, where a store told.
     pub fn publish(
         &self,
         sealed: &Sealed,
         uploads: Uploads<'_>,
-    ) -> Result<Result<Option<String>, publish::Unfinished>, OpenError> {
+    ) -> Result<Result<Vec<Option<String>>, publish::Unfinished>, OpenError> {
         let (mut wanted, mut outdated) = (Vec::new(), Vec::new());
+        let mut published = Vec::new(); // which of the outputs
         for (i, names) in self.names.iter().enumerate() {
             let (disk, names) = (self.disk.clone(), names.clone());
             let (number, len) = (sealed.end.numbers[i], sealed.end.lengths[i]);
@@ -613,7 +642,7 @@ impl Journal {
             let is_there = part.is_some_and(|part| part.number == number);
             let upload = names.elsewhere.as_ref().map(|at| uploads(at, self.sent[i].clone()));
             let mut upload = upload.transpose().map_err(OpenError::Remote)?;
-            let is_made = match (&mut upload, &sealed.before[i]) {
+            let is_made = match (&mut upload, sealed.before.get(i).unwrap_or(&None)) {
                 (Some(upload), Some(before)) if sealed.wanted[i] => {
                     upload.is_made(before, len).map_err(OpenError::Remote)?
                 }
@@ -632,17 +661,22 @@ impl Journal {
                     output.keep();
                     output.found().map_err(OpenError::Remote)?;
                     wanted.push(output);
+                    published.push(i);
                 }
                 true if is_elsewhere => return Err(OpenError::Replaced(names.part())),
                 true => {} // it has its name
                 false => outdated.push(sent(Output::begin(disk, names)?)),
             }
         }
-        Ok(publish::publish(wanted, outdated))
+        Ok(publish::publish(wanted, outdated).map(|told| {
+            let mut versions = vec![None; self.names.len()];
+            published.into_iter().zip(told).for_each(|(i, version)| versions[i] = version);
+            versions.split_off(1)
+        }))
     }
 
     /// What stores have stands behind the checkpoint that it is a part of.
-    fn append(&mut self, line: Line, sent: &[Option<Sent>; 2]) -> io::Result<()> {
+    fn append(&mut self, line: Line, sent: &[Option<Sent>]) -> io::Result<()> {
         let is_first = !self.are_names_safe;
         if is_first {
             self.sync_folders()?;
@@ -664,7 +698,7 @@ impl Journal {
             self.file.sync()?;
         }
         self.write(&lines)?;
-        self.sent.clone_from(sent);
+        self.sent = sent.to_vec();
         self.file.sync()
     }
 
@@ -724,8 +758,8 @@ mod tests {
             input: 0,
             bytes_read: 0,
             position: RecordPosition { line: read + 1, byte: 10 * read },
-            lengths: [0, read],
-            numbers: [FileNumber::default(); 2],
+            lengths: vec![0, read],
+            numbers: vec![FileNumber::default(); 2],
             counts: Counts { read, written: read, ..Counts::default() },
             nodes: Vec::new(),
             time: String::new(),
@@ -737,8 +771,8 @@ mod tests {
         Header::new(Identity(values.collect()), names(), Vec::new(), BTreeMap::new(), String::new())
     }
 
-    fn names() -> [Names; 2] {
-        ["/bad", "/out"].map(|path| Names::here(path, path))
+    fn names() -> Vec<Names> {
+        ["/bad", "/out"].map(|path| Names::here(path, path)).to_vec()
     }
 
     /// How many records are done by what this file holds, to a run of this job; or why it can't be.
@@ -817,7 +851,7 @@ mod tests {
         disk.put(Path::new("/bad"), b"of an earlier run");
         let mut end = checkpoint(1);
         end.numbers[1].inode = 99;
-        let sealed = Some(Sealed { end, wanted: [false, true], before: [None, None] });
+        let sealed = Some(Sealed { end, wanted: vec![false, true], before: vec![None, None] });
         let left = Left { header: Some(header(&[])), sealed, ..Left::default() };
         assert_eq!(left.state(&disk).unwrap(), State::Worthless);
     }

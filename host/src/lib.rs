@@ -35,6 +35,7 @@ pub mod schema;
 pub mod shell;
 pub mod sink;
 pub mod source;
+pub mod spec;
 pub mod step;
 pub mod stop;
 pub mod storage;

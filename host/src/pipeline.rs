@@ -1,10 +1,12 @@
-//! The run: one source, steps, one sink, and the threads between them.
+//! The run: sources, steps and sinks as nodes of a graph, and the threads that take records through it.
 //!
 //! ```text
-//! reader ─batches→ workers (all steps, one batch at a time) ─→ collector: order, limits, sink
-//!    ↑                                                             │
-//!    └───────────────────────── empty batches ─────────────────────┘
+//! reader ─batches→ workers (the whole graph, one batch at a time) ─→ collector: order, limits, sinks
+//!    ↑                                                                  │
+//!    └────────────────────────── empty batches ─────────────────────────┘
 //! ```
+//!
+//! Sources are read one after the other, so a node that takes from several gets them in that order.
 //!
 //! The number of batches is fixed, so memory depends on the threads and never on the input: the
 //! reader waits for an empty batch before it reads on. A record that is larger than a batch's
@@ -12,6 +14,7 @@
 //! and writes.
 
 pub mod checkpoints;
+pub mod graph;
 mod lane;
 pub mod limits;
 mod pace;
@@ -22,26 +25,25 @@ use crate::journal::Checkpoint;
 use crate::record::{RecordPosition, Reject};
 use crate::sink::Sink;
 use crate::sink::publish::{self, Output};
-use crate::source::{Source, SourceError};
-use crate::step::{Step, StepError};
+use crate::source::SourceError;
+use crate::step::StepError;
 use crate::stop::Stop;
 use checkpoints::{Checkpoints, Failure};
 use crossbeam_channel::RecvTimeoutError;
-use lane::{Done, Lane, Message, Steps};
+use graph::{Graph, Work};
+use lane::{Done, Lane, Message};
 use limits::{LimitHit, Limits};
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What is to be run.
 pub struct Pipeline {
-    /// Where records come from.
-    pub source: Box<dyn Source>,
-    /// What is done to each of them, in order.
-    pub steps: Vec<Box<dyn Step>>,
-    /// Where they end.
-    pub sink: Box<dyn Sink>,
+    /// What records go through: sources first, in the order in which they are read; then steps, each
+    /// behind those it takes from; then sinks, in the order in which they are written and published.
+    pub nodes: Vec<graph::Node>,
     /// Where those end that can't go on: a file, published only when there is one.
     pub rejects: Output,
     /// When to give up.
@@ -50,8 +52,8 @@ pub struct Pipeline {
     pub threads: usize,
     /// Who may end the run early.
     pub stop: Stop,
-    /// How it can be gone on with, where it is to be. The source, the sink and the rejects are
-    /// where it says that the run was resumed.
+    /// How it can be gone on with, where it is to be. The sources, the sinks and the rejects are where it
+    /// says that the run was resumed.
     pub checkpoints: Option<Checkpoints>,
 }
 
@@ -63,8 +65,8 @@ pub struct Outcome {
     pub nodes: Vec<Node>,
     /// Whether outputs are in their place.
     pub published: bool,
-    /// Which content the output has in its place, where a store told.
-    pub version: Option<String>,
+    /// Which content each output has in its place, where a store told, in the order of the sinks.
+    pub versions: Vec<Option<String>>,
     /// Whether the reader of our output went away, which ends a run early and quietly.
     pub pipe_closed: bool,
     /// Files that have their names though not all outputs have.
@@ -138,16 +140,28 @@ const REJECTS_BUFFER_BYTES: usize = 64 * 1024;
 /// Runs the pipeline to its end. `progress` is called often, with what is done so
 /// far and how many bytes of the source that was.
 pub fn run(pipeline: Pipeline, mut progress: impl FnMut(&Counts, u64)) -> Outcome {
-    let Pipeline { source, steps, sink, rejects, limits, threads, stop, checkpoints } = pipeline;
-    let names = [source.name().to_owned()].into_iter();
-    let names = names.chain(steps.iter().map(|step| step.name().to_string()));
-    let names = names.chain([sink.name().to_owned()]);
+    let Pipeline { nodes, rejects, limits, threads, stop, checkpoints } = pipeline;
+    let names = nodes.iter().map(|node| {
+        let name = node.name.clone().unwrap_or_else(|| match &node.work {
+            Work::Source(source) => source.name().to_owned(),
+            Work::Step(step) => step.name().to_string(),
+            Work::Join(_) => "join".to_owned(),
+            Work::Sink(sink) => sink.name().to_owned(),
+        });
+        Node::new(name, node.work.role())
+    });
+    let counted = names.collect();
+    let given_names = nodes.iter().map(|node| node.name.as_deref().map(Arc::from)).collect();
+    let (mut graph, sources, sinks) = Graph::new(nodes);
     let mut collector = Collector {
         counts: Counts::default(),
         bytes_read: 0,
         input: 0,
-        nodes: names.map(Node::new).collect(),
-        sink,
+        nodes: counted,
+        names: given_names,
+        unread: 0,
+        ended: vec![false; sources.len()],
+        sinks,
         rejects,
         limits,
         stop: stop.clone(),
@@ -157,8 +171,8 @@ pub fn run(pipeline: Pipeline, mut progress: impl FnMut(&Counts, u64)) -> Outcom
     };
     collector.resume();
     let read_before = collector.counts.read;
-    let (decoder, encoder) = (source.decoder(), collector.sink.encoder());
-    let lane = Lane::start(source, Steps { decoder, steps, encoder }, threads, stop);
+    graph.resume(&collector.nodes);
+    let lane = Lane::start(sources, graph, threads, stop);
     collector.collect(&lane, &mut progress);
     progress(&collector.counts, collector.bytes_read);
     collector.end(read_before + lane.records_read())
@@ -170,7 +184,13 @@ struct Collector {
     /// Of which input the last batch was.
     input: usize,
     nodes: Vec<Node>,
-    sink: Box<dyn Sink>,
+    /// The names that nodes were given.
+    names: Vec<Option<Arc<str>>>,
+    /// Records that the reader read of sources of which nothing more was wanted.
+    unread: u64,
+    /// Of which sources nothing more is wanted.
+    ended: Vec<bool>,
+    sinks: Vec<Box<dyn Sink>>,
     rejects: Output,
     limits: Limits,
     stop: Stop,
@@ -209,7 +229,7 @@ impl Collector {
                     waiting.insert(done.batch.sequence, done);
                     while let Some(done) = waiting.remove(&next) {
                         next += 1;
-                        lane.recycle(self.take(*done));
+                        lane.recycle(self.take(*done, lane));
                     }
                 }
                 // Kept: batches before it may fail first.
@@ -241,9 +261,19 @@ impl Collector {
     }
 
     /// Counts and writes one batch.
-    fn take(&mut self, done: Done) -> Batch {
-        let Done { mut batch, nodes, error } = done;
+    fn take(&mut self, done: Done, lane: &Lane) -> Batch {
+        let Done { mut batch, read: read_at_first, nodes, is_enough, error } = done;
+        let source = batch.source as usize;
+        if self.ended[source] {
+            self.unread += read_at_first;
+            return batch;
+        }
         let (read_before, read) = (self.counts.read, batch.read() as u64);
+        if is_enough {
+            self.ended[source] = true;
+            lane.end_source(batch.source);
+            self.unread += read_at_first - read;
+        }
         if self.goes_on() {
             self.enter(batch.input as usize);
         }
@@ -262,49 +292,74 @@ impl Collector {
             self.counts.abandoned += read;
             return batch;
         }
-        let rejected_before = batch.rejected();
-        if let Err(source) = self.sink.accept(&mut batch) {
-            self.counts.abandoned += read;
-            self.fail(self.write_error(source));
-            return batch;
-        }
-        let refused = (batch.rejected() - rejected_before) as u64;
+        let refused = match self.accept(&mut batch) {
+            Ok(refused) => refused,
+            Err(error) => {
+                self.counts.abandoned += read;
+                self.fail(error);
+                return batch;
+            }
+        };
         let rejects = batch.rejects();
         if let Some((counted, hit)) = self.limits.check(read_before, read, &rejects) {
-            self.counts.rejected += counted as u64;
-            self.counts.abandoned += read - counted as u64;
+            let records = rejects[..counted].chunk_by(|a, b| a.index == b.index).count() as u64;
+            self.counts.rejected += records;
+            self.counts.abandoned += read - records;
             for reject in &rejects[..counted] {
                 // Whose name is not known, that is the reader of a later input, in another format.
                 let node = self.nodes.iter().position(|node| node.name == reject.step);
                 let counted = Counted { rejected: 1, ..Counted::default() };
-                self.nodes[node.unwrap_or_default()].add(counted);
+                self.nodes[node.unwrap_or(source)].add(counted);
             }
             // For who reads along; a file of them is not published.
             let _ = self.write_rejects(&rejects[..counted]);
             self.fail(RunError::Limit(Box::new(hit)));
             return batch;
         }
-        self.counts.rejected += rejects.len() as u64;
+        let written_rejects = self.write_rejects(&rejects);
+        drop(rejects);
+        let fates = fates(&batch, &nodes);
+        self.counts.rejected += fates.rejected;
         for (node, counted) in self.nodes.iter_mut().zip(nodes) {
             node.add(counted);
         }
-        self.sink_node().add(Counted { rejected: refused, ..Counted::default() });
-        let written = batch.len() as u64;
-        match self.write(&batch, &rejects) {
+        match written_rejects.and_then(|()| self.write(&mut batch, &refused)) {
             Ok(()) => {
+                let Counts { written, filtered, blocked, .. } = fates;
                 self.counts.written += written;
-                self.sink_node().add(Counted { taken: written, ..Counted::default() });
+                self.counts.filtered += filtered;
+                self.counts.blocked += blocked;
                 if let Some(position) = batch.checkpoint() {
                     self.reach(position);
                 }
             }
             Err(error) => {
-                self.counts.abandoned += written;
+                self.counts.abandoned += read - fates.rejected;
                 self.heed_signal(); // a write elsewhere may have failed because of it
                 if self.pipe_closed { self.stop.set() } else { self.fail(error) }
             }
         }
         batch
+    }
+
+    /// Lets sinks take what has come to them; says how many records each did not.
+    fn accept(&mut self, batch: &mut Batch) -> Result<Vec<u64>, RunError> {
+        let at = self.nodes.len() - self.sinks.len();
+        let mut refused = Vec::with_capacity(self.sinks.len());
+        for (i, sink) in self.sinks.iter_mut().enumerate() {
+            let rejected = batch.rejected();
+            batch.swap_end(i);
+            let accepted = sink.accept(batch);
+            batch.swap_end(i);
+            if let Err(source) = accepted {
+                return Err(self.write_error(i, source));
+            }
+            if let Some(name) = &self.names[at + i] {
+                batch.name_rejections(rejected, name);
+            }
+            refused.push((batch.rejected() - rejected) as u64);
+        }
+        Ok(refused)
     }
 
     /// The next batch is of this input: if it is another than the last one's, all of that is written.
@@ -323,8 +378,10 @@ impl Collector {
         if let Err(source) = self.rejects.show(after) {
             self.fail(self.rejects_error(source));
         }
-        if let Err(source) = self.sink.output_mut().show(after) {
-            self.fail_to_write(source);
+        for i in 0..self.sinks.len() {
+            if let Err(source) = self.sinks[i].output_mut().show(after) {
+                self.fail_to_write(i, source);
+            }
         }
     }
 
@@ -332,7 +389,11 @@ impl Collector {
     /// resumed at each of them, whether it is journalled or not.
     fn end_frames(&mut self) -> Result<(), RunError> {
         self.rejects.end_frame().map_err(|source| self.rejects_error(source))?;
-        self.sink.output_mut().end_frame().map_err(|source| self.write_error(source))
+        for i in 0..self.sinks.len() {
+            let ended = self.sinks[i].output_mut().end_frame();
+            ended.map_err(|source| self.write_error(i, source))?;
+        }
+        Ok(())
     }
 
     /// Nothing more is written.
@@ -342,9 +403,12 @@ impl Collector {
         {
             return self.fail(self.rejects_error(source));
         }
-        let completed = self.sink.complete().and_then(|()| self.sink.output_mut().complete());
-        if let Err(source) = completed {
-            self.fail_to_write(source);
+        for i in 0..self.sinks.len() {
+            let sink = &mut self.sinks[i];
+            let completed = sink.complete().and_then(|()| sink.output_mut().complete());
+            if let Err(source) = completed {
+                self.fail_to_write(i, source);
+            }
         }
     }
 
@@ -358,17 +422,19 @@ impl Collector {
         }
         let checkpoint = self.checkpoint_at(position);
         let Some(checkpoints) = &mut self.checkpoints else { return };
-        let made_safe = checkpoints.reach(checkpoint, [&mut self.rejects, self.sink.output_mut()]);
+        let outputs = outputs(&mut self.rejects, &mut self.sinks);
+        let made_safe = checkpoints.reach(checkpoint, outputs);
         self.heed_failure(made_safe);
     }
 
     fn checkpoint_at(&self, position: RecordPosition) -> Checkpoint {
+        let outputs = || [&self.rejects].into_iter().chain(self.sinks.iter().map(|it| it.output()));
         Checkpoint {
             input: self.input,
             position,
             bytes_read: self.bytes_read,
-            lengths: [&self.rejects, self.sink.output()].map(Output::len),
-            numbers: [&self.rejects, self.sink.output()].map(Output::number),
+            lengths: outputs().map(Output::len).collect(),
+            numbers: outputs().map(Output::number).collect(),
             counts: self.counts,
             nodes: self.nodes.clone(),
             time: String::new(),
@@ -381,33 +447,38 @@ impl Collector {
         }
     }
 
-    /// Rejects first: a record is never missing from both.
-    fn write(&mut self, batch: &Batch, rejects: &[Reject<'_>]) -> Result<(), RunError> {
-        self.write_rejects(rejects)?;
-        self.sink.write(batch).map_err(|source| {
-            // Whoever reads our output has seen enough: a quiet end.
-            self.pipe_closed = source.kind() == io::ErrorKind::BrokenPipe;
-            self.write_error(source)
-        })
+    /// Writes what has come to the sinks, behind the rejects: a record is never missing from all.
+    /// `refused`: how many records each of them did not take.
+    fn write(&mut self, batch: &mut Batch, refused: &[u64]) -> Result<(), RunError> {
+        let at = self.nodes.len() - self.sinks.len();
+        for (i, &refused) in refused.iter().enumerate() {
+            batch.swap_end(i);
+            let (written, given) = (self.sinks[i].write(batch), batch.len() as u64);
+            batch.swap_end(i);
+            if let Err(source) = written {
+                // Whoever reads our output has seen enough: a quiet end.
+                self.pipe_closed = source.kind() == io::ErrorKind::BrokenPipe;
+                return Err(self.write_error(i, source));
+            }
+            let counted = Counted { given, yielded: given, rejected: refused, ..Counted::default() };
+            self.nodes[at + i].add(counted);
+        }
+        Ok(())
     }
 
     /// Where no batch can be said to be what could not be written.
-    fn fail_to_write(&mut self, source: io::Error) {
+    fn fail_to_write(&mut self, sink: usize, source: io::Error) {
         self.pipe_closed = source.kind() == io::ErrorKind::BrokenPipe;
-        if self.pipe_closed { self.stop.set() } else { self.fail(self.write_error(source)) }
+        if self.pipe_closed { self.stop.set() } else { self.fail(self.write_error(sink, source)) }
     }
 
-    fn write_error(&self, source: io::Error) -> RunError {
-        let output = self.sink.output();
+    fn write_error(&self, sink: usize, source: io::Error) -> RunError {
+        let output = self.sinks[sink].output();
         let what = match output.is_stream() {
             true => "the output".to_owned(),
             false => format!("the output `{}`", output.path().display()),
         };
         RunError::Write { what, source }
-    }
-
-    fn sink_node(&mut self) -> &mut Node {
-        self.nodes.last_mut().expect("the sink is a node")
     }
 
     fn write_rejects(&mut self, rejects: &[Reject<'_>]) -> Result<(), RunError> {
@@ -418,8 +489,9 @@ impl Collector {
         written.map_err(|source| {
             // As of `2>&1 | head`, where rejects go the way of the output. Whoever reads the output
             // elsewhere is to know that it ends early.
-            self.pipe_closed = source.kind() == io::ErrorKind::BrokenPipe
-                && self.rejects.is_same_stream(self.sink.output());
+            let is_same = |sink: &Box<dyn Sink>| self.rejects.is_same_stream(sink.output());
+            self.pipe_closed =
+                source.kind() == io::ErrorKind::BrokenPipe && self.sinks.iter().any(is_same);
             self.rejects_error(source)
         })
     }
@@ -455,12 +527,15 @@ impl Collector {
             // While a signal can still end us: a disk that hangs must not hold up who is told to go.
             // What fails now is no news to somebody whose run has failed.
             let _ = self.rejects.show(Duration::ZERO);
-            let _ = self.sink.output_mut().show(Duration::ZERO);
+            for sink in &mut self.sinks {
+                let _ = sink.output_mut().show(Duration::ZERO);
+            }
             if let Some(checkpoints) = &mut self.checkpoints {
-                let _ = checkpoints.make_safe([&mut self.rejects, self.sink.output_mut()]);
+                let _ = checkpoints.make_safe(outputs(&mut self.rejects, &mut self.sinks));
             }
         }
         self.stop.set_ending();
+        let records_read = records_read - self.unread;
         let unseen = records_read - self.counts.read; // in batches that never came back
         self.counts.read = records_read;
         self.counts.abandoned += unseen;
@@ -468,7 +543,13 @@ impl Collector {
         if abandoned > 0 && self.error.is_none() && !self.pipe_closed {
             self.fail(RunError::Bug(format!("{abandoned} records were abandoned for no reason")));
         }
-        if let Err(violation) = self.counts.check_identity() {
+        let identity = self.counts.check_identity();
+        if let Err(violation) = identity {
+            self.fail(RunError::Bug(violation));
+        }
+        if self.goes_on()
+            && let Err(violation) = self.nodes.iter().try_for_each(Node::check_identity)
+        {
             self.fail(RunError::Bug(violation));
         }
         if self.goes_on()
@@ -486,14 +567,15 @@ impl Collector {
         let mut published = self.goes_on();
         let mut published_in_part = Vec::new();
         let is_kept = self.checkpoints.as_ref().is_some_and(|it| it.journalled().is_some());
-        let mut outputs = [self.rejects, self.sink.finish()];
+        let mut rejects = self.rejects;
+        let mut outputs: Vec<Output> = self.sinks.into_iter().map(Sink::finish).collect();
         if is_kept {
-            outputs.iter_mut().for_each(Output::keep);
+            outputs.iter_mut().chain([&mut rejects]).for_each(Output::keep);
         }
-        let mut version = None;
+        let mut versions = vec![None; outputs.len()];
         if published {
-            match publish::publish_all(outputs, self.counts.rejected > 0) {
-                Ok(told) => version = told,
+            match publish::publish_all(rejects, outputs, self.counts.rejected > 0) {
+                Ok(told) => versions = told,
                 Err(unfinished) => {
                     published = unfinished.renamed;
                     published_in_part = unfinished.in_place;
@@ -505,7 +587,7 @@ impl Collector {
         Outcome {
             published,
             published_in_part,
-            version,
+            versions,
             counts: self.counts,
             nodes: self.nodes,
             pipe_closed: self.pipe_closed,
@@ -518,10 +600,52 @@ impl Collector {
     fn seal(&mut self) {
         let end = self.checkpoint_at(RecordPosition { line: 0, byte: self.bytes_read });
         let Some(checkpoints) = &mut self.checkpoints else { return };
-        let wanted = [self.counts.rejected > 0, true];
-        let sealed = checkpoints.seal(end, [&mut self.rejects, self.sink.output_mut()], wanted);
+        let wanted = [self.counts.rejected > 0].into_iter();
+        let wanted = wanted.chain(self.sinks.iter().map(|_| true)).collect();
+        let sealed = checkpoints.seal(end, outputs(&mut self.rejects, &mut self.sinks), wanted);
         self.heed_failure(sealed);
     }
+}
+
+/// What becomes of each record of a batch: a reject if any way rejects it, else blocked if a rule on
+/// any way holds it back, else written if anything made of it comes to a sink.
+fn fates(batch: &Batch, nodes: &[Counted]) -> Counts {
+    let read = batch.read() as u64;
+    let mut fates = Counts { read, ..Counts::default() };
+    let sinks = batch.ends();
+    let is_plain = |counted: &Counted| counted.yielded == counted.given && counted.blocked == 0;
+    if let [end] = sinks
+        && nodes.iter().all(is_plain)
+        && end.origins().is_sorted_by(|a, b| a < b)
+    {
+        fates.written = end.len() as u64;
+        fates.rejected = batch.rejected() as u64;
+        fates.filtered = read - fates.written - fates.rejected;
+        return fates;
+    }
+    const WRITTEN: u8 = 1;
+    const BLOCKED: u8 = 2;
+    const REJECTED: u8 = 3;
+    let mut fate_of = vec![0; batch.read()];
+    for end in sinks {
+        end.origins().iter().for_each(|&record| fate_of[record as usize] = WRITTEN);
+    }
+    batch.blocked().iter().for_each(|&record| fate_of[record as usize] = BLOCKED);
+    batch.rejected_records().for_each(|record| fate_of[record] = REJECTED);
+    for fate in fate_of {
+        match fate {
+            WRITTEN => fates.written += 1,
+            BLOCKED => fates.blocked += 1,
+            REJECTED => fates.rejected += 1,
+            _ => fates.filtered += 1,
+        }
+    }
+    fates
+}
+
+/// All that a run writes: the rejects, then what its sinks write.
+fn outputs<'a>(rejects: &'a mut Output, sinks: &'a mut [Box<dyn Sink>]) -> Vec<&'a mut Output> {
+    [rejects].into_iter().chain(sinks.iter_mut().map(|sink| sink.output_mut())).collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! Steps: batch in, batch out, and the records that can't go on. One file a step.
 
+pub mod check;
 pub mod emit;
+pub mod first;
 pub mod model;
 pub mod place;
 
@@ -21,6 +23,33 @@ pub trait Step: Send {
 
     /// Does its work on the batch, in place. An error ends the run.
     fn apply(&mut self, batch: &mut Batch) -> Result<(), StepError>;
+
+    /// Goes on where an interrupted run had given it so many records. Only of a step that counts.
+    fn resume(&mut self, taken: u64) {
+        let _ = taken;
+    }
+
+    /// A batch, by its place in the order of all, has nothing for it. Only for a step that waits for its
+    /// turn.
+    fn pass_by(&mut self, sequence: u64) {
+        let _ = sequence;
+    }
+
+    /// Whether it has had enough, as of the last batch that it was given.
+    fn saturation(&self) -> Saturation {
+        Saturation::Open
+    }
+}
+
+/// Whether a step lets any more records go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Saturation {
+    /// It may.
+    Open,
+    /// None since a batch before.
+    Before,
+    /// None behind the one that was made of this record of the batch that was read, by its index.
+    At(u32),
 }
 
 /// Why a step can't go on with one record.

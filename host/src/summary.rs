@@ -1,6 +1,6 @@
 //! What a run did: for people as lines, for programs as JSON.
 
-use crate::counts::{Counts, Node};
+use crate::counts::{Counts, Node, Role};
 use crate::sink::publish::{Output, publish};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -151,12 +151,24 @@ impl io::Write for HashWriter<'_> {
 pub fn lines(nodes: &[Node], stopped: bool) -> String {
     let mut text = String::new();
     let state = if stopped { "stopped" } else { "done" };
-    for Node { name, taken, given, rejected } in nodes {
+    for node in nodes {
+        let Node { name, role, taken, given, yielded, filtered, blocked, rejected } = node;
         let _ = write!(text, " - {name}");
-        for (counter, count) in [("in", taken), ("out", given), ("err", rejected)] {
-            if *count > 0 {
-                let _ = write!(text, " {counter}={count}");
-            }
+        let (out, yielded) = match role {
+            Role::Sink => (0, 0), // what was written is what it took, but for its rejects
+            _ if yielded == given => (*given, 0),
+            _ => (*given, *yielded),
+        };
+        let counters = [
+            ("in", *taken),
+            ("out", out),
+            ("yielded", yielded),
+            ("filtered", *filtered),
+            ("blocked", *blocked),
+            ("err", *rejected),
+        ];
+        for (counter, count) in counters.into_iter().filter(|(_, count)| *count > 0) {
+            let _ = write!(text, " {counter}={count}");
         }
         let _ = writeln!(text, " [{state}]");
     }
@@ -211,7 +223,9 @@ mod tests {
             name: name.to_owned(),
             taken,
             given,
+            yielded: given,
             rejected,
+            ..Node::default()
         };
         let run = RunSummary {
             counts: Counts { read: 15, written: 14, rejected: 1, ..Counts::default() },

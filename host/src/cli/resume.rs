@@ -30,7 +30,7 @@ pub(super) struct Resumable {
     /// What `status` is to be asked about.
     subject: PathBuf,
     /// Of the rejects and of the output.
-    pub(super) names: [Names; 2],
+    pub(super) names: Vec<Names>,
 }
 
 /// What the command line asks for; `None`: a job that is not to be resumed. `is_folder`: it is one of
@@ -114,7 +114,7 @@ pub(super) fn wanted(
         _ if !is_here => journal.clone(),
         _ => output.given.clone(),
     };
-    Ok(Some(Resumable { journal, beside, subject, names: [rejects, output] }))
+    Ok(Some(Resumable { journal, beside, subject, names: vec![rejects, output] }))
 }
 
 /// Refuses to write over what an interrupted run of `--resume` left of this output.
@@ -192,7 +192,7 @@ impl Resumable {
             };
             let opened = opened.and_then(|output| {
                 let Some(at) = elsewhere else { return Ok(output) };
-                let upload = upload(services, &at, left.sent[i].clone());
+                let upload = upload(services, &at, left.sent.get(i).cloned().flatten());
                 // Who may not write is told now, and not after hours of work.
                 let upload = upload.and_then(|upload| upload.found().map(|_| upload));
                 upload.map(|upload| output.sent_by(upload)).map_err(OpenError::Remote)
@@ -228,10 +228,11 @@ pub(super) fn header(
     started: String,
 ) -> Header {
     let job = task.job;
-    let outputs = resumable.names.each_ref().map(|names| match names.elsewhere {
+    let outputs = resumable.names.iter().map(|names| match names.elsewhere {
         Some(_) => names.clone(),
         None => Names::here(whole(&names.given), whole(&names.path)),
     });
+    let outputs: Vec<Names> = outputs.collect();
     // A rejects file is another input where its records are meant.
     let input_name = match task.records {
         Records::Rejects(_) => "REJECTS",

@@ -17,6 +17,7 @@ use crate::columns::{self, Column};
 use crate::error::Error;
 use crate::journal::{Checkpoint, Header, InputFile, Left};
 use crate::pipeline::checkpoints::Checkpoints;
+use crate::pipeline::graph::{Node, Port, Work};
 use crate::pipeline::limits::Limits;
 use crate::pipeline::{self, Pipeline, RunError};
 use crate::plugin::{LoadedModel, Plugin, PluginError};
@@ -24,7 +25,6 @@ use crate::record::RecordPosition;
 use crate::sink::publish::{Output, folder_of};
 use crate::sink::{self, Sink};
 use crate::source::{self, Source, many};
-use crate::step::Step;
 use crate::step::emit::{Emit, EmitError};
 use crate::step::model::ModelStep;
 use crate::step::place::PlaceStep;
@@ -258,15 +258,18 @@ impl Run<'_> {
         }
         let checkpoints =
             journal.map(|journal| Checkpoints::new(journal, job.checkpoint_seconds, resumed));
-        let mut steps: Vec<Box<dyn Step>> = vec![Box::new(self.session.step())];
+        let mut nodes = vec![Work::Source(Box::new(source)), Work::Step(Box::new(self.session.step()))];
         if job.place {
-            steps.push(Box::new(PlaceStep::default()));
+            nodes.push(Work::Step(Box::new(PlaceStep::default())));
         }
+        nodes.push(Work::Sink(sink));
+        let nodes = nodes.into_iter().enumerate().map(|(at, work)| {
+            let from = at.checked_sub(1).map(|node| Port { node, is_aside: false });
+            Node { name: None, from: from.into_iter().collect(), work }
+        });
         let outcome = pipeline::run(
             Pipeline {
-                source: Box::new(source),
-                steps,
-                sink,
+                nodes: nodes.collect(),
                 rejects,
                 limits: Limits::new(job.on_error == OnError::Fail, job.max_rejects),
                 threads: self.session.threads,

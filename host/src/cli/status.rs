@@ -151,7 +151,7 @@ fn run(journal: &Path, Look { left, is_running }: Look, removed: Vec<PathBuf>) -
     let is_left = matches!(state, "interrupted" | "unpublished");
     let mut why_not = Vec::new();
     if let (Some(header), true, []) = (&left.header, is_left, &removed[..]) {
-        let moved = place::check_not_moved(journal, &header.outputs[1]);
+        let moved = place::check_not_moved(journal, header.main_output());
         why_not.extend(moved.err().map(|error| error.to_string()));
         why_not.extend(left.missing(&Local).unwrap_or_else(|error| vec![error.to_string()]));
         why_not.extend(differences(header));
@@ -231,9 +231,9 @@ fn none(path: &Path) -> String {
 
 fn text(run: &Run) -> String {
     let file = |name: &str| run.header.as_ref().and_then(|header| header.files.get(name));
-    let output = run.header.as_ref().map(|header| header.outputs[1].shown());
+    let output = run.header.as_ref().map(|header| header.main_output().shown());
     // Nothing beside an object tells of it.
-    let is_here = |header: &Header| header.outputs[1].elsewhere.is_none();
+    let is_here = |header: &Header| header.main_output().elsewhere.is_none();
     let subject = output.filter(|_| run.header.as_ref().is_some_and(is_here));
     let mut text = String::new();
     let state = match run.state {

@@ -23,7 +23,7 @@ pub fn path_of(output: &Path) -> PathBuf {
 fn is_of_another(journal: &Path, output: &Path) -> bool {
     let header = look(journal).ok().and_then(|look| look.left.header);
     let whole = std::path::absolute(output).unwrap_or_else(|_| output.to_owned());
-    header.is_some_and(|header| header.outputs[1].path != whole)
+    header.is_some_and(|header| header.outputs.iter().all(|output| output.path != whole))
 }
 
 /// Removes the link beside an output where it leads to nothing, or to the journal of another.

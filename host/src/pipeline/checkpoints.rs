@@ -72,7 +72,7 @@ impl Checkpoints {
     pub(super) fn reach(
         &mut self,
         checkpoint: Checkpoint,
-        outputs: [&mut Output; 2],
+        outputs: Vec<&mut Output>,
     ) -> Result<(), Failure> {
         self.reached = Some(checkpoint);
         let is_due =
@@ -80,8 +80,8 @@ impl Checkpoints {
         if is_due { self.make_safe(outputs) } else { Ok(()) }
     }
 
-    /// Journals up to where everything is written: the rejects and the output.
-    pub(super) fn make_safe(&mut self, mut outputs: [&mut Output; 2]) -> Result<(), Failure> {
+    /// Journals up to where everything is written: the rejects, and each output.
+    pub(super) fn make_safe(&mut self, mut outputs: Vec<&mut Output>) -> Result<(), Failure> {
         let began = Instant::now();
         // Taken, and not tried again if it fails: the system may have dropped what it could not
         // write, and call the next flush a success.
@@ -99,16 +99,16 @@ impl Checkpoints {
     }
 
     /// Says that everything is written and only the publication is left. `wanted`: whether there is
-    /// anything to publish, of the rejects and of the output.
+    /// anything to publish, of the rejects and of each output.
     pub(super) fn seal(
         &mut self,
         mut end: Checkpoint,
-        mut outputs: [&mut Output; 2],
-        wanted: [bool; 2],
+        mut outputs: Vec<&mut Output>,
+        wanted: Vec<bool>,
     ) -> Result<(), Failure> {
         end.time = now();
         let sent = sync(&mut outputs, &end)?;
-        let mut before = [None, None];
+        let mut before = vec![None; outputs.len()];
         for (i, output) in outputs.iter_mut().enumerate().filter(|(i, _)| wanted[*i]) {
             before[i] = output.found().map_err(|error| (name(output), error))?;
         }
@@ -126,10 +126,10 @@ impl Checkpoints {
 
 /// Flushes what the checkpoint speaks of, and says what of it stores have.
 fn sync(
-    outputs: &mut [&mut Output; 2],
+    outputs: &mut [&mut Output],
     checkpoint: &Checkpoint,
-) -> Result<[Option<Sent>; 2], Failure> {
-    let mut sent = [None, None];
+) -> Result<Vec<Option<Sent>>, Failure> {
+    let mut sent = vec![None; outputs.len()];
     for (i, output) in outputs.iter_mut().enumerate() {
         let synced = output.sync().and_then(|()| output.sent(checkpoint.lengths[i]));
         sent[i] = synced.map_err(|error| (name(output), error))?;
@@ -137,7 +137,7 @@ fn sync(
     Ok(sent)
 }
 
-fn trust(outputs: [&mut Output; 2], checkpoint: &Checkpoint, sent: &[Option<Sent>; 2]) {
+fn trust(outputs: Vec<&mut Output>, checkpoint: &Checkpoint, sent: &[Option<Sent>]) {
     for (i, output) in outputs.into_iter().enumerate() {
         output.trust(checkpoint.lengths[i], sent[i].as_ref());
     }

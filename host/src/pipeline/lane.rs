@@ -3,18 +3,19 @@
 //! Batches go round: empty ones to the reader, full ones to whichever worker is free, done ones to
 //! the collector, and back. There are never more of them, and no channel can be full for a batch.
 
+use super::graph::{Graph, Passed};
 use super::pace::{BLOCK_BYTES_MAX, Pace};
 use crate::batch::Batch;
 use crate::counts::Counted;
 use crate::source::{Source, SourceError};
-use crate::step::{Step, StepError};
+use crate::step::StepError;
 use crate::stop::Stop;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use std::any::Any;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -39,8 +40,12 @@ pub(super) enum Message {
 /// A batch that has been through all steps, or ended in one of them.
 pub(super) struct Done {
     pub(super) batch: Batch,
-    /// For the source, for each step, and for the sink where it has an encoder.
+    /// How many records the reader had read into it.
+    pub(super) read: u64,
+    /// For each node.
     pub(super) nodes: Vec<Counted>,
+    /// Nothing of its source is wanted behind it.
+    pub(super) is_enough: bool,
     /// The step that could not go on.
     pub(super) error: Option<(String, StepError)>,
 }
@@ -50,10 +55,19 @@ pub(super) struct Lane {
     messages: Receiver<Message>,
     empty: Sender<Batch>,
     records_read: Arc<AtomicU64>,
+    ended: Ended,
 }
 
+/// For each source whether nothing more of it is wanted.
+type Ended = Arc<[AtomicBool]>;
+
 impl Lane {
-    pub(super) fn start(source: Box<dyn Source>, steps: Steps, threads: usize, stop: Stop) -> Self {
+    pub(super) fn start(
+        sources: Vec<Box<dyn Source>>,
+        graph: Graph,
+        threads: usize,
+        stop: Stop,
+    ) -> Self {
         // One in each worker, one waiting for it, one being read, one being written.
         let batches = 2 * threads + 2;
         let (empty, empties) = bounded(batches);
@@ -61,11 +75,13 @@ impl Lane {
         let (sender, messages) = unbounded(); // holds batches, of which there are so many
         let records_read = Arc::new(AtomicU64::new(0));
         let pace = Arc::new(Pace::default());
+        let ended: Ended = sources.iter().map(|_| AtomicBool::new(false)).collect();
         for _ in 0..batches {
             let _ = empty.send(Batch::default());
         }
         let reader = Reader {
-            source,
+            sources,
+            ended: ended.clone(),
             empties,
             stash: Vec::with_capacity(batches),
             batches,
@@ -76,14 +92,14 @@ impl Lane {
         };
         spawn("reader", sender.clone(), move |sender| reader.run(sender));
         for _ in 0..threads {
-            let steps = steps.another();
-            let worker = Worker { steps, pace: pace.clone() };
+            let graph = graph.another();
+            let worker = Worker { graph, pace: pace.clone(), ended: ended.clone() };
             let fulls = fulls.clone();
             if !spawn("worker", sender.clone(), move |sender| worker.run(&fulls, sender)) {
                 break;
             }
         }
-        Lane { messages, empty, records_read }
+        Lane { messages, empty, records_read, ended }
     }
 
     /// The next message. `Disconnected`: all threads have ended.
@@ -100,6 +116,11 @@ impl Lane {
             batch = Batch::default();
         }
         let _ = self.empty.send(batch); // fails where the reader has ended
+    }
+
+    /// Nothing more is wanted of this source.
+    pub(super) fn end_source(&self, source: u32) {
+        self.ended[source as usize].store(true, Ordering::Release);
     }
 
     /// How many records the reader has given to workers.
@@ -140,7 +161,8 @@ fn panic_message(panic: &(dyn Any + Send)) -> String {
 }
 
 struct Reader {
-    source: Box<dyn Source>,
+    sources: Vec<Box<dyn Source>>,
+    ended: Ended,
     empties: Receiver<Batch>,
     /// Empty batches that were taken out of the round.
     stash: Vec<Batch>,
@@ -154,27 +176,47 @@ struct Reader {
 impl Reader {
     fn run(mut self, sender: &Sender<Message>) {
         let mut sequence = 0;
-        while let Some(mut batch) = self.empty() {
-            let read = self.source.read_batch(&mut batch, self.pace.bytes_wanted(), &self.stop);
-            if let Err(error) = read {
-                let _ = sender.send(Message::SourceFailed(error));
-                return;
-            }
-            if batch.read() == 0 || self.stop.is_set() {
-                return;
-            }
-            batch.sequence = sequence;
-            batch.reader = self.source.name();
-            sequence += 1;
-            let alone = batch.bytes_read() > SHARED_BYTES_MAX;
-            if alone && !self.gather(self.batches - 1) {
-                return;
-            }
-            self.records_read.fetch_add(batch.read() as u64, Ordering::Release);
-            if self.full.send(batch).is_err() || (alone && !self.gather(self.batches)) {
-                return;
+        for (number, mut source) in std::mem::take(&mut self.sources).into_iter().enumerate() {
+            let ended = self.ended.clone();
+            let is_ended = || ended[number].load(Ordering::Acquire);
+            while !is_ended() {
+                let Some(mut batch) = self.empty() else { return };
+                let read = source.read_batch(&mut batch, self.pace.bytes_wanted(), &self.stop);
+                match read {
+                    Err(_) if is_ended() => {} // what is behind the last that was wanted is no matter
+                    Err(error) => {
+                        let _ = sender.send(Message::SourceFailed(error));
+                        return;
+                    }
+                    Ok(()) if batch.read() > 0 && !self.stop.is_set() => {
+                        batch.sequence = sequence;
+                        batch.source = number as u32;
+                        batch.reader = source.name();
+                        sequence += 1;
+                        if self.send(batch) {
+                            continue;
+                        }
+                        return;
+                    }
+                    Ok(()) => {}
+                }
+                self.stash.push(batch);
+                if self.stop.is_set() {
+                    return;
+                }
+                break;
             }
         }
+    }
+
+    /// False: nobody takes any more.
+    fn send(&mut self, batch: Batch) -> bool {
+        let alone = batch.bytes_read() > SHARED_BYTES_MAX;
+        if alone && !self.gather(self.batches - 1) {
+            return false;
+        }
+        self.records_read.fetch_add(batch.read() as u64, Ordering::Release);
+        self.full.send(batch).is_ok() && (!alone || self.gather(self.batches))
     }
 
     fn empty(&mut self) -> Option<Batch> {
@@ -191,29 +233,10 @@ impl Reader {
     }
 }
 
-/// All that a worker does to a batch.
-pub(super) struct Steps {
-    /// Makes JSON of what was read.
-    pub(super) decoder: Option<Box<dyn Step>>,
-    /// The nodes between source and sink.
-    pub(super) steps: Vec<Box<dyn Step>>,
-    /// Makes of JSON what is written.
-    pub(super) encoder: Option<Box<dyn Step>>,
-}
-
-impl Steps {
-    fn another(&self) -> Self {
-        Steps {
-            decoder: self.decoder.as_ref().map(|step| step.another()),
-            steps: self.steps.iter().map(|step| step.another()).collect(),
-            encoder: self.encoder.as_ref().map(|step| step.another()),
-        }
-    }
-}
-
 struct Worker {
-    steps: Steps,
+    graph: Graph,
     pace: Arc<Pace>,
+    ended: Ended,
 }
 
 impl Worker {
@@ -221,7 +244,7 @@ impl Worker {
         for batch in fulls {
             let began = Instant::now();
             let done = self.work(batch);
-            let bytes_out = done.batch.bytes().len() + REJECT_BYTES * done.batch.rejected();
+            let bytes_out = done.batch.bytes_made() + REJECT_BYTES * done.batch.rejected();
             self.pace.learn(done.batch.bytes_read(), bytes_out, began.elapsed());
             if sender.send(Message::Done(Box::new(done))).is_err() {
                 return;
@@ -229,41 +252,18 @@ impl Worker {
         }
     }
 
-    /// Takes a batch through all steps.
+    /// Takes a batch through all nodes.
     fn work(&mut self, mut batch: Batch) -> Done {
-        let mut nodes = Vec::with_capacity(2 + self.steps.steps.len());
-        let error = self.apply(&mut batch, &mut nodes).err();
-        Done { batch, nodes, error }
+        let read = batch.read() as u64;
+        if self.ended[batch.source as usize].load(Ordering::Acquire) {
+            self.graph.pass_by(batch.sequence);
+            return Done { batch, read, nodes: Vec::new(), is_enough: true, error: None };
+        }
+        match self.graph.pass(&mut batch, None) {
+            Ok(Passed { nodes, is_enough }) => Done { batch, read, nodes, is_enough, error: None },
+            Err(error) => {
+                Done { batch, read, nodes: Vec::new(), is_enough: false, error: Some(error) }
+            }
+        }
     }
-
-    /// On an error, with the name of the step.
-    fn apply(
-        &mut self,
-        batch: &mut Batch,
-        nodes: &mut Vec<Counted>,
-    ) -> Result<(), (String, StepError)> {
-        let Steps { decoder, steps, encoder } = &mut self.steps;
-        batch.reject_invalid_utf8(batch.reader);
-        if let Some(decoder) = decoder {
-            apply(&mut **decoder, batch)?;
-        }
-        let (given, rejected) = (batch.len() as u64, batch.rejected() as u64);
-        nodes.push(Counted { taken: 0, given, rejected });
-        for step in steps {
-            nodes.push(apply(&mut **step, batch)?);
-        }
-        if let Some(encoder) = encoder {
-            // What it takes is counted when it is written.
-            let Counted { rejected, .. } = apply(&mut **encoder, batch)?;
-            nodes.push(Counted { rejected, ..Counted::default() });
-        }
-        Ok(())
-    }
-}
-
-fn apply(step: &mut dyn Step, batch: &mut Batch) -> Result<Counted, (String, StepError)> {
-    let (taken, rejected) = (batch.len() as u64, batch.rejected());
-    step.apply(batch).map_err(|error| (step.name().to_string(), error))?;
-    let (given, rejected) = (batch.len() as u64, (batch.rejected() - rejected) as u64);
-    Ok(Counted { taken, given, rejected })
 }

@@ -465,21 +465,27 @@ pub struct Unfinished {
     pub in_place: Vec<PathBuf>,
 }
 
-/// Publishes what a run wrote, the rejects only where there are `any_rejects`.
+/// Publishes what a run wrote, the rejects only where there are `any_rejects`; says of each output
+/// which content it has, where a store told.
 pub fn publish_all(
-    [rejects, output]: [Output; 2],
+    rejects: Output,
+    mut outputs: Vec<Output>,
     any_rejects: bool,
-) -> Result<Option<String>, Unfinished> {
-    match any_rejects {
-        true => publish(vec![rejects, output], Vec::new()),
-        false => publish(vec![output], vec![rejects]),
+) -> Result<Vec<Option<String>>, Unfinished> {
+    if !any_rejects {
+        return publish(outputs, vec![rejects]);
     }
+    outputs.insert(0, rejects);
+    publish(outputs, Vec::new()).map(|mut versions| versions.split_off(1))
 }
 
 /// Publishes outputs together: all flushed before the first is renamed, in the order given, the
-/// most important last; says which content that has, where a store told. `outdated` are those that this run has nothing for: what an earlier one
-/// left under their names is removed.
-pub fn publish(outputs: Vec<Output>, outdated: Vec<Output>) -> Result<Option<String>, Unfinished> {
+/// most important last; says which content each has, where a store told. `outdated` are those that this
+/// run has nothing for: what an earlier one left under their names is removed.
+pub fn publish(
+    outputs: Vec<Output>,
+    outdated: Vec<Output>,
+) -> Result<Vec<Option<String>>, Unfinished> {
     let mut in_place = Vec::new();
     let mut renamed = false;
     put_in_place(outputs, outdated, &mut in_place, &mut renamed)
@@ -491,8 +497,8 @@ fn put_in_place(
     outdated: Vec<Output>,
     in_place: &mut Vec<PathBuf>,
     renamed: &mut bool,
-) -> Result<Option<String>, (PathBuf, io::Error)> {
-    let mut version = None;
+) -> Result<Vec<Option<String>>, (PathBuf, io::Error)> {
+    let mut versions = Vec::with_capacity(outputs.len());
     let mut outputs = outputs;
     for output in &mut outputs {
         output.prepare().map_err(|error| (output.path(), error))?;
@@ -500,9 +506,12 @@ fn put_in_place(
     let mut folders: Vec<(Arc<dyn Disk>, PathBuf)> = Vec::new();
     for output in outputs {
         let (path, len) = (output.path(), output.len());
-        version = None;
+        let mut version = None;
         match output.target {
-            Target::Stream(_) => continue,
+            Target::Stream(_) => {
+                versions.push(None);
+                continue;
+            }
             Target::Sent(mut part, mut sending) => {
                 let committed = sending.commit(len, &*part.file);
                 version = committed.map_err(|error| (path.clone(), error))?;
@@ -518,6 +527,7 @@ fn put_in_place(
                 version = pending.commit().map_err(|error| (path.clone(), error))?;
             }
         }
+        versions.push(version);
         in_place.push(path);
     }
     *renamed = true;
@@ -545,7 +555,7 @@ fn put_in_place(
     folders.into_iter().try_for_each(|(disk, folder)| {
         disk.sync_folder(&folder).map_err(|error| (folder.clone(), error))
     })?;
-    Ok(version)
+    Ok(versions)
 }
 
 /// Whether the path names an open descriptor (`/dev/fd/3`): what stands behind it is written to as

@@ -4,7 +4,7 @@ use super::{Run, Session};
 use crate::causes::chain;
 use crate::cli::files::Plan;
 use crate::cli::say;
-use crate::counts::{Counted, Node};
+use crate::counts::Node;
 use crate::error::{Error, exit};
 use crate::format::Format;
 use crate::journal::{Checkpoint, InputFile, Journal, Sealed};
@@ -49,13 +49,13 @@ impl Run<'_> {
         &self,
         journal: Journal,
         sealed: Sealed,
-        published: Result<Option<String>, Unfinished>,
+        published: Result<Vec<Option<String>>, Unfinished>,
         inputs: Vec<InputFile>,
     ) -> Ended {
-        let mut version = None;
+        let mut versions = vec![None];
         let (published, published_in_part, error) = match published {
             Ok(told) => {
-                version = told;
+                versions = told;
                 (true, Vec::new(), None)
             }
             Err(Unfinished { path, source, renamed, in_place }) => {
@@ -72,7 +72,7 @@ impl Run<'_> {
             nodes: sealed.end.nodes.clone(),
             published,
             published_in_part,
-            version,
+            versions,
             pipe_closed: false,
             error,
             checkpoints: Some(Checkpoints::new(journal, Duration::ZERO, Some(sealed.end))),
@@ -96,7 +96,7 @@ impl Run<'_> {
             input: self.input(),
             inputs: self.inputs(inputs),
             output: self.files.output.to_string(),
-            output_version: outcome.version.take(),
+            output_version: outcome.versions.pop().flatten(),
             rejects,
             counts: outcome.counts,
             nodes: std::mem::take(&mut outcome.nodes),
@@ -360,7 +360,6 @@ fn add_nodes(total: &mut Vec<Node>, nodes: &[Node]) {
         return total.extend_from_slice(nodes);
     }
     for (total, node) in total.iter_mut().zip(nodes) {
-        let Node { taken, given, rejected, .. } = *node;
-        total.add(Counted { taken, given, rejected });
+        total.add(node.counted());
     }
 }
