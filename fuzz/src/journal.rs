@@ -29,7 +29,7 @@ pub fn run(input: &[u8]) {
 
 /// A journal with so many checkpoints, damaged.
 pub fn check(count: u8, damages: &[(u8, u8)]) {
-    let names = ["rejects", "output"].map(|path| Names::here(path, path));
+    let names = ["rejects", "output"].map(|path| Names::here(path, path)).to_vec();
     let header =
         Header::new(Identity::default(), names, Vec::new(), BTreeMap::new(), "now".to_owned());
     let checkpoints: Vec<Checkpoint> = (1..=count.into()).map(checkpoint).collect();
@@ -56,8 +56,8 @@ fn checkpoint(read: u64) -> Checkpoint {
         input: 0,
         bytes_read: 100 * read,
         position: RecordPosition { line: read, byte: 100 * read },
-        lengths: [read, 2 * read],
-        numbers: [FileNumber { inode: read, made: 1 }; 2],
+        lengths: vec![read, 2 * read],
+        numbers: vec![FileNumber { inode: read, made: 1 }; 2],
         counts: Counts { read, written: read, ..Counts::default() },
         nodes: Vec::new(),
         time: String::new(),

@@ -473,12 +473,10 @@ fn read(bytes: &[u8]) -> Result<Read, fn(PathBuf) -> JournalError> {
             }
             Line::Run(_) => return Err(JournalError::Format),
             Line::Checkpoint(checkpoint) => read.left.checkpoint = Some(checkpoint),
-            Line::Sent(i, new) => {
-                match &mut read.left.sent[i] {
-                    Some(sent) if sent.upload == new.upload => sent.parts.extend(new.parts),
-                    sent => *sent = Some(new),
-                }
-            }
+            Line::Sent(i, new) => match &mut read.left.sent[i] {
+                Some(sent) if sent.upload == new.upload => sent.parts.extend(new.parts),
+                sent => *sent = Some(new),
+            },
             Line::Sealed(sealed) => read.left.sealed = Some(sealed),
         }
         read.len += line.len() + 1;
@@ -613,11 +611,7 @@ impl Journal {
     }
 
     /// Says that the outputs are flushed up to here, and what stores have of them.
-    pub fn checkpoint(
-        &mut self,
-        checkpoint: &Checkpoint,
-        sent: &[Option<Sent>],
-    ) -> io::Result<()> {
+    pub fn checkpoint(&mut self, checkpoint: &Checkpoint, sent: &[Option<Sent>]) -> io::Result<()> {
         self.append(Line::Checkpoint(checkpoint.clone()), sent)
     }
 

@@ -460,7 +460,8 @@ impl Collector {
                 self.pipe_closed = source.kind() == io::ErrorKind::BrokenPipe;
                 return Err(self.write_error(i, source));
             }
-            let counted = Counted { given, yielded: given, rejected: refused, ..Counted::default() };
+            let counted =
+                Counted { given, yielded: given, rejected: refused, ..Counted::default() };
             self.nodes[at + i].add(counted);
         }
         Ok(())

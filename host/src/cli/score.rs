@@ -17,7 +17,7 @@ use crate::columns::{self, Column};
 use crate::error::Error;
 use crate::journal::{Checkpoint, Header, InputFile, Left};
 use crate::pipeline::checkpoints::Checkpoints;
-use crate::pipeline::graph::{Node, Port, Work};
+use crate::pipeline::graph::{self, Work};
 use crate::pipeline::limits::Limits;
 use crate::pipeline::{self, Pipeline, RunError};
 use crate::plugin::{LoadedModel, Plugin, PluginError};
@@ -258,18 +258,15 @@ impl Run<'_> {
         }
         let checkpoints =
             journal.map(|journal| Checkpoints::new(journal, job.checkpoint_seconds, resumed));
-        let mut nodes = vec![Work::Source(Box::new(source)), Work::Step(Box::new(self.session.step()))];
+        let mut works =
+            vec![Work::Source(Box::new(source)), Work::Step(Box::new(self.session.step()))];
         if job.place {
-            nodes.push(Work::Step(Box::new(PlaceStep::default())));
+            works.push(Work::Step(Box::new(PlaceStep::default())));
         }
-        nodes.push(Work::Sink(sink));
-        let nodes = nodes.into_iter().enumerate().map(|(at, work)| {
-            let from = at.checked_sub(1).map(|node| Port { node, is_aside: false });
-            Node { name: None, from: from.into_iter().collect(), work }
-        });
+        works.push(Work::Sink(sink));
         let outcome = pipeline::run(
             Pipeline {
-                nodes: nodes.collect(),
+                nodes: graph::line(works),
                 rejects,
                 limits: Limits::new(job.on_error == OnError::Fail, job.max_rejects),
                 threads: self.session.threads,

@@ -42,6 +42,15 @@ pub enum Work {
     Sink(Box<dyn Sink>),
 }
 
+/// Nodes that each take from the one before.
+pub fn line(works: impl IntoIterator<Item = Work>) -> Vec<Node> {
+    let nodes = works.into_iter().enumerate().map(|(at, work)| {
+        let from = at.checked_sub(1).map(|node| Port { node, is_aside: false });
+        Node { name: None, from: from.into_iter().collect(), work }
+    });
+    nodes.collect()
+}
+
 impl Work {
     pub(super) fn role(&self) -> Role {
         match self {
@@ -232,7 +241,9 @@ impl Graph {
                 Doing::Join(_) => {}
                 Doing::Encode(encoder) => {
                     if let Some(encoder) = encoder {
-                        encoder.apply(batch).map_err(|error| named(&place.name, &**encoder, error))?;
+                        encoder
+                            .apply(batch)
+                            .map_err(|error| named(&place.name, &**encoder, error))?;
                         kept = batch.kept() as u64;
                     }
                 }

@@ -5,7 +5,9 @@ use crate::batch::{Oversized, Rejection};
 use crate::plugin::ModelError;
 use crate::record::RejectKind;
 use crate::sink::ldjson::Writer;
+use crate::source::Source;
 use crate::source::ldjson::{Options, Reader};
+use crate::step::Step;
 use model_abi_layout::Span;
 use std::fs::File;
 use std::io::{PipeReader, Read, Seek, pipe};
@@ -65,6 +67,9 @@ impl<F: Fn(&mut Batch) -> FromStep + Send + Sync + 'static> Step for FnStep<F> {
 /// A pipeline that is run on two threads and writes into an open file.
 struct Job {
     pipeline: Pipeline,
+    source: Box<dyn Source>,
+    steps: Vec<Box<dyn Step>>,
+    sink: Box<dyn Sink>,
     written: File,
     folder: TempDir,
 }
@@ -79,20 +84,20 @@ impl Job {
     fn from(source: impl FnMut(&mut Batch, &Stop) -> FromSource + Send + 'static) -> Self {
         let (written, folder) = (tempfile::tempfile().unwrap(), tempfile::tempdir().unwrap());
         let pipeline = Pipeline {
-            source: Box::new(FnSource(source)),
-            steps: Vec::new(),
-            sink: writer(Output::stream(written.try_clone().unwrap())),
+            nodes: Vec::new(),
             rejects: rejects(&folder.path().join("rejects")),
             limits: Limits::default(),
             threads: 2,
             stop: Stop::default(),
             checkpoints: None,
         };
-        Job { pipeline, written, folder }
+        let source = Box::new(FnSource(source));
+        let sink = writer(Output::stream(written.try_clone().unwrap()));
+        Job { pipeline, source, steps: Vec::new(), sink, written, folder }
     }
 
     fn step(mut self, step: impl Fn(&mut Batch) -> FromStep + Send + Sync + 'static) -> Self {
-        self.pipeline.steps.push(Box::new(FnStep(Arc::new(step), "step".into())));
+        self.steps.push(Box::new(FnStep(Arc::new(step), "step".into())));
         self
     }
 
@@ -102,6 +107,7 @@ impl Job {
 
     fn run_while(mut self, mut progress: impl FnMut(&Counts)) -> Ran {
         let began = Instant::now();
+        self.pipeline.nodes = line(self.source, self.steps, self.sink);
         let outcome = run(self.pipeline, |counts, _| progress(counts));
         assert!(began.elapsed() < Duration::from_secs(30));
         outcome.counts.check_identity().unwrap();
@@ -110,6 +116,16 @@ impl Job {
         self.written.read_to_string(&mut written).unwrap();
         Ran { outcome, written: written.replace('\n', " "), folder: self.folder }
     }
+}
+
+/// Nodes that each take from the one before.
+fn line(
+    source: Box<dyn Source>,
+    steps: Vec<Box<dyn Step>>,
+    sink: Box<dyn Sink>,
+) -> Vec<graph::Node> {
+    let steps = steps.into_iter().map(Work::Step);
+    graph::line([Work::Source(source)].into_iter().chain(steps).chain([Work::Sink(sink)]))
 }
 
 struct Ran {
@@ -225,7 +241,7 @@ fn written_and_rejected(sizes: &[usize], threads: usize) -> [Vec<u8>; 2] {
     let mut job = Job::new(&[]).step(reject_bad);
     let reader =
         Reader::new("in", Box::new(input), Options { line_bytes_max: 50, ..Options::default() });
-    job.pipeline.source = Box::new(Sized(reader, sizes.to_vec(), 0));
+    job.source = Box::new(Sized(reader, sizes.to_vec(), 0));
     job.pipeline.threads = threads;
     let ran = job.run();
     assert!(ran.outcome.error.is_none(), "{}", ran.summary());
@@ -273,7 +289,7 @@ fn every_record_is_counted_where_it_ends() {
     assert_eq!(ran.written, "a b c d ");
     let nodes = ran.outcome.nodes.iter();
     let nodes: Vec<_> = nodes.map(|n| (n.name.as_str(), n.taken, n.given, n.rejected)).collect();
-    let expected = [("Source", 0, 8, 0), ("step", 8, 4, 4), ("LdjsonWriter", 4, 0, 0)];
+    let expected = [("Source", 0, 8, 0), ("step", 8, 4, 4), ("LdjsonWriter", 4, 4, 0)];
     assert_eq!(nodes, expected);
     assert_eq!(ran.files(), ["rejects"]);
     let rejects = std::fs::read_to_string(ran.folder.path().join("rejects")).unwrap();
@@ -311,7 +327,7 @@ fn the_first_error_in_the_order_of_the_source_is_told_and_nothing_is_published()
         if batch.sequence == 2 { Err(broken("later")) } else { Ok(()) }
     });
     job.pipeline.threads = 3;
-    job.pipeline.sink = writer(Output::create(&job.folder.path().join("out")).unwrap());
+    job.sink = writer(Output::create(&job.folder.path().join("out")).unwrap());
     let ran = job.run();
     let error = "step `step` can't go on: it says that it is broken: first";
     assert_eq!(ran.summary(), format!("4 = 1 + 1 + 2, {error}"));
@@ -360,7 +376,7 @@ fn an_error_of_a_step_is_told_before_a_later_one_of_the_source() {
 fn a_reader_of_our_output_that_goes_away_is_a_quiet_end() {
     let (reader, output) = pipe_output();
     let mut job = Job::new(&["a", "b", "c"]);
-    job.pipeline.sink = writer(output);
+    job.sink = writer(output);
     drop(reader);
     let ran = job.run();
     assert_eq!(ran.outcome.counts.written, 0);
@@ -372,7 +388,7 @@ fn a_reader_of_our_output_that_goes_away_is_a_quiet_end() {
 fn a_reader_of_our_rejects_that_goes_away_is_an_error() {
     let (reader, output) = pipe_output();
     let mut job = Job::new(&["a bad", "b"]).step(reject_bad);
-    job.pipeline.sink = writer(Output::create(&job.folder.path().join("out")).unwrap());
+    job.sink = writer(Output::create(&job.folder.path().join("out")).unwrap());
     job.pipeline.rejects = output;
     drop(reader);
     let ran = job.run();
@@ -384,7 +400,7 @@ fn a_reader_of_our_rejects_that_goes_away_is_an_error() {
 #[cfg(target_os = "linux")]
 fn a_full_disk_is_an_error() {
     let mut job = Job::new(&["a b", "c"]);
-    job.pipeline.sink = writer(Output::create("/dev/full".as_ref()).unwrap());
+    job.sink = writer(Output::create("/dev/full".as_ref()).unwrap());
     let ran = job.run();
     assert!(ran.summary().contains("the output can't be written: No space left"));
     assert_eq!((ran.outcome.counts.written, ran.outcome.published), (0, false));
@@ -487,7 +503,7 @@ fn what_comes_behind_a_batch_that_a_signal_stopped_is_not_written() {
         let done = Seen::default();
         let mut job = Job::new(&["first", "second"]);
         let (stop, seen) = (job.pipeline.stop.clone(), done.clone());
-        job.pipeline.steps.push(Box::new(FnStep(
+        job.steps.push(Box::new(FnStep(
             Arc::new(move |batch: &mut Batch| {
                 if batch.record(0) == b"second" {
                     seen.say(1);
@@ -527,7 +543,7 @@ fn the_source_is_asked_for_no_more_batches_than_there_are() {
             fill(batch, if sequence < 100 { "a" } else { "" })
         }
     });
-    job.pipeline.sink = writer(Output::stream(written));
+    job.sink = writer(Output::stream(written));
     let ran = job
         .step(move |_| {
             asked.wait_for(BATCHES);
@@ -587,7 +603,7 @@ fn batches_of_rejects_are_small_ones() {
             Ok(())
         }
     });
-    job.pipeline.source = Box::new(Reader::new("in", Box::new(input), Options::default()));
+    job.source = Box::new(Reader::new("in", Box::new(input), Options::default()));
     assert_eq!(job.run().summary(), "300000 = 0 + 300000 + 0, ok");
     let largest = largest.load(Ordering::Relaxed);
     assert!(largest < 10_000, "{largest}");

@@ -32,7 +32,8 @@ impl Step for CheckStep {
     fn apply(&mut self, batch: &mut Batch) -> Result<(), StepError> {
         let mut rejections = Vec::new();
         for record in 0..batch.len() {
-            let text = std::str::from_utf8(batch.record(record)).expect("a step never sees other text");
+            let text =
+                std::str::from_utf8(batch.record(record)).expect("a step never sees other text");
             if let Err(fault) = self.scanner.scan(text) {
                 let (kind, path) = (RejectKind::InvalidJson, String::new());
                 let (message, step) = (fault.to_string(), self.name.clone());

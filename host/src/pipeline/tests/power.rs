@@ -21,6 +21,8 @@ mod elsewhere;
 use elsewhere::Store;
 
 const OUTPUT: &str = "/data/out";
+/// All that was read: a sink that is written and published before the output.
+const LOG: &str = "/logs/log";
 const REJECTS: &str = "/rejects/bad";
 const JOURNAL: &str = "/data/journal";
 
@@ -77,7 +79,7 @@ fn frames(bytes: &[u8]) -> usize {
 /// What an uninterrupted run without a journal makes of it.
 fn expected_text() -> Files {
     let texts = texts();
-    let (mut output, mut rejects) = (String::new(), String::new());
+    let (mut output, mut log, mut rejects) = (String::new(), String::new(), String::new());
     let lines = texts.iter().flat_map(|text| {
         (1..).zip(text.split_inclusive('\n')).scan(0, |byte, (line, text)| {
             *byte += text.len();
@@ -85,6 +87,9 @@ fn expected_text() -> Files {
         })
     });
     for (line, byte, text) in lines {
+        if !text.trim().is_empty() {
+            log += text;
+        }
         if text.starts_with("bad") {
             let place = format!(r#"{{"source":"in","line":{line},"byte":{byte},"#);
             rejects += &format!(
@@ -97,7 +102,8 @@ fn expected_text() -> Files {
             output += text;
         }
     }
-    [(OUTPUT, output), (REJECTS, rejects)].map(|(name, text)| (name.into(), text.into())).into()
+    let files = [(OUTPUT, output), (LOG, log), (REJECTS, rejects)];
+    files.map(|(name, text)| (name.into(), text.into())).into()
 }
 
 /// One process: begins, or goes on with what there is. `Ok`: it says that all is done.
@@ -118,10 +124,11 @@ fn attempt_to(disk: &Sim, how: How, store: Option<&Store>) -> (Result<(), String
 
 fn go(disk: &Sim, how: How, store: Option<&Store>, before: &mut u64) -> Result<(), String> {
     let disk: Arc<dyn Disk> = Arc::new(disk.clone());
-    let names = [REJECTS, OUTPUT].map(|path| match store {
+    let names = [REJECTS, LOG, OUTPUT].map(|path| match store {
         Some(_) => Names::elsewhere(path.to_owned(), path.into()),
         None => Names::here(path, path),
     });
+    let names = names.to_vec();
     let uploads = |at: &str, sent: Option<Sent>| match store {
         Some(store) => store.upload(at, sent),
         None => Err(io::ErrorKind::Unsupported.into()),
@@ -148,7 +155,9 @@ fn go(disk: &Sim, how: How, store: Option<&Store>, before: &mut u64) -> Result<(
         };
         let opened = opened.map_err(|error| error.to_string())?;
         let opened = match store {
-            Some(store) => opened.sent_by(store.upload(&at, left.sent[i].clone()).unwrap()),
+            Some(store) => {
+                opened.sent_by(store.upload(&at, left.sent.get(i).cloned().flatten()).unwrap())
+            }
             None => opened,
         };
         Ok::<_, String>(match how {
@@ -156,14 +165,18 @@ fn go(disk: &Sim, how: How, store: Option<&Store>, before: &mut u64) -> Result<(
             None => opened,
         })
     };
-    let (rejects, output) = (open(0)?, open(1)?);
+    let (rejects, log, output) = (open(0)?, open(1)?, open(2)?);
     let from = resumed.as_ref().map(|it| (it.input, it.position)).unwrap_or_default();
     let source = many::Reader::open(inputs(), from.0, from.1);
+    let step = FnStep(Arc::new(reject_those_called_bad), "step".into());
     let outcome = run(
         Pipeline {
-            source: Box::new(source.unwrap()),
-            steps: vec![Box::new(FnStep(Arc::new(reject_those_called_bad), "step".into()))],
-            sink: writer(output),
+            nodes: vec![
+                node(None, Work::Source(Box::new(source.unwrap()))),
+                node(Some(0), Work::Step(Box::new(step))),
+                node(Some(0), Work::Sink(writer(log))),
+                node(Some(1), Work::Sink(writer(output))),
+            ],
             rejects,
             limits: Limits::default(),
             threads: 1,
@@ -186,6 +199,11 @@ fn go(disk: &Sim, how: How, store: Option<&Store>, before: &mut u64) -> Result<(
             removed.map_err(|error| error.to_string())
         }
     }
+}
+
+fn node(from: Option<usize>, work: Work) -> graph::Node {
+    let from = from.map(|node| graph::Port { node, is_aside: false });
+    graph::Node { name: None, from: from.into_iter().collect(), work }
 }
 
 fn inputs() -> VecDeque<many::Waiting> {
@@ -213,7 +231,7 @@ fn reject_those_called_bad(batch: &mut Batch) -> FromStep {
 #[track_caller]
 fn check_no_part_is_seen(disk: &Sim, before: &Files, expected: &Files) {
     for (path, bytes) in disk.files() {
-        let is_final = [OUTPUT, REJECTS].iter().any(|name| Path::new(name) == path);
+        let is_final = [OUTPUT, LOG, REJECTS].iter().any(|name| Path::new(name) == path);
         let is_whole = Some(&bytes) == before.get(&path) || Some(&bytes) == expected.get(&path);
         assert!(!is_final || is_whole, "{path:?}: {}", bytes.escape_ascii());
     }
@@ -273,7 +291,11 @@ fn harm_everywhere(harm: Harm, how: How, before: &Files) -> usize {
 }
 
 fn old() -> Files {
-    let files = [(OUTPUT, "the output of before\n"), (REJECTS, "the rejects of before\n")];
+    let files = [
+        (OUTPUT, "the output of before\n"),
+        (LOG, "the log of before\n"),
+        (REJECTS, "the rejects of before\n"),
+    ];
     files.map(|(name, text)| (name.into(), text.into())).into()
 }
 

@@ -4,6 +4,7 @@ use super::*;
 use crate::columns::{self, Kind, LEVELS_MAX};
 use crate::counts::Counts;
 use crate::format::Format;
+use crate::pipeline::graph::{self, Work};
 use crate::pipeline::limits::Limits;
 use crate::pipeline::{self, Pipeline};
 use crate::sink::publish::Output;
@@ -54,9 +55,10 @@ fn run(
     let output = Output::create(path).unwrap();
     let outcome = pipeline::run(
         Pipeline {
-            source,
-            steps: Vec::new(),
-            sink: sink::open(format, output, options).unwrap(),
+            nodes: graph::line([
+                Work::Source(source),
+                Work::Sink(sink::open(format, output, options).unwrap()),
+            ]),
             rejects: Output::create(&path.with_extension("rejects")).unwrap(),
             limits: Limits::default(),
             threads,
