@@ -11,6 +11,7 @@ mod exits;
 mod files;
 mod formats;
 mod inspect;
+mod job;
 mod list;
 mod new;
 mod outputs;
@@ -18,8 +19,10 @@ mod paths;
 mod progress;
 mod resume;
 mod score;
+mod sense;
 mod services;
 mod signals;
+mod smallest;
 mod status;
 mod tables;
 
@@ -74,11 +77,11 @@ pub fn main(args: impl Iterator<Item = OsString>) -> u8 {
         }
     };
     let verbose = match (&command, &score) {
-        (Some(Command::Replay(replay)), _) => replay.job.verbose,
-        (_, score) => score.as_ref().is_some_and(|score| score.job.verbose),
+        (Some(Command::Replay(replay)), _) => replay.job.run.verbose,
+        (_, score) => score.as_ref().is_some_and(|score| score.job.run.verbose),
     };
     let done = match (command, score) {
-        (Some(Command::Replay(args)), _) => score::score(args.task()),
+        (Some(Command::Replay(args)), _) => args.job().and_then(|job| score::score(&job)),
         (Some(Command::Inspect(args)), _) => inspect::inspect(&args),
         (Some(Command::List(args)), _) => list::list(&args),
         (Some(Command::New(args)), _) => new::new(&args),
@@ -86,7 +89,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> u8 {
         (Some(Command::Describe(args)), _) => describe::describe(&args),
         (Some(Command::Check(args)), _) => check::check(&args),
         (Some(Command::CheckChild(args)), _) => check::child(&args),
-        (None, Some(args)) => score::score(args.task()),
+        (None, Some(args)) => args.job().and_then(|job| score::score(&job)),
         (None, None) => unreachable!("it is one or the other"),
     };
     match done {

@@ -3,6 +3,7 @@
 //!
 //! Everything here is a wish: nothing was opened, loaded or compiled yet.
 
+use crate::columns::Column;
 use crate::format::{Compression, Format};
 use crate::pipeline::limits::MaxRejects;
 use crate::plugin::Selector;
@@ -16,7 +17,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 /// A pipeline. Names are unique among all its nodes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Spec {
     /// Where records come from, in the order in which they are read.
     pub sources: Vec<Node<SourceSpec>>,
@@ -94,6 +95,8 @@ pub struct SourceSpec {
     pub csv: source::csv::Options,
     /// Which rows of a database.
     pub selection: Option<Selection>,
+    /// The types of columns of text, where no model's schema tells them.
+    pub types: Vec<Column>,
     /// A line that is longer, in bytes, is a reject.
     pub line_bytes_max: u32,
 }
@@ -120,6 +123,8 @@ pub struct SinkSpec {
     pub compression: Option<Option<Compression>>,
     /// How tables of text are written.
     pub csv: sink::csv::Options,
+    /// The columns of a table [default: what is known of what comes to it].
+    pub columns: Vec<Column>,
     /// Which table of a database.
     pub table: Option<TableName>,
     /// Whether that table is made first.
@@ -166,6 +171,8 @@ pub struct ModelSpec {
     pub model: Option<Selector>,
     /// Its config, a JSON text.
     pub config: String,
+    /// The file that the config is from, if it is from one.
+    pub config_file: Option<PathBuf>,
     /// What is written for a record.
     pub emit: Emit,
     /// Whether predictions are checked against the output schema.
@@ -270,6 +277,7 @@ impl Default for SourceSpec {
             format: None,
             csv: source::csv::Options::default(),
             selection: None,
+            types: Vec::new(),
             line_bytes_max: LINE_BYTES_MAX_USUAL,
         }
     }

@@ -1,4 +1,5 @@
-//! The flags of scoring, and what they mean together. Parsing does nothing but parse.
+//! The flags of scoring. Parsing does nothing but parse; what they ask for is a pipeline, the smallest
+//! there is, which `smallest.rs` makes of them.
 
 use super::formats::FormatArgs;
 use super::services::ServiceArgs;
@@ -153,6 +154,13 @@ pub(super) struct JobArgs {
         value_parser = value_parser!(u32).range(1..=LINE_BYTES_MAX as i64))]
     pub(super) line_bytes_max: u32,
 
+    #[command(flatten)]
+    pub(super) run: RunArgs,
+}
+
+// How a pipeline is run, whatever it is.
+#[derive(Args, Debug)]
+pub(super) struct RunArgs {
     /// Keep a journal beside the output, and go on where an interrupted run of the same job ended
     ///
     /// What is done is made safe about once a second, so that a run that was killed, lost its power
@@ -185,42 +193,6 @@ pub(super) struct JobArgs {
     /// Say more where a plugin is refused
     #[arg(short, long)]
     pub(super) verbose: bool,
-}
-
-/// What one command asks for: which model is asked, about what, and where the answers go.
-#[derive(Clone, Copy)]
-pub(super) struct Task<'a> {
-    pub(super) model: &'a ModelArgs,
-    pub(super) records: Records<'a>,
-    pub(super) job: &'a JobArgs,
-}
-
-/// Where the records are.
-#[derive(Clone, Copy)]
-pub(super) enum Records<'a> {
-    /// In these inputs, as they were given.
-    Inputs(&'a [OsString]),
-    /// In a rejects file; `-` is stdin.
-    Rejects(&'a OsString),
-    /// On the command line.
-    One(&'a str),
-}
-
-impl ScoreArgs {
-    pub(super) fn task(&self) -> Task<'_> {
-        let records = match &self.record {
-            Some(record) => Records::One(record),
-            None => Records::Inputs(&self.input),
-        };
-        Task { model: &self.model, records, job: &self.job }
-    }
-}
-
-impl ReplayArgs {
-    pub(super) fn task(&self) -> Task<'_> {
-        let records = Records::Rejects(&self.rejects_file);
-        Task { model: &self.model, records, job: &self.job }
-    }
 }
 
 /// What is written for a record.

@@ -1,0 +1,161 @@
+//! The nodes of a run, made of what was asked for. What can be compiled or read once for all runs is:
+//! before anything else is opened, so that a mistake is found before it costs anything.
+
+use super::models::Models;
+use crate::batch::Batch;
+use crate::cli::job::Job;
+use crate::columns::Column;
+use crate::error::Error;
+use crate::pipeline::graph::{Node, Port, Work};
+use crate::source::{Source, SourceError};
+use crate::spec::{self, ModelSpec, StepSpec};
+use crate::step::check::CheckStep;
+use crate::step::first::{FirstStep, Which};
+use crate::step::model::ModelStep;
+use crate::step::place::PlaceStep;
+use crate::step::{Step, StepError};
+use crate::stop::Stop;
+use jsonschema::Validator;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The steps of a pipeline that are the same for each of its runs, by name.
+pub(super) struct Steps {
+    ready: HashMap<String, Box<dyn Step>>,
+    /// The columns of the tables that are looked into.
+    pub(super) tables: HashMap<String, Vec<Column>>,
+    /// What they read besides records, by names for people: it shapes the outputs.
+    pub(super) identity: Vec<(String, String)>,
+}
+
+impl Steps {
+    /// Compiles programs, and reads schemas and tables.
+    pub(super) fn prepare(job: &Job<'_>, stop: &Stop) -> Result<Self, Error> {
+        let mut steps =
+            Steps { ready: HashMap::new(), tables: HashMap::new(), identity: Vec::new() };
+        for node in &job.spec.steps {
+            let name = &*node.name;
+            let step: Box<dyn Step> = match &node.what {
+                StepSpec::Limit(count) => first(name, Which::Limit(*count), stop),
+                StepSpec::Skip(count) => first(name, Which::Skip(*count), stop),
+                StepSpec::Place => Box::new(PlaceStep::default()),
+                StepSpec::Model(_) | StepSpec::Log(_) | StepSpec::Join => continue,
+                other => return Err(Error::usage(format!("not yet: {other:?}"))),
+            };
+            steps.ready.insert(name.to_owned(), step);
+        }
+        Ok(steps)
+    }
+
+    fn of(&self, node: &str) -> Box<dyn Step> {
+        self.ready[node].another()
+    }
+}
+
+fn first(name: &str, which: Which, stop: &Stop) -> Box<dyn Step> {
+    Box::new(FirstStep::new(name, which, stop.clone()))
+}
+
+/// The nodes of one run: `sources` and `sinks` in the order of what was asked for.
+pub(super) fn nodes(
+    job: &Job<'_>,
+    steps: &Steps,
+    models: &Models,
+    (sources, sinks): (Vec<Box<dyn Source>>, Vec<Work>),
+    stop: &Stop,
+) -> Vec<Node> {
+    let spec = &job.spec;
+    let mut places = HashMap::new();
+    let mut nodes: Vec<Node> = Vec::new();
+    let mut add = |name: &str, from: &[spec::Port], work: Work| {
+        // What a log takes, its model's node puts aside.
+        let is_log =
+            spec.steps.iter().any(|it| it.name == name && matches!(it.what, StepSpec::Log(_)));
+        let from = from
+            .iter()
+            .map(|port| Port { node: places[&port.node], is_aside: port.is_aside || is_log });
+        let node =
+            Node { name: job.is_named().then(|| name.to_owned()), from: from.collect(), work };
+        nodes.push(node);
+        places.insert(name.to_owned(), nodes.len() - 1);
+    };
+    for (node, source) in spec.sources.iter().zip(sources) {
+        add(&node.name, &[], Work::Source(source));
+    }
+    for node in &spec.steps {
+        let work = match &node.what {
+            StepSpec::Model(model) => {
+                Work::Step(Box::new(model_step(&node.name, model, models, stop)))
+            }
+            StepSpec::Join => Work::Join(node.from.iter().map(spec::Port::to_string).collect()),
+            _ => Work::Step(steps.of(&node.name)),
+        };
+        add(&node.name, &node.from, work);
+    }
+    for (node, sink) in spec.sinks.iter().zip(sinks) {
+        add(&node.name, &node.from, sink);
+    }
+    nodes
+}
+
+fn model_step(node: &str, spec: &ModelSpec, models: &Models, stop: &Stop) -> ModelStep {
+    let model = models.of(node).loaded.clone();
+    let description = model.description();
+    let validator: Option<Arc<Validator>> = spec.validates_output.then(|| {
+        let validator = jsonschema::validator_for(&description.output_schema);
+        Arc::new(validator.expect("it was compiled when the plugin was opened"))
+    });
+    let name = description.qualified_name.clone();
+    ModelStep::new(&name, model, spec.emit.clone(), validator, stop.clone())
+}
+
+/// A source whose records are seen to be JSON, since nobody behind it looks.
+pub(super) struct Checked(pub(super) Box<dyn Source>);
+
+impl Source for Checked {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn decoder(&self) -> Option<Box<dyn Step>> {
+        let check = Box::new(CheckStep::new(self.0.name()));
+        Some(Box::new(Both { decoder: self.0.decoder(), check }))
+    }
+
+    fn columns(&self) -> Option<Vec<Column>> {
+        self.0.columns()
+    }
+
+    fn read_batch(
+        &mut self,
+        batch: &mut Batch,
+        bytes_wanted: usize,
+        stop: &Stop,
+    ) -> Result<(), SourceError> {
+        self.0.read_batch(batch, bytes_wanted, stop)
+    }
+}
+
+/// A decoder, and the check of what it makes.
+struct Both {
+    decoder: Option<Box<dyn Step>>,
+    check: Box<dyn Step>,
+}
+
+impl Step for Both {
+    fn name(&self) -> &Arc<str> {
+        self.check.name()
+    }
+
+    fn another(&self) -> Box<dyn Step> {
+        let decoder = self.decoder.as_ref().map(|step| step.another());
+        Box::new(Both { decoder, check: self.check.another() })
+    }
+
+    fn apply(&mut self, batch: &mut Batch) -> Result<(), StepError> {
+        if let Some(decoder) = &mut self.decoder {
+            decoder.apply(batch)?;
+        }
+        self.check.apply(batch)
+    }
+}
