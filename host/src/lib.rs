@@ -40,5 +40,6 @@ pub mod step;
 pub mod stop;
 pub mod storage;
 pub mod summary;
+pub mod toml_text;
 
 pub use error::Error;

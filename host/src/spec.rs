@@ -3,6 +3,9 @@
 //!
 //! Everything here is a wish: nothing was opened, loaded or compiled yet.
 
+pub mod check;
+pub mod file;
+
 use crate::columns::Column;
 use crate::format::{Compression, Format};
 use crate::pipeline::limits::MaxRejects;
@@ -38,6 +41,42 @@ pub struct Spec {
     pub threads: Option<u16>,
     /// The file of services.
     pub services: Option<PathBuf>,
+    /// What it is to do with some records, for `etl-host test`.
+    pub tests: Vec<TestSpec>,
+}
+
+/// Why a pipeline can't be so.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct SpecError {
+    /// What is wrong, and where. No value that came from the environment is in it.
+    pub message: String,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+/// What a pipeline is to do with some records.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TestSpec {
+    /// What is tested. Unique.
+    pub name: String,
+    /// The records of sources, each a text, which may be no JSON. A source that isn't named has none.
+    pub input: Vec<(String, Vec<String>)>,
+    /// All records that these nodes are to give on, in order; of a sink, those that come to it.
+    pub expect: Vec<(Port, Vec<serde_json::Value>)>,
+    /// All rejects that there are to be, in order; `None`: nobody asks.
+    pub rejects: Option<Vec<ExpectedReject>>,
+}
+
+/// A reject that a test expects.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExpectedReject {
+    /// The node that can't go on with the record.
+    pub node: String,
+    /// Its kind, as the rejects file has it; `None`: any.
+    pub kind: Option<String>,
+    /// What is to be part of its message; empty: any.
+    pub message: String,
 }
 
 /// A node.

@@ -34,7 +34,7 @@ pub(super) struct FormatArgs {
     /// Read CSV and TSV with this character between fields [default: a comma, in TSV a tab]
     ///
     /// One ASCII character, or `tab`.
-    #[arg(long, value_name = "CHAR", value_parser = separator)]
+    #[arg(long, value_name = "CHAR", value_parser = source::csv::delimiter)]
     delimiter: Option<u8>,
 
     /// Read CSV and TSV with this character around fields, or `none` [default: "]
@@ -54,7 +54,7 @@ pub(super) struct FormatArgs {
     null_value: String,
 
     /// Write CSV and TSV with this character between fields [default: a comma, in TSV a tab]
-    #[arg(long, value_name = "CHAR", value_parser = separator)]
+    #[arg(long, value_name = "CHAR", value_parser = source::csv::delimiter)]
     output_delimiter: Option<u8>,
 
     /// Write CSV and TSV without a header
@@ -82,24 +82,8 @@ fn parser() -> impl TypedValueParser<Value = Format> {
     parser.map(|name| Format::named(&name).expect("it is one of the names"))
 }
 
-fn separator(text: &str) -> Result<u8, String> {
-    match text.as_bytes() {
-        _ if text == "tab" || text == "\\t" => Ok(b'\t'),
-        [byte] if !byte.is_ascii_alphanumeric() && !matches!(byte, b'"' | b'\r' | b'\n') => {
-            Ok(*byte)
-        }
-        _ => {
-            Err("one ASCII character is wanted that is no letter, digit or quote, or `tab`".into())
-        }
-    }
-}
-
 fn quote(text: &str) -> Result<Quote, String> {
-    match text.as_bytes() {
-        b"none" => Ok(Quote(None)),
-        [byte] if byte.is_ascii_punctuation() => Ok(Quote(Some(*byte))),
-        _ => Err("one ASCII character is wanted that is no letter or digit, or `none`".into()),
-    }
+    source::csv::quote(text).map(Quote)
 }
 
 /// Between the names of formats in a run's identity.
