@@ -5,6 +5,7 @@ pub mod emit;
 pub mod first;
 pub mod model;
 pub mod place;
+pub mod sample;
 
 use crate::batch::Batch;
 use crate::plugin::ModelError;
