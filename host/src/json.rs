@@ -308,6 +308,11 @@ impl Member {
         if self.escaped { Cow::Owned(decoded(raw).collect()) } else { Cow::Borrowed(raw) }
     }
 
+    /// Name and value as they stand, the name's quotes included.
+    pub(crate) fn whole<'t>(&self, text: &'t str) -> &'t str {
+        &text[self.key.start as usize - 1..self.value.end as usize]
+    }
+
     /// Whether the member is called `name`, however the text spells it: `"\u0069d"` is `id`.
     pub(crate) fn is_named(&self, name: &str, text: &str) -> bool {
         if self.escaped {

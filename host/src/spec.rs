@@ -275,11 +275,13 @@ pub struct LookupSpec {
     pub table: SourceSpec,
     /// The field of the record that holds the key.
     pub on: String,
-    /// The column of the table that is compared with it.
+    /// The column of the table that is compared with it: as texts, a number as its value in plain
+    /// decimals. So 1 equals 1.0, and "1" as well: tables of text have no types.
     pub key: String,
     /// The field that the row becomes; `None`: the row's fields stand beside the record's.
     pub into: Option<String>,
-    /// The columns of the row that are wanted [default: all].
+    /// The columns of the row that are wanted [default: all, but for the key where they stand beside the
+    /// record's fields].
     pub columns: Vec<String>,
     /// What a record gets whose key no row has.
     pub missing: NoMatch,

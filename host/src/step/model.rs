@@ -4,7 +4,7 @@
 //! between two of them, whatever the size of the batch.
 
 use super::emit::{EXTRA_BYTES, Emit, Emitter};
-use super::{Step, StepError, Why};
+use super::{Step, StepError, Why, path_of};
 use crate::batch::{Batch, Rejection, Text};
 use crate::plugin::ModelError;
 use crate::plugin::runner::{Answered, Ask, Runner, ask, is_broken};
@@ -145,7 +145,7 @@ impl Writer {
             let prediction = serde_json::from_str(prediction).map_err(Why::wrong_output)?;
             validator.validate(&prediction).map_err(|error| {
                 let why = format!("it breaks the model's output schema: {error}");
-                Why { path: path(error.instance_path().as_str()), ..Why::wrong_output(why) }
+                Why { path: path_of(error.instance_path().as_str()), ..Why::wrong_output(why) }
             })?;
         }
         if !text.has_room_for(record.len() + prediction.len() + EXTRA_BYTES) {
@@ -154,18 +154,6 @@ impl Writer {
         }
         self.emitter.write(record, prediction, text.buffer())
     }
-}
-
-/// A JSON pointer (`/rows/3/width`) as paths are written everywhere else: `rows[3].width`.
-fn path(pointer: &str) -> String {
-    let parts = pointer.split('/').skip(1).map(|part| part.replace("~1", "/").replace("~0", "~"));
-    let path: String = parts
-        .map(|part| match part.bytes().all(|byte| byte.is_ascii_digit()) {
-            true => format!("[{part}]"),
-            false => format!(".{part}"),
-        })
-        .collect();
-    path.trim_start_matches('.').to_owned()
 }
 
 /// How many records to ask about at once.
@@ -210,13 +198,6 @@ mod tests {
             }
             assert!(expected.contains(&slices.next(usize::MAX)), "{per_record:?}");
         }
-    }
-
-    #[test]
-    fn a_pointer_is_written_as_a_path() {
-        assert_eq!(path(""), "");
-        assert_eq!(path("/y"), "y");
-        assert_eq!(path("/rows/3/a~1b/width"), "rows[3].a/b.width");
     }
 
     #[test]
