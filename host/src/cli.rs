@@ -18,6 +18,7 @@ mod outputs;
 mod paths;
 mod progress;
 mod resume;
+mod run;
 mod score;
 mod sense;
 mod services;
@@ -55,6 +56,7 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    Run(Box<run::RunFileArgs>),
     Replay(Box<ReplayArgs>),
     Inspect(inspect::InspectArgs),
     Check(check::CheckArgs),
@@ -78,9 +80,11 @@ pub fn main(args: impl Iterator<Item = OsString>) -> u8 {
     };
     let verbose = match (&command, &score) {
         (Some(Command::Replay(replay)), _) => replay.job.run.verbose,
+        (Some(Command::Run(run)), _) => run.run.verbose,
         (_, score) => score.as_ref().is_some_and(|score| score.job.run.verbose),
     };
     let done = match (command, score) {
+        (Some(Command::Run(args)), _) => run::run(&args),
         (Some(Command::Replay(args)), _) => args.job().and_then(|job| score::score(&job)),
         (Some(Command::Inspect(args)), _) => inspect::inspect(&args),
         (Some(Command::List(args)), _) => list::list(&args),

@@ -9,6 +9,7 @@ mod inputs;
 pub(super) mod models;
 mod nodes;
 mod shapes;
+pub(super) mod trial;
 
 use super::files::{self, Files, Plan};
 use super::formats::{compression_of_output, compression_told, of_output};
@@ -88,27 +89,24 @@ pub(super) fn score(job: &Job<'_>) -> Result<u8, Error> {
         Some(threads) => threads.into(),
         None => std::thread::available_parallelism().map_or(1, usize::from),
     };
-    let steps = Steps::prepare(job, &stop)?;
-
-    let outputs = Outputs::take_stdout()?;
     let exits = exits::Watch::new(end::state_if_ended(&plan, is_resumable), &stop);
-    let opened = models::open(found, &exits, job.run.summary.is_some() || is_resumable)?;
-    let described = opened.iter().map(|it: &Opened<'_>| (it.node(), &it.description)).collect();
-    let reads = shapes::reads(&job.spec, &described);
-    // One that goes into a folder is told of in its turn.
-    let sources = match (&plan.runs[..], &resumables[..]) {
-        ([files], [None]) if !plan.is_folder => {
-            let begin = (0, RecordPosition::default());
-            let sources = inputs::open((job, &services), files, &reads, begin)?;
-            shapes_of(job, &described, &steps, &sources)?;
-            Some(sources)
+    let outputs = Outputs::take_stdout()?;
+    let is_identified = job.run.summary.is_some() || is_resumable;
+    let loading = Loading { job, services: &services, exits: &exits, threads, is_identified };
+    let loaded = loading.load(found, &stop, |reads| {
+        // One that goes into a folder is told of in its turn.
+        match (&plan.runs[..], &resumables[..]) {
+            ([files], [None]) if !plan.is_folder => {
+                let begin = (0, RecordPosition::default());
+                inputs::open((job, &services), files, reads, begin).map(Some)
+            }
+            ([files], [Some(_)]) if !plan.is_folder => {
+                inputs::versions(files, &services).map(|_| None)
+            }
+            _ => Ok(None),
         }
-        ([files], [Some(_)]) if !plan.is_folder => {
-            inputs::versions(files, &services).map(|_| None)?
-        }
-        _ => None,
-    };
-    let models = Models::load(opened, &exits, threads)?;
+    })?;
+    let Loaded { steps, models, reads, sources } = loaded;
     let (plan, services) = (&plan, services);
     let session = Session {
         job,
@@ -129,16 +127,57 @@ pub(super) fn score(job: &Job<'_>) -> Result<u8, Error> {
     result
 }
 
+/// How a pipeline is loaded.
+struct Loading<'a> {
+    job: &'a Job<'a>,
+    services: &'a Arc<Services>,
+    exits: &'a exits::Watch,
+    /// How many will ask each model at once.
+    threads: usize,
+    /// Whether somebody will ask what the plugins' files hold.
+    is_identified: bool,
+}
+
+/// All that a run of a pipeline needs, but for where it writes to.
+struct Loaded<S> {
+    steps: Steps,
+    models: Models,
+    reads: Vec<Reads>,
+    /// The sources, where they were opened.
+    sources: Option<Vec<S>>,
+}
+
+impl Loading<'_> {
+    /// Compiles, opens and loads. `open` opens the sources, when it is known how they are read.
+    fn load<S: Source>(
+        &self,
+        found: Vec<models::Found<'_>>,
+        stop: &Stop,
+        open: impl FnOnce(&[Reads]) -> Result<Option<Vec<S>>, Error>,
+    ) -> Result<Loaded<S>, Error> {
+        let Loading { job, services, exits, threads, is_identified } = *self;
+        let steps = Steps::prepare(job, services, stop)?;
+        let opened = models::open(found, exits, is_identified)?;
+        let described = opened.iter().map(|it: &Opened<'_>| (it.node(), &it.description)).collect();
+        let reads = shapes::reads(&job.spec, &described);
+        let sources = open(&reads)?;
+        if let Some(sources) = &sources {
+            shapes_of(job, &described, &steps, sources)?;
+        }
+        let models = Models::load(opened, exits, threads)?;
+        Ok(Loaded { steps, models, reads, sources })
+    }
+}
+
 /// What is known of all records, now that the first inputs are open; refuses what can't go together.
 fn shapes_of(
     job: &Job<'_>,
     models: &Described<'_>,
     steps: &Steps,
-    sources: &[many::Reader],
+    sources: &[impl Source],
 ) -> Result<Shapes, Error> {
     let columns = sources.iter().map(|source| source.columns()).collect();
-    let tables = steps.tables.iter().map(|(node, columns)| (&**node, columns.clone())).collect();
-    Shapes::of(job, models, columns, &tables)
+    Shapes::of(job, models, columns, &steps.tables)
 }
 
 impl Session<'_> {

@@ -1,20 +1,27 @@
 //! The nodes of a run, made of what was asked for. What can be compiled or read once for all runs is:
 //! before anything else is opened, so that a mistake is found before it costs anything.
 
+use super::inputs;
 use super::models::Models;
 use crate::batch::Batch;
 use crate::cli::job::Job;
-use crate::columns::Column;
+use crate::columns::{Column, Kind};
 use crate::error::Error;
 use crate::pipeline::graph::{Node, Port, Work};
 use crate::source::{Source, SourceError};
-use crate::spec::{self, ModelSpec, StepSpec};
+use crate::spec::{self, LookupSpec, ModelSpec, Records, StepSpec};
 use crate::step::check::CheckStep;
 use crate::step::first::{FirstStep, Which};
+use crate::step::lookup::LookupStep;
+use crate::step::lookup::table::Table;
 use crate::step::model::ModelStep;
 use crate::step::place::PlaceStep;
+use crate::step::sample::SampleStep;
+use crate::step::validate::ValidateStep;
 use crate::step::{Step, StepError};
 use crate::stop::Stop;
+use crate::storage::location::Location;
+use crate::storage::services::Services;
 use jsonschema::Validator;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,28 +30,88 @@ use std::sync::Arc;
 pub(super) struct Steps {
     ready: HashMap<String, Box<dyn Step>>,
     /// The columns of the tables that are looked into.
-    pub(super) tables: HashMap<String, Vec<Column>>,
+    pub(super) tables: HashMap<String, Option<Vec<Column>>>,
     /// What they read besides records, by names for people: it shapes the outputs.
     pub(super) identity: Vec<(String, String)>,
 }
 
 impl Steps {
     /// Compiles programs, and reads schemas and tables.
-    pub(super) fn prepare(job: &Job<'_>, stop: &Stop) -> Result<Self, Error> {
+    pub(super) fn prepare(
+        job: &Job<'_>,
+        services: &Arc<Services>,
+        stop: &Stop,
+    ) -> Result<Self, Error> {
         let mut steps =
             Steps { ready: HashMap::new(), tables: HashMap::new(), identity: Vec::new() };
         for node in &job.spec.steps {
             let name = &*node.name;
+            let refused = |message: String, hint| Error::Usage {
+                message: format!("the step `{name}` can't be: {message}"),
+                hint,
+            };
             let step: Box<dyn Step> = match &node.what {
                 StepSpec::Limit(count) => first(name, Which::Limit(*count), stop),
                 StepSpec::Skip(count) => first(name, Which::Skip(*count), stop),
+                StepSpec::Sample(spec) => Box::new(SampleStep::new(name, *spec)),
                 StepSpec::Place => Box::new(PlaceStep::default()),
+                StepSpec::Validate(spec) => {
+                    steps.reads(name, &Location::Local(spec.schema.clone()), services)?;
+                    let step = ValidateStep::new(name, spec);
+                    Box::new(step.map_err(|why| refused(why.message, why.hint))?)
+                }
+                StepSpec::Lookup(spec) => {
+                    let (table, columns) = steps.table(name, spec, (job, services), stop)?;
+                    steps.tables.insert(name.to_owned(), columns);
+                    Box::new(LookupStep::new(name, spec, Arc::new(table)))
+                }
                 StepSpec::Model(_) | StepSpec::Log(_) | StepSpec::Join => continue,
                 other => return Err(Error::usage(format!("not yet: {other:?}"))),
             };
             steps.ready.insert(name.to_owned(), step);
         }
         Ok(steps)
+    }
+
+    /// The table of a lookup, and the columns of it that go into records, where they are known.
+    fn table(
+        &mut self,
+        name: &str,
+        spec: &LookupSpec,
+        (job, services): (&Job<'_>, &Arc<Services>),
+        stop: &Stop,
+    ) -> Result<(Table, Option<Vec<Column>>), Error> {
+        let Records::Inputs(paths) = &spec.table.records else {
+            unreachable!("a table is in files")
+        };
+        let locations = paths.iter().map(|path| Ok(services.resolve(path)?));
+        let locations = locations.collect::<Result<Vec<_>, Error>>()?;
+        for location in &locations {
+            self.reads(name, location, services)?;
+        }
+        let source = inputs::table((job, services), &spec.table, &locations)?;
+        let columns = match &spec.columns[..] {
+            [] => source.columns().map(|mut columns| {
+                columns.retain(|column| column.name != spec.key);
+                columns
+            }),
+            names => {
+                let column = |name: &String| Column { name: name.clone(), kind: Kind::Json };
+                Some(names.iter().map(column).collect())
+            }
+        };
+        let table = Table::read(Box::new(source), spec, stop).map_err(|why| Error::Usage {
+            message: format!("the step `{name}` can't be: {}", why.message),
+            hint: why.hint,
+        });
+        Ok((table?, columns))
+    }
+
+    /// A step reads this: what it holds shapes the outputs.
+    fn reads(&mut self, name: &str, location: &Location, services: &Services) -> Result<(), Error> {
+        let version = inputs::version(location, services)?.version;
+        self.identity.push((format!("what `{name}` reads, `{location}`"), version));
+        Ok(())
     }
 
     fn of(&self, node: &str) -> Box<dyn Step> {
