@@ -84,6 +84,7 @@ impl Step for ModelStep {
                 bytes: batch.bytes(),
                 records: &batch.spans()[done..done + slice],
                 output_bytes_max: OUTPUT_BYTES_MAX,
+                trace: false,
             };
             let began = Instant::now();
             let answers = ask(&*self.runner, question, &mut self.answer)?;
