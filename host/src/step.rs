@@ -3,6 +3,7 @@
 pub mod check;
 pub mod emit;
 pub mod first;
+pub mod log;
 pub mod model;
 pub mod place;
 pub mod sample;

@@ -97,6 +97,11 @@ impl Emitter {
         Emitter { emit, record, prediction }
     }
 
+    /// The prediction is to stand inside of an object too, elsewhere.
+    pub(super) fn nest_prediction(&mut self) {
+        self.prediction = scanner(&Emit::Nest);
+    }
+
     pub(super) fn emit(&self) -> &Emit {
         &self.emit
     }
