@@ -31,6 +31,7 @@ mod json;
 pub mod pipeline;
 pub mod plugin;
 pub mod record;
+pub mod run_time;
 pub mod schema;
 pub mod shell;
 pub mod sink;

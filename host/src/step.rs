@@ -3,8 +3,10 @@
 pub mod check;
 pub mod emit;
 pub mod first;
+pub mod log;
 pub mod lookup;
 pub mod model;
+pub mod pass;
 pub mod place;
 pub mod sample;
 pub mod validate;

@@ -6,6 +6,7 @@ use super::services::ServiceArgs;
 use super::tables::TableArgs;
 use crate::pipeline::limits::MaxRejects;
 use crate::plugin::Selector;
+use crate::run_time::RunTime;
 use crate::source::ldjson::LINE_BYTES_MAX;
 use clap::{ArgGroup, Args, ValueEnum, value_parser};
 use std::ffi::OsString;
@@ -181,6 +182,14 @@ pub(super) struct RunArgs {
     /// There may be a checkpoint behind each record that holds a multiple of so many bytes of input
     #[arg(long, value_name = "BYTES", default_value = "262144")]
     pub(super) checkpoint_bytes: NonZeroU64,
+
+    /// Have everything that is written bear this time, in UTC: 2026-11-27T01:30:00Z [default: when the
+    /// run began]
+    ///
+    /// It stands in a prediction log, and its ids depend on it. A run that is resumed keeps the time of
+    /// the one that began it.
+    #[arg(long, value_name = "TIME")]
+    pub(super) run_time: Option<RunTime>,
 
     /// Write what the run did to this file, as JSON
     #[arg(long, value_name = "FILE")]

@@ -27,10 +27,11 @@ use crate::pipeline::limits::Limits;
 use crate::pipeline::{self, Pipeline, RunError};
 use crate::plugin::PluginError;
 use crate::record::RecordPosition;
+use crate::run_time::RunTime;
 use crate::sink::publish::{OpenError, Output, folder_of};
 use crate::sink::{self, Sink, table};
 use crate::source::{Source, many};
-use crate::spec::{Node, SinkSpec};
+use crate::spec::{Node, SinkSpec, StepSpec};
 use crate::stop::Stop;
 use crate::storage::disk::HoldError;
 use crate::storage::location::Location;
@@ -91,7 +92,8 @@ pub(super) fn score(job: &Job<'_>) -> Result<u8, Error> {
     };
     let exits = exits::Watch::new(end::state_if_ended(&plan, is_resumable), &stop);
     let outputs = Outputs::take_stdout()?;
-    let is_identified = job.run.summary.is_some() || is_resumable;
+    let has_log = job.spec.steps.iter().any(|step| matches!(step.what, StepSpec::Log(_)));
+    let is_identified = job.run.summary.is_some() || is_resumable || has_log;
     let loading = Loading { job, services: &services, exits: &exits, threads, is_identified };
     let loaded = loading.load(found, &stop, |reads| {
         // One that goes into a folder is told of in its turn.
@@ -226,6 +228,11 @@ impl Session<'_> {
         summary.transpose()
     }
 
+    /// The time that everything bears that is written of it.
+    fn time(&self) -> RunTime {
+        self.job.run.run_time.clone().unwrap_or_else(|| self.started.into())
+    }
+
     fn started(&self) -> String {
         humantime::format_rfc3339_millis(self.started).to_string()
     }
@@ -257,6 +264,11 @@ impl Run<'_> {
             }
             (journal, ..) => journal,
         };
+        // That of the run that began it, which stands in what it wrote.
+        let time = match left.header.as_ref().map(|header| header.started.parse()) {
+            Some(Ok(began)) => began,
+            _ => self.session.time(),
+        };
         let resumed = left.checkpoint.clone();
         let sources = match sources {
             Some(sources) => sources,
@@ -284,7 +296,7 @@ impl Run<'_> {
         let Session { steps, models, threads, .. } = self.session;
         let outcome = pipeline::run(
             Pipeline {
-                nodes: nodes::nodes(job, steps, models, (sources, sinks), stop),
+                nodes: nodes::nodes(job, steps, models, (sources, sinks), &time, stop),
                 rejects,
                 limits: Limits::new(job.spec.fails_at_first, job.spec.max_rejects),
                 threads: *threads,
@@ -424,7 +436,7 @@ impl Run<'_> {
 
     fn header(&self, resumable: &Resumable, inputs: &[InputFile]) -> Header {
         let Session { job, services, models, .. } = self.session;
-        let (started, inputs) = (self.session.started(), inputs.to_vec());
+        let (started, inputs) = (self.session.time().to_string(), inputs.to_vec());
         let mut header =
             resume::header((job, self.files, services), resumable, models, inputs, started);
         header.identity.0.extend(self.session.steps.identity.iter().cloned());

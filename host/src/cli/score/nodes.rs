@@ -2,19 +2,24 @@
 //! before anything else is opened, so that a mistake is found before it costs anything.
 
 use super::inputs;
-use super::models::Models;
+use super::models::{Model, Models};
 use crate::batch::Batch;
 use crate::cli::job::Job;
 use crate::columns::{Column, Kind};
 use crate::error::Error;
 use crate::pipeline::graph::{Node, Port, Work};
+use crate::plugin::few::Few;
+use crate::plugin::runner::Runner;
+use crate::run_time::RunTime;
 use crate::source::{Source, SourceError};
-use crate::spec::{self, LookupSpec, ModelSpec, Records, StepSpec};
+use crate::spec::{self, LogSpec, LookupSpec, ModelSpec, Records, Spec, StepSpec};
 use crate::step::check::CheckStep;
 use crate::step::first::{FirstStep, Which};
 use crate::step::lookup::LookupStep;
 use crate::step::lookup::table::Table;
+use crate::step::log::Logging;
 use crate::step::model::ModelStep;
+use crate::step::pass::PassStep;
 use crate::step::place::PlaceStep;
 use crate::step::sample::SampleStep;
 use crate::step::validate::ValidateStep;
@@ -24,6 +29,7 @@ use crate::storage::location::Location;
 use crate::storage::services::Services;
 use jsonschema::Validator;
 use std::collections::HashMap;
+use std::num::NonZero;
 use std::sync::Arc;
 
 /// The steps of a pipeline that are the same for each of its runs, by name.
@@ -65,7 +71,8 @@ impl Steps {
                     steps.tables.insert(name.to_owned(), columns);
                     Box::new(LookupStep::new(name, spec, Arc::new(table)))
                 }
-                StepSpec::Model(_) | StepSpec::Log(_) | StepSpec::Join => continue,
+                StepSpec::Log(_) => Box::new(PassStep::new(name)),
+                StepSpec::Model(_) | StepSpec::Join => continue,
                 other => return Err(Error::usage(format!("not yet: {other:?}"))),
             };
             steps.ready.insert(name.to_owned(), step);
@@ -123,12 +130,14 @@ fn first(name: &str, which: Which, stop: &Stop) -> Box<dyn Step> {
     Box::new(FirstStep::new(name, which, stop.clone()))
 }
 
-/// The nodes of one run: `sources` and `sinks` in the order of what was asked for.
+/// The nodes of one run, which bears this time: `sources` and `sinks` in the order of what was asked
+/// for.
 pub(super) fn nodes(
     job: &Job<'_>,
     steps: &Steps,
     models: &Models,
     (sources, sinks): (Vec<Box<dyn Source>>, Vec<Work>),
+    time: &RunTime,
     stop: &Stop,
 ) -> Vec<Node> {
     let spec = &job.spec;
@@ -151,8 +160,13 @@ pub(super) fn nodes(
     }
     for node in &spec.steps {
         let work = match &node.what {
-            StepSpec::Model(model) => {
-                Work::Step(Box::new(model_step(&node.name, model, models, stop)))
+            StepSpec::Model(asked) => {
+                let model = models.of(&node.name);
+                let step = model_step(asked, model, stop);
+                Work::Step(Box::new(match logging(spec, model, time) {
+                    Some(logging) => step.logged(logging),
+                    None => step,
+                }))
             }
             StepSpec::Join => Work::Join(node.from.iter().map(spec::Port::to_string).collect()),
             _ => Work::Step(steps.of(&node.name)),
@@ -165,15 +179,38 @@ pub(super) fn nodes(
     nodes
 }
 
-fn model_step(node: &str, spec: &ModelSpec, models: &Models, stop: &Stop) -> ModelStep {
-    let model = models.of(node).loaded.clone();
-    let description = model.description();
+fn model_step(spec: &ModelSpec, model: &Model, stop: &Stop) -> ModelStep {
+    let description = model.loaded.description();
     let validator: Option<Arc<Validator>> = spec.validates_output.then(|| {
         let validator = jsonschema::validator_for(&description.output_schema);
         Arc::new(validator.expect("it was compiled when the plugin was opened"))
     });
-    let name = description.qualified_name.clone();
-    ModelStep::new(&name, model, spec.emit.clone(), validator, stop.clone())
+    let runner: Arc<dyn Runner> = match spec.threads.and_then(NonZero::new) {
+        Some(threads) => Arc::new(Few::new(model.loaded.clone(), threads, stop.clone())),
+        None => model.loaded.clone(),
+    };
+    let name = &description.qualified_name;
+    ModelStep::new(name, runner, spec.emit.clone(), validator, stop.clone())
+}
+
+/// What is logged of a model's predictions, where anything is.
+fn logging(spec: &Spec, model: &Model, time: &RunTime) -> Option<Logging> {
+    let log = spec.steps.iter().find_map(|step| match &step.what {
+        StepSpec::Log(log) if step.from.iter().any(|port| port.node == model.node) => Some(log),
+        _ => None,
+    });
+    let LogSpec { id, sample, trace } = log?.clone();
+    let description = model.loaded.description();
+    Some(Logging {
+        id,
+        sample,
+        trace,
+        node: model.node.clone(),
+        time: time.clone(),
+        model: description.qualified_name.clone(),
+        version: description.version(),
+        plugin_sha256: model.sha256.clone(),
+    })
 }
 
 /// A source whose records are seen to be JSON, since nobody behind it looks.

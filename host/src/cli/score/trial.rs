@@ -23,6 +23,7 @@ use crate::storage::services::Services;
 use std::fs::File;
 use std::io::Write;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// A pipeline that is loaded.
 pub(in crate::cli) struct Trial<'a> {
@@ -106,8 +107,10 @@ impl<'a> Trial<'a> {
         });
         let sinks = spec.sinks.iter().map(|sink| Work::Step(Box::new(PassStep::new(&sink.name))));
         let ends = (sources.collect(), sinks.collect());
+        let time = self.job.run.run_time.clone();
+        let time = time.unwrap_or_else(|| SystemTime::now().into());
         let nodes: Vec<Node> =
-            nodes::nodes(self.job, &self.steps, &self.models, ends, &self.stop);
+            nodes::nodes(self.job, &self.steps, &self.models, ends, &time, &self.stop);
         trial::run(nodes, records_max, &self.stop).map_err(|error| match error {
             TrialError::Source(source) => RunError::Source(source).into(),
             TrialError::Step { step, source } => RunError::Step { step, source }.into(),
