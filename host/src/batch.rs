@@ -550,7 +550,10 @@ impl Batch {
     pub(crate) fn aside(&self) -> impl Iterator<Item = (u32, &[u8])> {
         self.aside.iter().flat_map(|flow| {
             let bytes = flow.bytes(&self.block);
-            flow.origins.iter().zip(&flow.spans).map(|(&origin, &span)| (origin, slice(bytes, span)))
+            flow.origins
+                .iter()
+                .zip(&flow.spans)
+                .map(|(&origin, &span)| (origin, slice(bytes, span)))
         })
     }
 

@@ -90,6 +90,18 @@ pub struct Node<T> {
     pub what: T,
 }
 
+impl Node<StepSpec> {
+    /// Whether it asks a model.
+    pub fn is_model(&self) -> bool {
+        matches!(self.what, StepSpec::Model(_))
+    }
+
+    /// Whether it logs what a model predicted: it takes what the model's node puts aside.
+    pub fn is_log(&self) -> bool {
+        matches!(self.what, StepSpec::Log(_))
+    }
+}
+
 /// What a node gives on: `NAME`, or `NAME.blocked` for what a rule held back.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Port {

@@ -31,7 +31,7 @@ use crate::run_time::RunTime;
 use crate::sink::publish::{OpenError, Output, folder_of};
 use crate::sink::{self, Sink, table};
 use crate::source::{Source, many};
-use crate::spec::{Node, SinkSpec, StepSpec};
+use crate::spec::{Node, SinkSpec};
 use crate::stop::Stop;
 use crate::storage::disk::HoldError;
 use crate::storage::location::Location;
@@ -92,7 +92,7 @@ pub(super) fn score(job: &Job<'_>) -> Result<u8, Error> {
     };
     let exits = exits::Watch::new(end::state_if_ended(&plan, is_resumable), &stop);
     let outputs = Outputs::take_stdout()?;
-    let has_log = job.spec.steps.iter().any(|step| matches!(step.what, StepSpec::Log(_)));
+    let has_log = job.spec.steps.iter().any(Node::is_log);
     let is_identified = job.run.summary.is_some() || is_resumable || has_log;
     let loading = Loading { job, services: &services, exits: &exits, threads, is_identified };
     let loaded = loading.load(found, &stop, |reads| {

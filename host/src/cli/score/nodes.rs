@@ -15,9 +15,9 @@ use crate::source::{Source, SourceError};
 use crate::spec::{self, LogSpec, LookupSpec, ModelSpec, Records, Spec, StepSpec};
 use crate::step::check::CheckStep;
 use crate::step::first::{FirstStep, Which};
+use crate::step::log::Logging;
 use crate::step::lookup::LookupStep;
 use crate::step::lookup::table::Table;
-use crate::step::log::Logging;
 use crate::step::model::ModelStep;
 use crate::step::pass::PassStep;
 use crate::step::place::PlaceStep;
@@ -145,8 +145,7 @@ pub(super) fn nodes(
     let mut nodes: Vec<Node> = Vec::new();
     let mut add = |name: &str, from: &[spec::Port], work: Work| {
         // What a log takes, its model's node puts aside.
-        let is_log =
-            spec.steps.iter().any(|it| it.name == name && matches!(it.what, StepSpec::Log(_)));
+        let is_log = spec.steps.iter().any(|it| it.name == name && it.is_log());
         let from = from
             .iter()
             .map(|port| Port { node: places[&port.node], is_aside: port.is_aside || is_log });

@@ -127,7 +127,8 @@ fn types(section: &Section<'_>) -> Result<Vec<Column>, Wrong> {
         match kind {
             Some((_, kind)) => Ok(Column { name, kind: kind.clone() }),
             None => {
-                let message = format!("the column `{}` has no type that is known", on_a_line(&name));
+                let message =
+                    format!("the column `{}` has no type that is known", on_a_line(&name));
                 let hint = format!("known are {}", list(known.iter().map(|(name, _)| *name)));
                 Err(section.wrong("types", message, Some(hint)))
             }

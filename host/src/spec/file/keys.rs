@@ -217,13 +217,13 @@ pub(crate) const SINK: Keys = &[&[
     ),
     key("create_table", Takes::Flag, "create_table = true", "Whether that table is made first."),
     key(
-            "columns",
-            Takes::List,
-            "columns = [\"id\", \"species\"]",
-            "The columns of a table [default: those of what comes to it, where they are known].",
-        ),
-        TYPES,
-        key(
+        "columns",
+        Takes::List,
+        "columns = [\"id\", \"species\"]",
+        "The columns of a table [default: those of what comes to it, where they are known].",
+    ),
+    TYPES,
+    key(
         "upsert",
         Takes::List,
         "upsert = [\"id\"]",
