@@ -7,8 +7,8 @@
 //! A record that can't be logged gets no prediction, whether it is in the sample or not: which
 //! predictions there are must not depend on which are logged.
 
-use super::sample::Sampler;
 use super::Why;
+use super::sample::Sampler;
 use crate::batch::{Batch, Text};
 use crate::json::{Scanner, Shape};
 use crate::record::{RecordPosition, RejectKind};
