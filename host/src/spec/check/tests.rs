@@ -35,6 +35,7 @@ fn spec(text: &str) -> Spec {
                 plugin_dir: None,
                 model: None,
                 config: String::new(),
+                config_file: None,
                 emit: Emit::Prediction,
                 validates_output: false,
                 threads: None,

@@ -10,8 +10,10 @@ use crate::sink::ldjson::Writer;
 use crate::sink::publish::Output;
 use crate::source::Source;
 use crate::source::ldjson::{Options, Reader};
+use crate::step::Step;
 use crate::step::emit::Emit;
 use crate::step::model::ModelStep;
+use crate::step::pass::PassStep;
 use crate::stop::Stop;
 use crate::storage::Memory;
 use model_abi_layout::{Answer, RVec, RecordError, kind};
@@ -113,7 +115,7 @@ fn run_after(
         }));
         let aside = batch.take_aside();
         batch.set_flow(aside);
-        LogStep::new("log").apply(&mut batch).unwrap();
+        PassStep::new("log").apply(&mut batch).unwrap();
         told.log += str::from_utf8(batch.lines(&mut Vec::new())).unwrap();
     }
     told
@@ -354,7 +356,7 @@ fn published(text: &str, threads: usize, logging: &Logging) -> [String; 2] {
     let nodes = vec![
         node(None, Work::Source(Box::new(reader))),
         node(Some((0, false)), Work::Step(Box::new(model.logged(logging.clone())))),
-        node(Some((1, true)), Work::Step(Box::new(LogStep::new("log")))),
+        node(Some((1, true)), Work::Step(Box::new(PassStep::new("log")))),
         node(Some((2, false)), Work::Sink(Box::new(Writer::new(create(&log))))),
         node(Some((1, false)), Work::Sink(Box::new(Writer::new(create(&out))))),
     ];
