@@ -10,7 +10,7 @@
 
 mod dialect;
 mod meter;
-mod products;
+mod operators;
 mod program;
 mod refusal;
 mod same;

@@ -7,10 +7,11 @@
 use super::meter::{Jq, Meter};
 use crate::json::DEPTH_MAX;
 use jaq_core::load::parse::Def;
-use jaq_core::native::{Fun, bome, run, unary, v};
-use jaq_core::{Error, Exn, ValR, ValX};
+use jaq_core::native::{self, Fun, bome, run, v};
+use jaq_core::{Error, Exn, RunPtr, ValR, ValX};
 use jaq_json::{Num, Val, read};
 use std::cmp::Ordering;
+use std::fmt::Display;
 
 /// What a step of `range` counts for: 16 bytes in memory where an array is made of it.
 const RANGE_STEPS: u64 = 10;
@@ -19,8 +20,10 @@ const REPEATED_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// The time that a number takes to read and write grows with the square of its length.
 const DIGITS_MAX: usize = 10_000;
 
-/// The product of two values, which [`products`](super::products) puts in the place of `*`.
+/// What [`operators`](super::operators) puts in the place of `*`.
 pub(super) const PRODUCT: &str = "product_";
+/// And in the place of `/`.
+pub(super) const QUOTIENT: &str = "quotient_";
 
 /// What is not there, and why.
 const ABSENT: [(&[&str], &str); 5] = [
@@ -59,7 +62,7 @@ pub(super) fn defs<'s>() -> impl Iterator<Item = Def<&'s str>> {
 
 /// What is defined in Rust. The first of a name and arity is the one that is called.
 pub(super) fn funs() -> impl Iterator<Item = Fun<Jq>> {
-    let ours: [jaq_core::native::Filter<jaq_core::RunPtr<Jq>>; 3] = [
+    let ours: [native::Filter<RunPtr<Jq>>; 4] = [
         ("range", v(3), |mut cv| {
             let meter = *cv.0.data();
             let (by, to, from) = (cv.0.pop_var(), cv.0.pop_var(), cv.0.pop_var());
@@ -67,8 +70,12 @@ pub(super) fn funs() -> impl Iterator<Item = Fun<Jq>> {
         }),
         ("fromjson", v(0), |cv| bome(from_json(cv.1))),
         (PRODUCT, v(2), |mut cv| {
-            let right = cv.0.pop_var();
-            unary(cv, move |_, left| product(left, right.clone()))
+            let (right, left) = (cv.0.pop_var(), cv.0.pop_var());
+            bome(product(left, right))
+        }),
+        (QUOTIENT, v(2), |mut cv| {
+            let (right, left) = (cv.0.pop_var(), cv.0.pop_var());
+            bome(quotient(left, right))
         }),
     ];
     let theirs = jaq_core::funs().chain(jaq_std::funs()).chain(jaq_json::funs());
@@ -114,9 +121,7 @@ fn range<'a>(
 /// One JSON text, with the leniency of jaq's reader; as jq, and other than jaq, no more than one.
 fn from_json(text: Val) -> ValR<Val> {
     let bytes = text.try_as_utf8_bytes_owned()?;
-    let fail = |why: &dyn std::fmt::Display| {
-        Error::str(format_args!("cannot parse {text} as JSON: {why}"))
-    };
+    let fail = |why: &dyn Display| Error::str(format_args!("no JSON: {why}: {text}"));
     match too_much(&bytes) {
         Some(what) => Err(fail(&what)),
         None => read::parse_single(&bytes).map_err(|error| fail(&error)),
@@ -179,4 +184,19 @@ fn product(left: Val, right: Val) -> ValR<Val> {
         }
     }
     left * right
+}
+
+/// `left / right`, of integers an integer where that is exact.
+fn quotient(left: Val, right: Val) -> ValR<Val> {
+    match (&left, &right) {
+        (Val::Num(_), Val::Num(_)) if right == Val::from(0_isize) => {
+            Err(Error::str(format_args!("{left} can't be divided by zero")))
+        }
+        (Val::Num(Num::Int(dividend)), Val::Num(Num::Int(divisor)))
+            if dividend.checked_rem(*divisor) == Some(0) =>
+        {
+            Ok(Val::from(dividend / divisor))
+        }
+        _ => left / right,
+    }
 }

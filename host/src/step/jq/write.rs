@@ -93,14 +93,17 @@ impl Out<'_> {
     }
 
     fn float(&mut self, float: f64) -> Result<(), Unwritable> {
-        match float {
-            _ if float.is_nan() => return self.append(b"null"),
-            f64::INFINITY => return self.append(b"1.7976931348623157e308"),
-            f64::NEG_INFINITY => return self.append(b"-1.7976931348623157e308"),
-            _ if float.fract() == 0. && float.abs() < PLAIN_MAX => write!(self.text, "{float}"),
-            _ => serde_json::to_writer(&mut *self.text, &float).map_err(Into::into),
+        if float.is_nan() {
+            return self.append(b"null");
         }
-        .expect("a buffer takes all");
+        // Of the infinite, the greatest number that there is.
+        let float = float.clamp(f64::MIN, f64::MAX);
+        let written = if float.fract() == 0. && float.abs() < PLAIN_MAX {
+            write!(self.text, "{float}")
+        } else {
+            serde_json::to_writer(&mut *self.text, &float).map_err(Into::into)
+        };
+        written.expect("a buffer takes all");
         self.append(b"")
     }
 

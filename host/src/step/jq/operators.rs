@@ -1,7 +1,10 @@
-//! Puts a function of ours in the place of each `*` of a program, which repeats a string as often as it is
-//! told: a wrong number in one record must not take all memory, which ends the process.
+//! Puts functions of ours in the place of two operators of a program, where jaq's would do harm.
+//!
+//! `*` repeats a string as often as it is told: a wrong number in one record must not take all memory, which
+//! ends the process. `/` divides by zero and gives the infinite, which would be written as a number, where jq
+//! says that it can't; and of two integers it makes a fraction, so that `6 / 2` is no index.
 
-use super::dialect::PRODUCT;
+use super::dialect::{PRODUCT, QUOTIENT};
 use jaq_core::load::lex::StrPart;
 use jaq_core::load::parse::{BinaryOp, Pattern, Term};
 use jaq_core::ops::Math;
@@ -12,7 +15,7 @@ use std::mem::take;
 const TIMES_MAX: f64 = 10_000.;
 
 /// The value of `f` in `path *= f`.
-const FACTOR: &str = "$factor_";
+const OPERAND: &str = "$operand_";
 
 /// In a term and in all that it is made of.
 pub(super) fn replace(term: &mut Term<&str>) {
@@ -76,19 +79,30 @@ pub(super) fn replace(term: &mut Term<&str>) {
 
 fn replace_here(term: &mut Term<&str>) {
     match term {
-        Term::BinOp(left, BinaryOp::Math(Math::Mul), right)
-            if !is_small(left) && !is_small(right) =>
-        {
-            *term = Term::Call(PRODUCT, vec![take(left), take(right)]);
+        Term::BinOp(left, BinaryOp::Math(operator), right) => {
+            if let Some(function) = function(*operator, &[&**left, &**right]) {
+                *term = Term::Call(function, vec![take(left), take(right)]);
+            }
         }
-        // `path *= f` is `f as $factor | path |= . * $factor`.
-        Term::BinOp(path, BinaryOp::UpdateMath(Math::Mul), factor) if !is_small(factor) => {
-            let product = Term::Call(PRODUCT, vec![Term::Id, Term::Var(FACTOR)]);
-            let update = Term::BinOp(take(path), BinaryOp::Update, Box::new(product));
-            let bind = BinaryOp::Pipe(Some(Pattern::Var(FACTOR)));
-            *term = Term::BinOp(take(factor), bind, Box::new(update));
+        // `path *= f` is `f as $operand | path |= . * $operand`.
+        Term::BinOp(path, BinaryOp::UpdateMath(operator), right) => {
+            if let Some(function) = function(*operator, &[&**right]) {
+                let applied = Term::Call(function, vec![Term::Id, Term::Var(OPERAND)]);
+                let update = Term::BinOp(take(path), BinaryOp::Update, Box::new(applied));
+                let bind = BinaryOp::Pipe(Some(Pattern::Var(OPERAND)));
+                *term = Term::BinOp(take(right), bind, Box::new(update));
+            }
         }
         _ => {}
+    }
+}
+
+/// What stands in the place of an operator between these, if anything.
+fn function(operator: Math, operands: &[&Term<&str>]) -> Option<&'static str> {
+    match operator {
+        Math::Mul if !operands.iter().any(|operand| is_small(operand)) => Some(PRODUCT),
+        Math::Div => Some(QUOTIENT),
+        _ => None,
     }
 }
 
