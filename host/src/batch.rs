@@ -150,6 +150,15 @@ impl Text {
         self.bytes.truncate(self.start_of_next());
     }
 
+    /// What was appended and completed for record `source`, the last one, is taken back.
+    pub fn take_back_all(&mut self, source: usize) {
+        while self.sources.pop_if(|last| *last == source as u32).is_some() {
+            let span = self.spans.pop().expect("there is one for each source");
+            self.bytes.truncate(span.start as usize);
+        }
+        self.take_back();
+    }
+
     /// Whether so many bytes more may be appended; offsets in it have 32 bits.
     pub fn has_room_for(&self, bytes: usize) -> bool {
         self.bytes.len() + bytes < u32::MAX as usize

@@ -18,6 +18,7 @@
 //! ```
 
 pub mod batch;
+mod caught;
 pub mod causes;
 pub mod check;
 pub mod child;

@@ -13,8 +13,10 @@ use crate::plugin::runner::Runner;
 use crate::run_time::RunTime;
 use crate::source::{Source, SourceError};
 use crate::spec::{self, LogSpec, LookupSpec, ModelSpec, Records, Spec, StepSpec};
+use crate::step::block::BlockStep;
 use crate::step::check::CheckStep;
 use crate::step::first::{FirstStep, Which};
+use crate::step::jq::JqStep;
 use crate::step::log::Logging;
 use crate::step::lookup::LookupStep;
 use crate::step::lookup::table::Table;
@@ -73,7 +75,13 @@ impl Steps {
                 }
                 StepSpec::Log(_) => Box::new(PassStep::new(name)),
                 StepSpec::Model(_) | StepSpec::Join => continue,
-                other => return Err(Error::usage(format!("not yet: {other:?}"))),
+                StepSpec::Jq(spec) => {
+                    Box::new(JqStep::new(name, spec).map_err(|why| refused(why.to_string(), None))?)
+                }
+                StepSpec::Block(spec) => {
+                    let step = BlockStep::new(name, spec);
+                    Box::new(step.map_err(|why| refused(why.to_string(), None))?)
+                }
             };
             steps.ready.insert(name.to_owned(), step);
         }
