@@ -52,16 +52,17 @@ fn told(job: &Job<'_>, names: &[String], record: &Tried) -> String {
         say(read_by, &cut(only));
     }
     for (at, (name, from)) in (job.spec.sources.len()..).zip(steps.chain(sinks)) {
-        let is_aside = job.spec.steps.iter().any(|step| step.name == name && step.is_log());
+        // What a log takes, nobody else is shown to give.
+        let is_log = job.spec.steps.iter().any(|step| step.name == name && step.is_log());
         let from: Vec<Port> = from
             .iter()
-            .map(|port| Port { node: port.node.clone(), is_aside: port.is_aside || is_aside })
+            .map(|port| Port { node: port.node.clone(), is_aside: port.is_aside || is_log })
             .collect();
         let taken: Vec<&String> = from.iter().flat_map(&texts).collect();
         let own = [false, true].map(|is_aside| given.get(&(at, is_aside)).map(|it| &it.texts));
         let rejected = rejects(name);
         if let Some(texts) = own[0] {
-            match texts.iter().eq(taken.iter().copied()) {
+            match !is_log && texts.iter().eq(taken.iter().copied()) {
                 true => say(name, "="),
                 false => texts.iter().for_each(|text| say(name, &cut(text))),
             }
