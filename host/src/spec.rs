@@ -6,6 +6,7 @@
 pub mod check;
 pub mod file;
 pub mod print;
+pub mod schema;
 
 use crate::columns::Column;
 use crate::format::{Compression, Format};
