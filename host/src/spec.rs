@@ -5,6 +5,8 @@
 
 pub mod check;
 pub mod file;
+pub mod print;
+pub mod schema;
 
 use crate::columns::Column;
 use crate::format::{Compression, Format};
@@ -212,7 +214,7 @@ pub enum StepSpec {
 }
 
 /// Which model is asked, and what is written.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ModelSpec {
     /// The plugin's file.
     pub plugin: Option<PathBuf>,
