@@ -20,6 +20,7 @@ mod paths;
 mod progress;
 mod resume;
 mod run;
+mod schema;
 mod score;
 mod sense;
 mod services;
@@ -62,6 +63,7 @@ enum Command {
     Run(Box<run::RunFileArgs>),
     Validate(validate::ValidateArgs),
     Test(test::TestArgs),
+    Schema(schema::SchemaArgs),
     Replay(Box<ReplayArgs>),
     Inspect(inspect::InspectArgs),
     Check(check::CheckArgs),
@@ -92,6 +94,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> u8 {
         (Some(Command::Run(args)), _) => run::run(&args),
         (Some(Command::Validate(args)), _) => validate::validate(&args),
         (Some(Command::Test(args)), _) => test::test(&args),
+        (Some(Command::Schema(args)), _) => schema::schema(&args),
         (Some(Command::Replay(args)), _) => args.job().and_then(|job| score::score(&job)),
         (Some(Command::Inspect(args)), _) => inspect::inspect(&args),
         (Some(Command::List(args)), _) => list::list(&args),

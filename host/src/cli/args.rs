@@ -195,6 +195,10 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "FILE")]
     pub(super) summary: Option<PathBuf>,
 
+    /// Print the pipeline that this asks for, as a file, and run nothing
+    #[arg(long)]
+    pub(super) print_pipeline: bool,
+
     /// Say nothing on stderr but errors (and rejects, where they go there)
     #[arg(short, long)]
     pub(super) quiet: bool,
@@ -234,6 +238,7 @@ impl Default for RunArgs {
             checkpoint_bytes: CHECKPOINT_BYTES,
             run_time: None,
             summary: None,
+            print_pipeline: false,
             quiet: false,
             verbose: false,
         }
