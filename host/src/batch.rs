@@ -586,8 +586,9 @@ impl Batch {
 
     /// Several flows as one, record by record; of one record, in the order of the flows.
     pub(crate) fn merge(&mut self, mut flows: Vec<Flow>) -> Flow {
-        if flows.len() == 1 {
-            return flows.remove(0);
+        flows.retain(|flow| flow.len() > 0);
+        if flows.len() <= 1 {
+            return flows.pop().unwrap_or_default();
         }
         let mut next = vec![0; flows.len()];
         let first = flows.iter().find(|flow| flow.len() > 0);
