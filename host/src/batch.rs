@@ -150,6 +150,15 @@ impl Text {
         self.bytes.truncate(self.start_of_next());
     }
 
+    /// What was appended and completed for record `source`, the last one, is taken back.
+    pub fn take_back_all(&mut self, source: usize) {
+        while self.sources.pop_if(|last| *last == source as u32).is_some() {
+            let span = self.spans.pop().expect("there is one for each source");
+            self.bytes.truncate(span.start as usize);
+        }
+        self.take_back();
+    }
+
     /// Whether so many bytes more may be appended; offsets in it have 32 bits.
     pub fn has_room_for(&self, bytes: usize) -> bool {
         self.bytes.len() + bytes < u32::MAX as usize
@@ -508,6 +517,18 @@ impl Batch {
         self.rejections.iter().map(|rejection| rejection.record)
     }
 
+    /// A record as it was read, by its index.
+    pub(crate) fn record_read(&self, index: usize) -> &[u8] {
+        self.block.spans.get(index).map_or(&[], |&span| slice(&self.block.bytes, span))
+    }
+
+    /// Where each record that was read stood.
+    pub(crate) fn places_read(&self) -> Vec<(Arc<str>, RecordPosition)> {
+        let mut places = Places::new(&self.block);
+        let records = 0..self.block.spans.len();
+        records.map(|record| places.of(record)).map(|(name, at)| (name.clone(), at)).collect()
+    }
+
     /// Rejections from `first` on were made by a node of this name.
     pub(crate) fn name_rejections(&mut self, first: usize, node: &Arc<str>) {
         let rejections = self.rejections.get_mut(first..).unwrap_or_default();
@@ -531,6 +552,18 @@ impl Batch {
     /// Nobody takes these records.
     pub(crate) fn drop_flow(&mut self, mut flow: Flow) {
         self.spares.extend(flow.clear());
+    }
+
+    /// What the last step put aside: for each record its text, and the index of the one that was read of
+    /// which it was made.
+    pub(crate) fn aside(&self) -> impl Iterator<Item = (u32, &[u8])> {
+        self.aside.iter().flat_map(|flow| {
+            let bytes = flow.bytes(&self.block);
+            flow.origins
+                .iter()
+                .zip(&flow.spans)
+                .map(|(&origin, &span)| (origin, slice(bytes, span)))
+        })
     }
 
     /// What the last step put aside.

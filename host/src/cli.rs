@@ -7,21 +7,28 @@ mod args;
 mod check;
 mod config;
 mod describe;
+mod dry_run;
 mod exits;
 mod files;
 mod formats;
 mod inspect;
+mod job;
 mod list;
 mod new;
 mod outputs;
 mod paths;
 mod progress;
 mod resume;
+mod run;
 mod score;
+mod sense;
 mod services;
 mod signals;
+mod smallest;
 mod status;
 mod tables;
+mod test;
+mod validate;
 
 use crate::error::Error;
 use crate::pipeline::RunError;
@@ -52,6 +59,9 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    Run(Box<run::RunFileArgs>),
+    Validate(validate::ValidateArgs),
+    Test(test::TestArgs),
     Replay(Box<ReplayArgs>),
     Inspect(inspect::InspectArgs),
     Check(check::CheckArgs),
@@ -74,11 +84,15 @@ pub fn main(args: impl Iterator<Item = OsString>) -> u8 {
         }
     };
     let verbose = match (&command, &score) {
-        (Some(Command::Replay(replay)), _) => replay.job.verbose,
-        (_, score) => score.as_ref().is_some_and(|score| score.job.verbose),
+        (Some(Command::Replay(replay)), _) => replay.job.run.verbose,
+        (Some(Command::Run(run)), _) => run.run.verbose,
+        (_, score) => score.as_ref().is_some_and(|score| score.job.run.verbose),
     };
     let done = match (command, score) {
-        (Some(Command::Replay(args)), _) => score::score(args.task()),
+        (Some(Command::Run(args)), _) => run::run(&args),
+        (Some(Command::Validate(args)), _) => validate::validate(&args),
+        (Some(Command::Test(args)), _) => test::test(&args),
+        (Some(Command::Replay(args)), _) => args.job().and_then(|job| score::score(&job)),
         (Some(Command::Inspect(args)), _) => inspect::inspect(&args),
         (Some(Command::List(args)), _) => list::list(&args),
         (Some(Command::New(args)), _) => new::new(&args),
@@ -86,7 +100,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> u8 {
         (Some(Command::Describe(args)), _) => describe::describe(&args),
         (Some(Command::Check(args)), _) => check::check(&args),
         (Some(Command::CheckChild(args)), _) => check::child(&args),
-        (None, Some(args)) => score::score(args.task()),
+        (None, Some(args)) => args.job().and_then(|job| score::score(&job)),
         (None, None) => unreachable!("it is one or the other"),
     };
     match done {

@@ -57,32 +57,55 @@ pub const LEVELS_MAX: usize = kind::LEVELS_MAX;
 /// The name of the only column where what is written is no object.
 pub const VALUE: &str = "prediction";
 
-/// The columns of what is written for a record. `given`: those of the source, where it is a table
-/// itself; else a record has the fields that the model's input schema names.
-pub fn of_output(
-    emit: &Emit,
-    has_place: bool,
-    given: Option<&[Column]>,
-    input_schema: &Value,
-    output_schema: &Value,
-) -> Vec<Column> {
-    let columns = of_record(emit, given, input_schema, output_schema);
-    if !has_place {
-        return columns;
+/// What is known of records before the first of them is there.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Shape {
+    /// The fields that they have, or may have.
+    pub columns: Vec<Column>,
+    /// Whether they may have other fields too.
+    pub is_open: bool,
+    /// Whether they are no objects: what they are is the only column.
+    pub is_value: bool,
+}
+
+impl Shape {
+    /// Of a table's rows.
+    pub fn of_table(columns: Vec<Column>) -> Self {
+        Shape { columns, ..Shape::default() }
     }
-    let output = match (&columns[..], emit, given) {
+
+    /// Of which nothing is known.
+    pub fn unknown() -> Self {
+        Shape { is_open: true, ..Shape::default() }
+    }
+
+    /// With the place of each around it.
+    pub fn placed(self) -> Self {
+        let column = |name: &str, kind| Column { name: name.to_owned(), kind };
+        let output = match (self.is_open || self.columns.is_empty(), self.is_value) {
+            (true, _) => Kind::Json,
+            (false, true) => self.columns[0].kind.clone(),
+            (false, false) => Kind::Struct(self.columns),
+        };
+        Shape::of_table(vec![
+            column("source", Kind::String),
+            column("line", Kind::Integer),
+            column("byte", Kind::Integer),
+            column("output", output),
+        ])
+    }
+
+    /// What is written for such records and the predictions for them. Of records that may have any
+    /// fields, those are taken to be there that the model's input schema names.
+    pub fn predicted(&self, emit: &Emit, input_schema: &Value, output_schema: &Value) -> Self {
+        let is_known = !self.is_open || !self.columns.is_empty();
+        let given = is_known.then_some(&self.columns[..]);
+        let columns = of_record(emit, given, input_schema, output_schema);
+        let is_value = *emit == Emit::Prediction && of_schema(output_schema).is_empty();
         // The record may have fields that no schema names; the row of a table can't.
-        (_, Emit::Merge, None) | ([], ..) => Kind::Json,
-        ([only], Emit::Prediction, _) if of_schema(output_schema).is_empty() => only.kind.clone(),
-        _ => Kind::Struct(columns),
-    };
-    let column = |name: &str, kind| Column { name: name.to_owned(), kind };
-    vec![
-        column("source", Kind::String),
-        column("line", Kind::Integer),
-        column("byte", Kind::Integer),
-        column("output", output),
-    ]
+        let is_open = *emit == Emit::Merge && self.is_open;
+        Shape { columns, is_open, is_value }
+    }
 }
 
 fn of_record(
@@ -146,7 +169,9 @@ mod tests {
     fn check(emit: Emit, has_place: bool, given: Option<&[Column]>, expected: &str) {
         let input = json!({"properties": {"a": {"type": "number"}, "b": {"type": "string"}}});
         let output = json!({"type": "object", "properties": {"p": {"type": "integer"}}});
-        let columns = of_output(&emit, has_place, given, &input, &output);
+        let given = given.map_or_else(Shape::unknown, |it| Shape::of_table(it.to_vec()));
+        let shape = given.predicted(&emit, &input, &output);
+        let columns = if has_place { shape.placed() } else { shape }.columns;
         let told: Vec<_> =
             columns.iter().map(|column| format!("{} {:?}", column.name, column.kind)).collect();
         assert_eq!(told.join(", "), expected);
@@ -177,9 +202,9 @@ mod tests {
     #[test]
     fn a_prediction_that_is_no_object_has_a_column_of_its_own() {
         let schema = json!({"type": "string"});
-        let columns = of_output(&Emit::Prediction, false, None, &json!({}), &schema);
-        assert_eq!(columns, [Column { name: "prediction".to_owned(), kind: Kind::String }]);
-        let columns = of_output(&Emit::Prediction, true, None, &json!({}), &schema);
+        let shape = Shape::unknown().predicted(&Emit::Prediction, &json!({}), &schema);
+        assert_eq!(shape.columns, [Column { name: "prediction".to_owned(), kind: Kind::String }]);
+        let columns = shape.placed().columns;
         assert_eq!(columns[3], Column { name: "output".to_owned(), kind: Kind::String });
     }
 }

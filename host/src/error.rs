@@ -209,9 +209,11 @@ impl Error {
         Error::Usage { message: message.into(), hint: None }
     }
 
-    /// What there is of an output file where nothing was published.
-    pub fn unpublished(output: &Location) -> String {
-        format!("nothing was published; `{output}` {}", Error::as_before(output))
+    /// What there is of outputs where nothing was published.
+    pub fn unpublished(outputs: &[&Location]) -> String {
+        let outputs =
+            outputs.iter().map(|output| format!("`{output}` {}", Error::as_before(output)));
+        format!("nothing was published; {}", outputs.collect::<Vec<_>>().join(", "))
     }
 
     /// What there is of a file that was not published.

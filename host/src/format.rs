@@ -82,6 +82,11 @@ impl Format {
         !self.is_binary()
     }
 
+    /// Whether its records have columns, the same for all.
+    pub fn is_table(self) -> bool {
+        !matches!(self, Format::Ldjson | Format::JsonArray)
+    }
+
     /// Whether its bytes can't be cut into lines of text.
     pub fn is_binary(self) -> bool {
         matches!(self, Format::Parquet | Format::Arrow | Format::ArrowStream)

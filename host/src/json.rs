@@ -15,7 +15,7 @@ use std::iter;
 use std::str::Chars;
 
 /// Deepest nesting that passes: serde_json, which reads our texts in plugins, stops at 128.
-const DEPTH_MAX: usize = 127;
+pub(crate) const DEPTH_MAX: usize = 127;
 
 /// How many members the buffers keep room for (1.3 MB): one freak of a record, millions of members
 /// wide, must not hold its memory until the end of the run.
@@ -306,6 +306,11 @@ impl Member {
     pub(crate) fn name<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let raw = self.key.of(text);
         if self.escaped { Cow::Owned(decoded(raw).collect()) } else { Cow::Borrowed(raw) }
+    }
+
+    /// Name and value as they stand, the name's quotes included.
+    pub(crate) fn whole<'t>(&self, text: &'t str) -> &'t str {
+        &text[self.key.start as usize - 1..self.value.end as usize]
     }
 
     /// Whether the member is called `name`, however the text spells it: `"\u0069d"` is `id`.

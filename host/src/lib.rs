@@ -18,6 +18,7 @@
 //! ```
 
 pub mod batch;
+mod caught;
 pub mod causes;
 pub mod check;
 pub mod child;
@@ -32,6 +33,7 @@ pub mod picture;
 pub mod pipeline;
 pub mod plugin;
 pub mod record;
+pub mod run_time;
 pub mod schema;
 pub mod shell;
 pub mod sink;
@@ -41,5 +43,6 @@ pub mod step;
 pub mod stop;
 pub mod storage;
 pub mod summary;
+pub mod toml_text;
 
 pub use error::Error;

@@ -18,6 +18,7 @@ pub mod graph;
 mod lane;
 pub mod limits;
 mod pace;
+pub mod trial;
 
 use crate::batch::Batch;
 use crate::counts::{Counted, Counts, Node};

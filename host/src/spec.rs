@@ -3,6 +3,12 @@
 //!
 //! Everything here is a wish: nothing was opened, loaded or compiled yet.
 
+pub mod check;
+pub mod file;
+pub mod print;
+pub mod schema;
+
+use crate::columns::Column;
 use crate::format::{Compression, Format};
 use crate::pipeline::limits::MaxRejects;
 use crate::plugin::Selector;
@@ -16,7 +22,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 /// A pipeline. Names are unique among all its nodes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Spec {
     /// Where records come from, in the order in which they are read.
     pub sources: Vec<Node<SourceSpec>>,
@@ -37,6 +43,42 @@ pub struct Spec {
     pub threads: Option<u16>,
     /// The file of services.
     pub services: Option<PathBuf>,
+    /// What it is to do with some records, for `etl-host test`.
+    pub tests: Vec<TestSpec>,
+}
+
+/// Why a pipeline can't be so.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct SpecError {
+    /// What is wrong, and where. No value that came from the environment is in it.
+    pub message: String,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+/// What a pipeline is to do with some records.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TestSpec {
+    /// What is tested. Unique.
+    pub name: String,
+    /// The records of sources, each a text, which may be no JSON. A source that isn't named has none.
+    pub input: Vec<(String, Vec<String>)>,
+    /// All records that these nodes are to give on, in order; of a sink, those that come to it.
+    pub expect: Vec<(Port, Vec<serde_json::Value>)>,
+    /// All rejects that there are to be, in order; `None`: nobody asks.
+    pub rejects: Option<Vec<ExpectedReject>>,
+}
+
+/// A reject that a test expects.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExpectedReject {
+    /// The node that can't go on with the record.
+    pub node: String,
+    /// Its kind, as the rejects file has it; `None`: any.
+    pub kind: Option<String>,
+    /// What is to be part of its message; empty: any.
+    pub message: String,
 }
 
 /// A node.
@@ -48,6 +90,18 @@ pub struct Node<T> {
     pub from: Vec<Port>,
     /// What it is.
     pub what: T,
+}
+
+impl Node<StepSpec> {
+    /// Whether it asks a model.
+    pub fn is_model(&self) -> bool {
+        matches!(self.what, StepSpec::Model(_))
+    }
+
+    /// Whether it logs what a model predicted: it takes what the model's node puts aside.
+    pub fn is_log(&self) -> bool {
+        matches!(self.what, StepSpec::Log(_))
+    }
 }
 
 /// What a node gives on: `NAME`, or `NAME.blocked` for what a rule held back.
@@ -94,6 +148,8 @@ pub struct SourceSpec {
     pub csv: source::csv::Options,
     /// Which rows of a database.
     pub selection: Option<Selection>,
+    /// The types of columns of text, where no model's schema tells them.
+    pub types: Vec<Column>,
     /// A line that is longer, in bytes, is a reject.
     pub line_bytes_max: u32,
 }
@@ -120,6 +176,8 @@ pub struct SinkSpec {
     pub compression: Option<Option<Compression>>,
     /// How tables of text are written.
     pub csv: sink::csv::Options,
+    /// The columns of a table [default: what is known of what comes to it].
+    pub columns: Vec<Column>,
     /// Which table of a database.
     pub table: Option<TableName>,
     /// Whether that table is made first.
@@ -156,7 +214,7 @@ pub enum StepSpec {
 }
 
 /// Which model is asked, and what is written.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ModelSpec {
     /// The plugin's file.
     pub plugin: Option<PathBuf>,
@@ -166,6 +224,8 @@ pub struct ModelSpec {
     pub model: Option<Selector>,
     /// Its config, a JSON text.
     pub config: String,
+    /// The file that the config is from, if it is from one.
+    pub config_file: Option<PathBuf>,
     /// What is written for a record.
     pub emit: Emit,
     /// Whether predictions are checked against the output schema.
@@ -229,11 +289,13 @@ pub struct LookupSpec {
     pub table: SourceSpec,
     /// The field of the record that holds the key.
     pub on: String,
-    /// The column of the table that is compared with it.
+    /// The column of the table that is compared with it: as texts, a number as its value in plain
+    /// decimals. So 1 equals 1.0, and "1" as well: tables of text have no types.
     pub key: String,
     /// The field that the row becomes; `None`: the row's fields stand beside the record's.
     pub into: Option<String>,
-    /// The columns of the row that are wanted [default: all].
+    /// The columns of the row that are wanted [default: all, but for the key where they stand beside the
+    /// record's fields].
     pub columns: Vec<String>,
     /// What a record gets whose key no row has.
     pub missing: NoMatch,
@@ -270,6 +332,7 @@ impl Default for SourceSpec {
             format: None,
             csv: source::csv::Options::default(),
             selection: None,
+            types: Vec::new(),
             line_bytes_max: LINE_BYTES_MAX_USUAL,
         }
     }

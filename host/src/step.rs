@@ -1,16 +1,27 @@
 //! Steps: batch in, batch out, and the records that can't go on. One file a step.
 
+pub mod block;
 pub mod check;
 pub mod emit;
 pub mod first;
+pub mod jq;
+pub mod log;
+pub mod lookup;
 pub mod model;
+pub mod pass;
 pub mod place;
+pub mod sample;
+pub mod validate;
 
 use crate::batch::Batch;
 use crate::plugin::ModelError;
 use crate::record::RejectKind;
 use std::fmt::Display;
 use std::sync::Arc;
+
+/// How much stack a thread must have that has steps work: a program may call itself, and values may nest.
+/// Of what is not touched, nothing is taken.
+pub const STACK_BYTES: usize = 64 * 1024 * 1024;
 
 /// Something done to every record. Each worker has its own instance, so that a step can keep
 /// buffers without a lock.
@@ -71,6 +82,18 @@ impl Why {
     }
 }
 
+/// A JSON pointer (`/rows/3/width`) as paths are written everywhere else: `rows[3].width`.
+fn path_of(pointer: &str) -> String {
+    let parts = pointer.split('/').skip(1).map(|part| part.replace("~1", "/").replace("~0", "~"));
+    let path: String = parts
+        .map(|part| match part.bytes().all(|byte| byte.is_ascii_digit()) {
+            true => format!("[{part}]"),
+            false => format!(".{part}"),
+        })
+        .collect();
+    path.trim_start_matches('.').to_owned()
+}
+
 /// A step that can't go on with any record.
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {
@@ -80,4 +103,16 @@ pub enum StepError {
     /// It was told to stop in the middle of a batch.
     #[error("stopped")]
     Stopped,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pointer_is_written_as_a_path() {
+        assert_eq!(path_of(""), "");
+        assert_eq!(path_of("/y"), "y");
+        assert_eq!(path_of("/rows/3/a~1b/width"), "rows[3].a/b.width");
+    }
 }

@@ -16,10 +16,18 @@ pub struct Summary {
     pub host_version: &'static str,
     /// Version of the border it speaks.
     pub abi_version: &'static str,
-    /// The plugin.
-    pub plugin: PluginSummary,
-    /// The model.
-    pub model: ModelSummary,
+    /// The file of the pipeline, where it is in one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pipeline: Option<String>,
+    /// The plugin of a command line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plugin: Option<PluginSummary>,
+    /// Its model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelSummary>,
+    /// The models of a pipeline that is in a file, and the nodes that ask them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<NodeSummary>,
     /// What the run did: all of them, where the output is a folder.
     #[serde(flatten)]
     pub run: RunSummary,
@@ -43,6 +51,9 @@ pub struct RunSummary {
     pub output: String,
     /// Which content it has, where a store told: the ETag of an object.
     pub output_version: Option<String>,
+    /// The same for each sink of a pipeline that is in a file.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub outputs: Vec<OutputSummary>,
     /// Where rejects were written, if there were any.
     pub rejects: Option<String>,
     /// What became of the records. `read` is the sum of the others.
@@ -102,6 +113,28 @@ pub struct PluginSummary {
     pub path: String,
     /// SHA-256 of the file, in hexadecimal.
     pub sha256: String,
+}
+
+/// The model that a node asks.
+#[derive(Debug, Serialize)]
+pub struct NodeSummary {
+    /// The node.
+    pub node: String,
+    /// The plugin that the model is in.
+    pub plugin: PluginSummary,
+    /// The model.
+    pub model: ModelSummary,
+}
+
+/// Where a sink wrote to.
+#[derive(Debug, Serialize)]
+pub struct OutputSummary {
+    /// The sink.
+    pub node: String,
+    /// The output.
+    pub output: String,
+    /// Which content it has, where a store told.
+    pub version: Option<String>,
 }
 
 /// The model of a run.

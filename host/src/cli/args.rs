@@ -1,10 +1,12 @@
-//! The flags of scoring, and what they mean together. Parsing does nothing but parse.
+//! The flags of scoring. Parsing does nothing but parse; what they ask for is a pipeline, the smallest
+//! there is, which `smallest.rs` makes of them.
 
 use super::formats::FormatArgs;
 use super::services::ServiceArgs;
 use super::tables::TableArgs;
 use crate::pipeline::limits::MaxRejects;
 use crate::plugin::Selector;
+use crate::run_time::RunTime;
 use crate::source::ldjson::LINE_BYTES_MAX;
 use clap::{ArgGroup, Args, ValueEnum, value_parser};
 use std::ffi::OsString;
@@ -153,6 +155,13 @@ pub(super) struct JobArgs {
         value_parser = value_parser!(u32).range(1..=LINE_BYTES_MAX as i64))]
     pub(super) line_bytes_max: u32,
 
+    #[command(flatten)]
+    pub(super) run: RunArgs,
+}
+
+// How a pipeline is run, whatever it is.
+#[derive(Args, Debug)]
+pub(super) struct RunArgs {
     /// Keep a journal beside the output, and go on where an interrupted run of the same job ended
     ///
     /// What is done is made safe about once a second, so that a run that was killed, lost its power
@@ -171,8 +180,16 @@ pub(super) struct JobArgs {
     pub(super) checkpoint_seconds: Duration,
 
     /// There may be a checkpoint behind each record that holds a multiple of so many bytes of input
-    #[arg(long, value_name = "BYTES", default_value = "262144")]
+    #[arg(long, value_name = "BYTES", default_value_t = CHECKPOINT_BYTES)]
     pub(super) checkpoint_bytes: NonZeroU64,
+
+    /// Have everything that is written bear this time, in UTC: 2026-11-27T01:30:00Z [default: when the
+    /// run began]
+    ///
+    /// It stands in a prediction log, and its ids depend on it. A run that is resumed keeps the time of
+    /// the one that began it.
+    #[arg(long, value_name = "TIME")]
+    pub(super) run_time: Option<RunTime>,
 
     /// Write what the run did to this file, as JSON
     #[arg(long, value_name = "FILE")]
@@ -185,42 +202,6 @@ pub(super) struct JobArgs {
     /// Say more where a plugin is refused
     #[arg(short, long)]
     pub(super) verbose: bool,
-}
-
-/// What one command asks for: which model is asked, about what, and where the answers go.
-#[derive(Clone, Copy)]
-pub(super) struct Task<'a> {
-    pub(super) model: &'a ModelArgs,
-    pub(super) records: Records<'a>,
-    pub(super) job: &'a JobArgs,
-}
-
-/// Where the records are.
-#[derive(Clone, Copy)]
-pub(super) enum Records<'a> {
-    /// In these inputs, as they were given.
-    Inputs(&'a [OsString]),
-    /// In a rejects file; `-` is stdin.
-    Rejects(&'a OsString),
-    /// On the command line.
-    One(&'a str),
-}
-
-impl ScoreArgs {
-    pub(super) fn task(&self) -> Task<'_> {
-        let records = match &self.record {
-            Some(record) => Records::One(record),
-            None => Records::Inputs(&self.input),
-        };
-        Task { model: &self.model, records, job: &self.job }
-    }
-}
-
-impl ReplayArgs {
-    pub(super) fn task(&self) -> Task<'_> {
-        let records = Records::Rejects(&self.rejects_file);
-        Task { model: &self.model, records, job: &self.job }
-    }
 }
 
 /// What is written for a record.
@@ -242,3 +223,22 @@ pub(super) enum OnError {
     /// Stop, publishing nothing
     Fail,
 }
+
+impl Default for RunArgs {
+    /// For a command that writes nothing.
+    fn default() -> Self {
+        RunArgs {
+            resume: false,
+            state: None,
+            checkpoint_seconds: Duration::from_secs(1),
+            checkpoint_bytes: CHECKPOINT_BYTES,
+            run_time: None,
+            summary: None,
+            quiet: false,
+            verbose: false,
+        }
+    }
+}
+
+/// There may be a checkpoint so often, where nothing is said.
+const CHECKPOINT_BYTES: NonZeroU64 = NonZeroU64::new(256 * 1024).expect("it is more than none");

@@ -1,6 +1,7 @@
 //! `--config JSON|@FILE`, wherever a command has it.
 
 use crate::error::Error;
+use std::path::PathBuf;
 
 /// The config as a JSON text.
 pub(super) fn read(given: Option<&str>) -> Result<String, Error> {
@@ -14,4 +15,9 @@ pub(super) fn read(given: Option<&str>) -> Result<String, Error> {
         Ok(_) => Ok(text),
         Err(error) => Err(Error::usage(format!("the config is not JSON: {error}"))),
     }
+}
+
+/// The file that it is in, if it is in one.
+pub(super) fn file(given: Option<&str>) -> Option<PathBuf> {
+    given.and_then(|given| given.strip_prefix('@')).map(PathBuf::from)
 }

@@ -16,7 +16,7 @@ use crate::error::{Error, PluginExited};
 use crate::stop::Stop;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::stdio::stderr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::thread;
@@ -41,26 +41,22 @@ struct Ending {
 
 /// While this lives, `exit` was called by the plugin.
 pub(super) struct Watch {
-    plugin: PathBuf,
     state: Option<String>,
     stop: Stop,
 }
 
 impl Watch {
-    /// To be called before the plugin is opened. `state`: what is on disk where the run ends then;
-    /// `None` where no file would be published.
-    pub(super) fn start(plugin: &Path, state: Option<String>, stop: &Stop) -> Self {
-        let watch = Watch { plugin: plugin.to_owned(), state, stop: stop.clone() };
-        watch.during("it was being opened");
-        watch
+    /// `state`: what is on disk where the run ends then; `None` where no file would be published.
+    pub(super) fn new(state: Option<String>, stop: &Stop) -> Self {
+        Watch { state, stop: stop.clone() }
     }
 
-    /// An `exit` from now on happened while this was done. To be called again whenever the plugin
-    /// may have registered handlers of its own.
-    pub(super) fn during(&self, during: &'static str) {
+    /// An `exit` from now on is this plugin's, and happened while this was done. To be called before
+    /// one is opened, and again whenever it may have registered handlers of its own.
+    pub(super) fn during(&self, plugin: &Path, during: &'static str) {
         let text = |state| {
             let source = PluginExited { during };
-            let error = Error::Exited { path: self.plugin.clone(), source, state };
+            let error = Error::Exited { path: plugin.to_owned(), source, state };
             (error.report(), error.exit_code())
         };
         let (text_of_late, _) =

@@ -1,10 +1,11 @@
 //! What each run of a command line reads and writes: one run, or, where the output is a folder, one
 //! for each input.
 
-use super::args::{JobArgs, Records, Task};
+use super::job::Job;
 use super::paths::{is_stderr, is_stdout};
 use crate::error::Error;
 use crate::sink::publish::names;
+use crate::spec::Records;
 use crate::storage::location::Location;
 use crate::storage::services::Services;
 use std::collections::HashSet;
@@ -15,23 +16,32 @@ use std::path::{Path, PathBuf};
 /// What one run reads and writes.
 #[derive(Debug)]
 pub(super) struct Files {
-    /// In the order in which they are read. Empty: the record of the command line.
-    pub(super) inputs: Vec<Location>,
-    /// Where predictions go; a stream is stdout.
-    pub(super) output: Location,
+    /// Of each source, in the order in which they are read. Of none: the record of the command line.
+    pub(super) sources: Vec<Vec<Location>>,
+    /// Of each sink, where it writes to; a stream is stdout.
+    pub(super) outputs: Vec<Location>,
     /// Where rejects go; a stream is stderr.
     pub(super) rejects: Location,
 }
 
 impl Files {
-    /// The output, where it is one that is published.
-    pub(super) fn published(&self) -> Option<&Location> {
-        let is_published = match &self.output {
+    /// All inputs, in the order in which they are read.
+    pub(super) fn inputs(&self) -> impl Iterator<Item = &Location> {
+        self.sources.iter().flatten()
+    }
+
+    /// The output that is published last.
+    pub(super) fn main_output(&self) -> &Location {
+        self.outputs.last().expect("a pipeline has a sink")
+    }
+
+    /// The outputs that are published.
+    pub(super) fn published(&self) -> impl Iterator<Item = &Location> {
+        self.outputs.iter().filter(|output| match output {
             Location::Stream => false,
             Location::Local(path) => !matches!(names(path), Ok(None)),
             Location::Remote(_) => true,
-        };
-        is_published.then_some(&self.output)
+        })
     }
 }
 
@@ -43,37 +53,43 @@ pub(super) struct Plan {
     pub(super) is_folder: bool,
 }
 
-/// What a command line asks for. Looks into folders; opens nothing.
-pub(super) fn plan(task: Task<'_>, services: &Services) -> Result<Plan, Error> {
-    let inputs = match task.records {
-        Records::One(_) => Vec::new(),
-        Records::Rejects(path) => vec![services.resolve(path)?],
-        Records::Inputs(given) => expand(given, services)?,
-    };
-    let output = output(task.job, services)?;
-    let is_database = services.database(&output).is_some();
-    if is_folder(&output) && !is_database {
-        let runs = into_folder(inputs, &output, rejects(task.job, services)?)?;
+/// What a pipeline asks for. Looks into folders; opens nothing.
+pub(super) fn plan(job: &Job<'_>, services: &Services) -> Result<Plan, Error> {
+    let sources = job.spec.sources.iter().map(|source| match &source.what.records {
+        Records::One(_) => Ok(Vec::new()),
+        Records::Rejects(path) => Ok(vec![services.resolve(path)?]),
+        Records::Inputs(given) => expand(given, services),
+    });
+    let mut sources = sources.collect::<Result<Vec<_>, Error>>()?;
+    let outputs = job.spec.sinks.iter().map(|sink| match sink.what.output.as_deref() {
+        Some(given) if !is_stdout(Path::new(given)) => Ok(services.resolve(given)?),
+        _ => Ok(Location::Stream),
+    });
+    let outputs = outputs.collect::<Result<Vec<_>, Error>>()?;
+    let rejects = rejects(job, services)?;
+    let is_database = |output: &Location| services.database(output).is_some();
+    if let Some(folder) = outputs.iter().find(|output| is_folder(output) && !is_database(output)) {
+        if job.is_named() {
+            return Err(Error::Usage {
+                message: format!("`{folder}` is a folder, and a sink writes one file"),
+                hint: Some("name a file in it".to_owned()),
+            });
+        }
+        let runs = into_folder(sources.remove(0), folder, rejects)?;
         return Ok(Plan { runs, is_folder: true });
     }
-    let rejects = rejects(task.job, services)?;
+    let main = outputs.last().expect("a pipeline has a sink");
     let rejects = match rejects {
         Some(rejects) => rejects,
-        None if is_database => Location::Stream,
-        None => beside(&output),
+        None if is_database(main) => Location::Stream,
+        None => beside(main),
     };
-    Ok(Plan { runs: vec![Files { inputs, output, rejects }], is_folder: false })
-}
-
-/// Where predictions go.
-fn output(job: &JobArgs, services: &Services) -> Result<Location, Error> {
-    let given = job.output.as_deref().filter(|path| !is_stdout(Path::new(path)));
-    Ok(given.map(|given| services.resolve(given)).transpose()?.unwrap_or(Location::Stream))
+    Ok(Plan { runs: vec![Files { sources, outputs, rejects }], is_folder: false })
 }
 
 /// Where rejects go, where that is said.
-fn rejects(job: &JobArgs, services: &Services) -> Result<Option<Location>, Error> {
-    let Some(given) = &job.rejects else { return Ok(None) };
+fn rejects(job: &Job<'_>, services: &Services) -> Result<Option<Location>, Error> {
+    let Some(given) = &job.spec.rejects else { return Ok(None) };
     if is_stderr(Path::new(given)) {
         return Ok(Some(Location::Stream));
     }
@@ -147,7 +163,8 @@ fn into_folder(
                 hint: Some("give inputs of the same name folders of their own".to_owned()),
             });
         }
-        runs.push(Files { inputs: vec![input], output, rejects: rejects.join(&rejects_name) });
+        let (sources, outputs) = (vec![vec![input]], vec![output]);
+        runs.push(Files { sources, outputs, rejects: rejects.join(&rejects_name) });
     }
     Ok(runs)
 }

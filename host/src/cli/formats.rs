@@ -1,16 +1,13 @@
 //! The flags of formats: which one an input or an output has, and how it is compressed, where its name
 //! does not tell; and how tables of text are written in it.
 
-use super::args::{Records, Task};
-use super::files::{Files, Plan};
-use crate::error::Error;
 use crate::format::{Compression, Format};
 use crate::journal::{self, Identity};
+use crate::spec::{Records, SinkSpec, SourceSpec};
 use crate::storage::location::Location;
 use crate::{sink, source, storage};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
-use std::io::IsTerminal;
 use std::path::Path;
 
 // No doc comment here: clap would take it for what the command is for.
@@ -37,7 +34,7 @@ pub(super) struct FormatArgs {
     /// Read CSV and TSV with this character between fields [default: a comma, in TSV a tab]
     ///
     /// One ASCII character, or `tab`.
-    #[arg(long, value_name = "CHAR", value_parser = separator)]
+    #[arg(long, value_name = "CHAR", value_parser = source::csv::delimiter)]
     delimiter: Option<u8>,
 
     /// Read CSV and TSV with this character around fields, or `none` [default: "]
@@ -57,7 +54,7 @@ pub(super) struct FormatArgs {
     null_value: String,
 
     /// Write CSV and TSV with this character between fields [default: a comma, in TSV a tab]
-    #[arg(long, value_name = "CHAR", value_parser = separator)]
+    #[arg(long, value_name = "CHAR", value_parser = source::csv::delimiter)]
     output_delimiter: Option<u8>,
 
     /// Write CSV and TSV without a header
@@ -85,56 +82,14 @@ fn parser() -> impl TypedValueParser<Value = Format> {
     parser.map(|name| Format::named(&name).expect("it is one of the names"))
 }
 
-fn separator(text: &str) -> Result<u8, String> {
-    match text.as_bytes() {
-        _ if text == "tab" || text == "\\t" => Ok(b'\t'),
-        [byte] if !byte.is_ascii_alphanumeric() && !matches!(byte, b'"' | b'\r' | b'\n') => {
-            Ok(*byte)
-        }
-        _ => {
-            Err("one ASCII character is wanted that is no letter, digit or quote, or `tab`".into())
-        }
-    }
-}
-
 fn quote(text: &str) -> Result<Quote, String> {
-    match text.as_bytes() {
-        b"none" => Ok(Quote(None)),
-        [byte] if byte.is_ascii_punctuation() => Ok(Quote(Some(*byte))),
-        _ => Err("one ASCII character is wanted that is no letter or digit, or `none`".into()),
-    }
-}
-
-fn is_table(format: &Format) -> bool {
-    matches!(format, Format::Csv | Format::Tsv)
+    source::csv::quote(text).map(Quote)
 }
 
 /// Between the names of formats in a run's identity.
-const FORMATS_SEPARATOR: &str = ", ";
+pub(super) const FORMATS_SEPARATOR: &str = ", ";
 
 impl FormatArgs {
-    pub(super) fn of_input(&self, location: &Location) -> Format {
-        self.input_format.unwrap_or_else(|| told(location))
-    }
-
-    /// Of the records in a rejects file.
-    pub(super) fn of_rejected(&self) -> Format {
-        self.input_format.unwrap_or(Format::Ldjson)
-    }
-
-    pub(super) fn of_output(&self, location: &Location) -> Format {
-        self.output_format.unwrap_or_else(|| told(location))
-    }
-
-    pub(super) fn compression_of_output(&self, location: &Location) -> Option<Compression> {
-        match self.compression {
-            None => compression_told(location),
-            Some(CompressionChoice::None) => None,
-            Some(CompressionChoice::Gzip) => Some(Compression::Gzip),
-            Some(CompressionChoice::Zstd) => Some(Compression::Zstd),
-        }
-    }
-
     /// How tables of text are read.
     pub(super) fn csv_source(&self) -> source::csv::Options {
         let usual = source::csv::Options::default();
@@ -155,137 +110,35 @@ impl FormatArgs {
             null_value: self.null_value.clone(),
         }
     }
+}
 
-    /// Refuses what can't be, or would do nothing with the files that are read and written.
-    pub(super) fn check(&self, task: Task<'_>, plan: &Plan) -> Result<(), Error> {
-        let inputs: Vec<Format> = match task.records {
-            Records::One(_) => Vec::new(),
-            Records::Rejects(_) => vec![self.of_rejected()],
-            Records::Inputs(_) => {
-                let inputs = plan.runs.iter().flat_map(|files| &files.inputs);
-                inputs.map(|location| self.of_input(location)).collect()
-            }
-        };
-        let reads = inputs.iter().any(is_table);
-        let writes = plan.runs.iter().any(|files| is_table(&self.of_output(&files.output)));
-        if matches!(task.records, Records::One(_)) && self.input_format.is_some() {
-            return Err(Error::usage(
-                "--input-format is of no use: the record of --record is JSON",
-            ));
-        }
-        for (flag, is_given, is_of_use, what) in [
-            ("--delimiter", self.delimiter.is_some(), reads, "input"),
-            ("--quote", self.quote.is_some(), reads, "input"),
-            ("--fields", !self.fields.is_empty(), reads, "input"),
-            ("--null-value", !self.null_value.is_empty(), reads || writes, "input or output"),
-            ("--output-delimiter", self.output_delimiter.is_some(), writes, "output"),
-            ("--no-output-header", self.no_output_header, writes, "output"),
-        ] {
-            if is_given && !is_of_use {
-                let format = if what == "output" { "--output-format" } else { "--input-format" };
-                return Err(Error::Usage {
-                    message: format!("{flag} is of no use: no {what} is CSV or TSV"),
-                    hint: Some(format!("is it one? then say so: {format} csv")),
-                });
-            }
-        }
-        if matches!(task.records, Records::Rejects(_)) && reads {
-            self.check_rejected()?;
-        }
-        if let Some(why) = source::csv::fault_of_names(&self.fields) {
-            return Err(Error::usage(format!("--fields can't be so: {why}")));
-        }
-        self.check_compression(plan)?;
-        plan.runs.iter().try_for_each(|files| self.check_terminal(&files.output))?;
-        self.check_characters(&inputs)
-    }
-
-    fn check_rejected(&self) -> Result<(), Error> {
-        if self.header {
-            return Err(Error::usage("--header is of no use: in a rejects file there is none"));
-        }
-        match self.fields.is_empty() {
-            true => Err(Error::Usage {
-                message: "the rows in a rejects file have no header to name their columns".into(),
-                hint: Some("name them, in the order of the input's header: --fields a,b,c".into()),
-            }),
-            false => Ok(()),
+impl From<CompressionChoice> for Option<Compression> {
+    fn from(choice: CompressionChoice) -> Self {
+        match choice {
+            CompressionChoice::None => None,
+            CompressionChoice::Gzip => Some(Compression::Gzip),
+            CompressionChoice::Zstd => Some(Compression::Zstd),
         }
     }
+}
 
-    /// Whether each character and text can be told from the others.
-    fn check_characters(&self, inputs: &[Format]) -> Result<(), Error> {
-        let csv = self.csv_source();
-        let quote = csv.quote;
-        if inputs.iter().filter(|it| is_table(it)).any(|it| Some(csv.delimiter_of(*it)) == quote) {
-            return Err(Error::usage("--delimiter and --quote are the same character"));
-        }
-        let special = [self.delimiter, quote, self.output_delimiter, Some(b'"'), Some(b',')];
-        let special = special.into_iter().flatten().chain(*b"\t\r\n");
-        match special.into_iter().find(|byte| self.null_value.as_bytes().contains(byte)) {
-            Some(byte) => Err(Error::usage(format!(
-                "--null-value must hold no delimiter, quote or line break, and holds {:?}",
-                char::from(byte)
-            ))),
-            None => Ok(()),
-        }
+/// The format of an input.
+pub(super) fn of_input(source: &SourceSpec, location: &Location) -> Format {
+    match source.records {
+        // In a rejects file it is that of its records.
+        Records::Rejects(_) => source.format.unwrap_or(Format::Ldjson),
+        Records::Inputs(_) | Records::One(_) => source.format.unwrap_or_else(|| told(location)),
     }
+}
 
-    /// What of these flags shapes the bytes of the outputs, by names for people.
-    pub(super) fn identity(
-        &self,
-        inputs: &[Location],
-        output: &Location,
-    ) -> [(&'static str, String); 9] {
-        let mut formats: Vec<_> = inputs.iter().map(|it| self.of_input(it).name()).collect();
-        formats.dedup();
-        let (source, sink) = (self.csv_source(), self.csv_sink());
-        let shown = |byte: Option<u8>| byte.map(char::from).map_or_else(String::new, String::from);
-        [
-            (journal::INPUT_FORMAT, formats.join(FORMATS_SEPARATOR)),
-            ("--output-format", self.of_output(output).name().to_owned()),
-            ("--delimiter", shown(source.delimiter)),
-            ("--quote", shown(source.quote)),
-            ("--fields", self.fields.join(",")),
-            ("--header", source.has_header.to_string()),
-            ("--null-value", source.null_value),
-            ("--output-delimiter", shown(sink.delimiter)),
-            ("--no-output-header", self.no_output_header.to_string()),
-        ]
-    }
+/// The format of an output.
+pub(super) fn of_output(sink: &SinkSpec, location: &Location) -> Format {
+    sink.format.unwrap_or_else(|| told(location))
+}
 
-    /// Refuses to compress what nobody could read then.
-    fn check_compression(&self, plan: &Plan) -> Result<(), Error> {
-        for Files { output, .. } in &plan.runs {
-            let format = self.of_output(output);
-            if let Some(compression) =
-                self.compression_of_output(output).filter(|_| format.is_binary())
-            {
-                let (format, compression) = (format.name(), compression.name());
-                return Err(Error::Usage {
-                    message: format!("`{output}` can't be {format} that is compressed with {compression}"),
-                    hint: Some(
-                        "such a file compresses what is in it, and is read from its end: leave the \
-                         ending away, or say --compression none"
-                            .to_owned(),
-                    ),
-                });
-            }
-        }
-        Ok(())
-    }
-
-    /// Refuses to write to a terminal what is no text.
-    fn check_terminal(&self, output: &Location) -> Result<(), Error> {
-        let format = self.of_output(output);
-        if format.is_binary() && *output == Location::Stream && std::io::stdout().is_terminal() {
-            return Err(Error::Usage {
-                message: format!("{} is not for terminals", format.name()),
-                hint: Some("name a file, --output FILE, or pipe it to who reads it".to_owned()),
-            });
-        }
-        Ok(())
-    }
+/// How an output is compressed.
+pub(super) fn compression_of_output(sink: &SinkSpec, location: &Location) -> Option<Compression> {
+    sink.compression.unwrap_or_else(|| compression_told(location))
 }
 
 /// What its name tells.

@@ -1,8 +1,6 @@
 //! Opens what a run writes to, compressed where it is to be, with stdout out of the plugin's reach:
 //! what a plugin prints goes to stderr and never into the data.
 
-use super::files::Files;
-use super::formats::{FormatArgs, compression_told};
 use super::paths;
 use crate::error::Error;
 use crate::format::Compression;
@@ -74,25 +72,19 @@ impl Outputs {
     }
 }
 
-/// The rejects and the output of a run, compressed as they are to be.
+/// An output, compressed as it is to be.
 pub(super) fn compressed(
-    [rejects, output]: [Output; 2],
-    files: &Files,
-    formats: &FormatArgs,
-) -> Result<[Output; 2], Error> {
-    let compressed = |output: Output, how: Option<Compression>, what, location: &Location| {
-        let Some(how) = how else { return Ok(output) };
-        output.compressed(how).map_err(|source| Error::Output {
-            what,
-            path: location.to_string().into(),
-            source: OpenError::Compression(source),
-        })
-    };
-    let how = [compression_told(&files.rejects), formats.compression_of_output(&files.output)];
-    Ok([
-        compressed(rejects, how[0], "the rejects file", &files.rejects)?,
-        compressed(output, how[1], "the output", &files.output)?,
-    ])
+    output: Output,
+    how: Option<Compression>,
+    what: &'static str,
+    location: &Location,
+) -> Result<Output, Error> {
+    let Some(how) = how else { return Ok(output) };
+    output.compressed(how).map_err(|source| Error::Output {
+        what,
+        path: location.to_string().into(),
+        source: OpenError::Compression(source),
+    })
 }
 
 fn closed(name: &str, error: io::Error) -> Error {

@@ -1,10 +1,11 @@
 //! Which files a command line names, and that none of them would be written over by mistake.
 
-use super::args::{ModelArgs, Records, Task};
 use super::files::Plan;
+use super::job::Job;
 use crate::error::Error;
 use crate::journal::place;
 use crate::plugin::folder;
+use crate::spec::{ModelSpec, Records, StepSpec};
 use crate::storage::database::Database;
 use crate::storage::location::Location;
 use crate::storage::services::Services;
@@ -18,7 +19,7 @@ pub(super) fn plugin_folder(given: Option<&PathBuf>) -> PathBuf {
 }
 
 /// The plugin's file, where it is named or where it is found.
-pub(super) fn plugin(args: &ModelArgs) -> Result<PathBuf, Error> {
+pub(super) fn plugin(args: &ModelSpec) -> Result<PathBuf, Error> {
     if let Some(file) = &args.plugin {
         return Ok(file.clone());
     }
@@ -37,27 +38,22 @@ pub(super) fn is_stderr(path: &Path) -> bool {
     ["/dev/stderr", "/dev/fd/2", "/proc/self/fd/2"].iter().any(|name| path == Path::new(name))
 }
 
-/// Refuses a command line in which an output is also something else.
+/// Refuses a pipeline in which an output is also something else.
 pub(super) fn refuse_to_overwrite(
-    task: Task<'_>,
+    job: &Job<'_>,
     plan: &Plan,
-    plugin: &Path,
+    plugins: &[&Path],
     services: &Services,
 ) -> Result<(), Error> {
-    let job = task.job;
-    if job.rejects.as_deref().is_some_and(|path| is_stdout(Path::new(path))) {
+    let spec = &job.spec;
+    if spec.rejects.as_deref().is_some_and(|path| is_stdout(Path::new(path))) {
         return Err(Error::usage("rejects can't go to stdout, where predictions may go"));
     }
-    let to_stdout = plan.runs.iter().any(|files| files.output == Location::Stream);
-    if to_stdout && job.summary.as_deref().is_some_and(is_stdout) {
+    let to_stdout = plan.runs.iter().flat_map(|files| &files.outputs);
+    let to_stdout = to_stdout.filter(|output| **output == Location::Stream).count() > 0;
+    if to_stdout && job.run.summary.as_deref().is_some_and(is_stdout) {
         return Err(Error::usage("the summary can't go to stdout, where the predictions go"));
     }
-    let config =
-        task.model.config.as_deref().and_then(|config| config.strip_prefix('@')).map(Path::new);
-    let input = match task.records {
-        Records::Rejects(_) => "REJECTS, which is replayed,",
-        Records::Inputs(_) | Records::One(_) => "--input",
-    };
     let identity = |location: &Location| match location {
         Location::Local(path) => identity(path).map(Identity::File),
         location => match services.database(location) {
@@ -67,20 +63,49 @@ pub(super) fn refuse_to_overwrite(
     };
     let is_database = |location: &Location| services.database(location).is_some();
     // What each is, and whether it is read or written as a database.
-    let mut seen: HashMap<Identity, (&str, bool)> = HashMap::new();
-    for location in plan.runs.iter().flat_map(|files| &files.inputs) {
-        seen.extend(identity(location).map(|it| (it, (input, is_database(location)))));
+    let mut seen: HashMap<Identity, (String, bool)> = HashMap::new();
+    for files in &plan.runs {
+        for (source, inputs) in spec.sources.iter().zip(&files.sources) {
+            let input = match source.what.records {
+                _ if job.is_named() => format!("the input of `{}`", source.name),
+                Records::Rejects(_) => "REJECTS, which is replayed,".to_owned(),
+                Records::Inputs(_) | Records::One(_) => "--input".to_owned(),
+            };
+            for location in inputs {
+                let other = (input.clone(), is_database(location));
+                seen.extend(identity(location).map(|it| (it, other)));
+            }
+        }
     }
-    let told = job.services.services.as_deref();
-    let others = [("--plugin", Some(plugin)), ("--config", config), ("--services", told)];
+    let told = job.services.services.as_deref().or(spec.services.as_deref());
+    let mut others = vec![("--services", told), ("the pipeline", job.file.as_deref())];
+    others.extend(plugins.iter().map(|plugin| ("--plugin", Some(*plugin))));
+    others.extend(spec.steps.iter().map(|step| match &step.what {
+        StepSpec::Model(model) => ("--config", model.config_file.as_deref()),
+        StepSpec::Validate(validate) => ("a schema", Some(&*validate.schema)),
+        _ => ("", None),
+    }));
     for (what, path) in others.into_iter().filter_map(|(what, path)| Some((what, path?))) {
-        seen.extend(identity(&Location::Local(path.to_owned())).map(|it| (it, (what, false))));
+        let other = (what.to_owned(), false);
+        seen.extend(identity(&Location::Local(path.to_owned())).map(|it| (it, other)));
+    }
+    for step in &spec.steps {
+        let StepSpec::Lookup(lookup) = &step.what else { continue };
+        let Records::Inputs(paths) = &lookup.table.records else { continue };
+        for path in paths {
+            let (location, what) =
+                (services.resolve(path)?, format!("the table of `{}`", step.name));
+            let other = (what, is_database(&location));
+            seen.extend(identity(&location).map(|it| (it, other)));
+        }
     }
     let outputs = plan.runs.iter().flat_map(|files| {
-        [("the output", files.output.clone()), ("the rejects file", files.rejects.clone())]
+        let outputs = spec.sinks.iter().zip(&files.outputs);
+        let outputs = outputs.map(|(sink, output)| (job.output(sink), output.clone()));
+        outputs.chain([("the rejects file".to_owned(), files.rejects.clone())])
     });
-    let summary = job.summary.as_deref().filter(|path| !is_stdout(path));
-    let summary = summary.map(|path| ("the summary", Location::Local(path.to_owned())));
+    let summary = job.run.summary.as_deref().filter(|path| !is_stdout(path));
+    let summary = summary.map(|path| ("the summary".to_owned(), Location::Local(path.to_owned())));
     for (what, location) in outputs.chain(summary) {
         if location.local().is_some_and(is_hidden) {
             return Err(Error::usage(format!(
@@ -101,7 +126,8 @@ pub(super) fn refuse_to_overwrite(
                 hint: Some("give each a file of its own".to_owned()),
             });
         }
-        seen.insert(identity, (what, is_database(&location)));
+        let is_also = is_database(&location);
+        seen.insert(identity, (what, is_also));
     }
     Ok(())
 }

@@ -1,56 +1,58 @@
-//! `etl-host --plugin FILE --input FILE`: scores a file of records. `etl-host replay REJECTS`: the
-//! same for the records of a rejects file.
+//! Runs a pipeline: that of a command line, or that of a file.
 //!
-//! In this order, so that a mistake is found before it costs anything: flags; the plugin; what its
-//! schemas say of the way to emit; the input; the model; the outputs; and then the first record.
+//! In this order, so that a mistake is found before it costs anything: options; programs, schemas and
+//! tables of its steps; the plugins; what their schemas say of the way to emit; the inputs; the models; the
+//! outputs; and then the first record.
 
 mod end;
 mod inputs;
+pub(super) mod models;
+mod nodes;
+mod shapes;
+pub(super) mod trial;
 
-use super::args::{EmitMode, JobArgs, OnError, Task};
 use super::files::{self, Files, Plan};
-use super::outputs::{self, Outputs};
+use super::formats::{compression_of_output, compression_told, of_output};
+use super::job::{Job, Part};
+use super::outputs::{Outputs, compressed};
 use super::progress::Progress;
 use super::resume::{self, Resumable};
-use super::{config, exits, paths, say, signals};
-use crate::columns::{self, Column};
+use super::{exits, paths, say, sense, signals};
+use crate::columns::Column;
 use crate::error::Error;
 use crate::journal::{Checkpoint, Header, InputFile, Left};
 use crate::pipeline::checkpoints::Checkpoints;
-use crate::pipeline::graph::{self, Work};
+use crate::pipeline::graph::Work;
 use crate::pipeline::limits::Limits;
 use crate::pipeline::{self, Pipeline, RunError};
-use crate::plugin::{LoadedModel, Plugin, PluginError};
+use crate::plugin::PluginError;
 use crate::record::RecordPosition;
-use crate::sink::publish::{Output, folder_of};
-use crate::sink::{self, Sink};
-use crate::source::{self, Source, many};
-use crate::step::emit::{Emit, EmitError};
-use crate::step::model::ModelStep;
-use crate::step::place::PlaceStep;
+use crate::run_time::RunTime;
+use crate::sink::publish::{OpenError, Output, folder_of};
+use crate::sink::{self, Sink, table};
+use crate::source::{Source, many};
+use crate::spec::{Node, SinkSpec};
 use crate::stop::Stop;
 use crate::storage::disk::HoldError;
 use crate::storage::location::Location;
 use crate::storage::services::Services;
-use crate::summary;
 use end::Ended;
-use model_abi::describe::ModelDescription;
-use std::path::PathBuf;
+use models::{Models, Opened};
+use nodes::{Checked, Steps};
+use shapes::{Described, Reads, Shapes};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 /// What all runs of a command line share, and what their end is told with.
 struct Session<'a> {
-    task: Task<'a>,
+    job: &'a Job<'a>,
     plan: &'a Plan,
     services: Arc<Services>,
-    plugin: PathBuf,
-    /// Empty where nobody asks for it.
-    plugin_sha256: String,
-    config: String,
-    model: Arc<LoadedModel>,
+    steps: Steps,
+    models: Models,
+    reads: Vec<Reads>,
     threads: usize,
-    emit: Emit,
     outputs: Outputs,
     stop: Stop,
     started: SystemTime,
@@ -66,19 +68,17 @@ struct Run<'a> {
 }
 
 /// Scores, says what was done, and returns the exit code.
-pub(super) fn score(task: Task<'_>) -> Result<u8, Error> {
+pub(super) fn score(job: &Job<'_>) -> Result<u8, Error> {
     let (started, since) = (SystemTime::now(), Instant::now());
-    let emit = emit(task.job)?;
-    let config = config::read(task.model.config.as_deref())?;
-    let plugin_path = paths::plugin(task.model)?;
+    let found = models::find(&job.spec)?;
     let stop = Stop::default();
-    let services = task.job.services.open(&stop)?;
-    let plan = files::plan(task, &services)?;
-    task.job.formats.check(task, &plan)?;
-    paths::refuse_to_overwrite(task, &plan, &plugin_path, &services)?;
-    task.job.tables.check(task, &plan, &services)?;
+    let services = job.services.open(job.spec.services.as_deref(), &stop)?;
+    let plan = files::plan(job, &services)?;
+    sense::check(job, &plan, &services)?;
+    let plugins: Vec<&Path> = found.iter().map(|found| &*found.path).collect();
+    paths::refuse_to_overwrite(job, &plan, &plugins, &services)?;
     let resumables = plan.runs.iter().map(|files| {
-        let resumable = resume::wanted(task, files, &services, plan.is_folder)?;
+        let resumable = resume::wanted(job, files, &services, plan.is_folder)?;
         if resumable.is_none() {
             resume::refuse_left(files)?;
         }
@@ -86,65 +86,108 @@ pub(super) fn score(task: Task<'_>) -> Result<u8, Error> {
     });
     let resumables: Vec<Option<Resumable>> = resumables.collect::<Result<_, Error>>()?;
     let is_resumable = resumables.iter().any(Option::is_some);
-    let threads = match task.job.threads {
+    let threads = match job.spec.threads {
         Some(threads) => threads.into(),
         None => std::thread::available_parallelism().map_or(1, usize::from),
     };
-
+    let exits = exits::Watch::new(end::state_if_ended(&plan, is_resumable), &stop);
     let outputs = Outputs::take_stdout()?;
-    let exits = exits::Watch::start(&plugin_path, end::state_if_ended(&plan, is_resumable), &stop);
-    let refused = |source: PluginError| Error::Plugin { path: plugin_path.clone(), source };
-    let plugin = Plugin::open(&plugin_path).map_err(refused)?;
-    let plugin_sha256 = match task.job.summary.is_some() || is_resumable {
-        true => summary::sha256(&plugin_path)
-            .map_err(|source| Error::Input { path: plugin_path.clone(), source })?,
-        false => String::new(),
-    };
-    let selector = task.model.model.as_ref();
-    let description = plugin.model(selector).map_err(refused)?;
-    emit.check(&description.input_schema, &description.output_schema).map_err(cannot_emit)?;
-    // One that goes into a folder is told of in its turn.
-    let source = match (&plan.runs[..], &resumables[..]) {
-        ([files], [None]) if !plan.is_folder => {
-            let options = inputs::options(task, &emit, &description.input_schema);
-            Some(inputs::open((task, &services), files, options, (0, RecordPosition::default()))?)
+    let has_log = job.spec.steps.iter().any(Node::is_log);
+    let is_identified = job.run.summary.is_some() || is_resumable || has_log;
+    let loading = Loading { job, services: &services, exits: &exits, threads, is_identified };
+    let loaded = loading.load(found, &stop, |reads| {
+        // One that goes into a folder is told of in its turn.
+        match (&plan.runs[..], &resumables[..]) {
+            ([files], [None]) if !plan.is_folder => {
+                let begin = (0, RecordPosition::default());
+                inputs::open((job, &services), files, reads, begin).map(Some)
+            }
+            ([files], [Some(_)]) if !plan.is_folder => {
+                inputs::versions(files, &services).map(|_| None)
+            }
+            _ => Ok(None),
         }
-        ([files], [Some(_)]) if !plan.is_folder => {
-            inputs::versions(files, &services).map(|_| None)?
-        }
-        _ => None,
-    };
-    exits.during("its model was being loaded");
-    let model = Arc::new(plugin.load(selector, &config, threads).map_err(refused)?);
-    exits.during("its model was predicting");
-
+    })?;
+    let Loaded { steps, models, reads, sources } = loaded;
+    let (plan, services) = (&plan, services);
     let session = Session {
-        task,
-        plan: &plan,
+        job,
+        plan,
         services,
-        plugin_sha256,
-        config,
-        model,
+        steps,
+        models,
+        reads,
         threads,
-        emit,
         outputs,
         stop,
         started,
         since,
-        plugin: plugin_path,
     };
-    let result = session.run(&resumables, source);
+    let result = session.run(&resumables, sources);
     resumables.iter().flatten().for_each(Resumable::clear_up);
     exits.settle(&result);
     result
 }
 
+/// How a pipeline is loaded.
+struct Loading<'a> {
+    job: &'a Job<'a>,
+    services: &'a Arc<Services>,
+    exits: &'a exits::Watch,
+    /// How many will ask each model at once.
+    threads: usize,
+    /// Whether somebody will ask what the plugins' files hold.
+    is_identified: bool,
+}
+
+/// All that a run of a pipeline needs, but for where it writes to.
+struct Loaded<S> {
+    steps: Steps,
+    models: Models,
+    reads: Vec<Reads>,
+    /// The sources, where they were opened.
+    sources: Option<Vec<S>>,
+}
+
+impl Loading<'_> {
+    /// Compiles, opens and loads. `open` opens the sources, when it is known how they are read.
+    fn load<S: Source>(
+        &self,
+        found: Vec<models::Found<'_>>,
+        stop: &Stop,
+        open: impl FnOnce(&[Reads]) -> Result<Option<Vec<S>>, Error>,
+    ) -> Result<Loaded<S>, Error> {
+        let Loading { job, services, exits, threads, is_identified } = *self;
+        let steps = Steps::prepare(job, services, stop)?;
+        let opened = models::open(found, exits, is_identified)?;
+        let described = opened.iter().map(|it: &Opened<'_>| (it.node(), &it.description)).collect();
+        let reads = shapes::reads(&job.spec, &described);
+        let sources = open(&reads)?;
+        if let Some(sources) = &sources {
+            shapes_of(job, &described, &steps, sources)?;
+        }
+        let models = Models::load(opened, exits, threads)?;
+        Ok(Loaded { steps, models, reads, sources })
+    }
+}
+
+/// What is known of all records, now that the first inputs are open; refuses what can't go together.
+fn shapes_of(
+    job: &Job<'_>,
+    models: &Described<'_>,
+    steps: &Steps,
+    sources: &[impl Source],
+) -> Result<Shapes, Error> {
+    let columns = sources.iter().map(|source| source.columns()).collect();
+    Shapes::of(job, models, columns, &steps.tables)
+}
+
 impl Session<'_> {
-    /// `source`: of the only run, where it is open already.
+    /// `sources`: of the only run, where they are open already.
     fn run(
         &self,
         resumables: &[Option<Resumable>],
-        mut source: Option<many::Reader>,
+        mut sources: Option<Vec<many::Reader>>,
     ) -> Result<u8, Error> {
         let summary_file = self.open_summary()?;
         let is_resumable = resumables.iter().any(Option::is_some);
@@ -155,7 +198,7 @@ impl Session<'_> {
             self.stop.set_beginning();
             let resumable = resumable.as_ref();
             let run = Run { session: self, files, resumable, since: Instant::now() };
-            let mut one = match run.score(source.take()) {
+            let mut one = match run.score(sources.take()) {
                 Err(error) if !self.plan.is_folder => return Err(error),
                 Err(error) => run.unbegun(error),
                 Ok(ended) => ended,
@@ -175,41 +218,31 @@ impl Session<'_> {
 
     /// Whether other inputs are read where one can't be.
     fn goes_on(&self) -> bool {
-        self.plan.is_folder && self.task.job.on_error == OnError::Reject
+        self.plan.is_folder && !self.job.spec.fails_at_first
     }
 
     fn open_summary(&self) -> Result<Option<Output>, Error> {
-        let summary = self.task.job.summary.as_deref().map(|path| {
+        let summary = self.job.run.summary.as_deref().map(|path| {
             self.outputs.open("the summary", Some(path).filter(|path| !paths::is_stdout(path)))
         });
         summary.transpose()
     }
 
+    /// The time that everything bears that is written of it.
+    fn time(&self) -> RunTime {
+        self.job.run.run_time.clone().unwrap_or_else(|| self.started.into())
+    }
+
     fn started(&self) -> String {
         humantime::format_rfc3339_millis(self.started).to_string()
-    }
-
-    fn source_options(&self) -> source::Options {
-        inputs::options(self.task, &self.emit, &self.model.description().input_schema)
-    }
-
-    fn step(&self) -> ModelStep {
-        let description = self.model.description();
-        let validator = self.task.job.validate_output.then(|| {
-            let validator = jsonschema::validator_for(&description.output_schema);
-            Arc::new(validator.expect("it was compiled when the plugin was opened"))
-        });
-        let (model, emit) = (self.model.clone(), self.emit.clone());
-        ModelStep::new(&description.qualified_name, model, emit, validator, self.stop.clone())
     }
 }
 
 impl Run<'_> {
-    /// An error: it has not begun, and there is nothing else to tell of it. `source`: where it is open
-    /// already.
-    fn score(&self, source: Option<many::Reader>) -> Result<Ended, Error> {
-        let Session { task, plan, services, stop, .. } = self.session;
-        let job = task.job;
+    /// An error: it has not begun, and there is nothing else to tell of it. `sources`: where they are
+    /// open already.
+    fn score(&self, sources: Option<Vec<many::Reader>>) -> Result<Ended, Error> {
+        let Session { job, plan, services, stop, .. } = self.session;
         let inputs = inputs::versions(self.files, services)?;
         if plan.is_folder {
             make_folders(self.files)?;
@@ -231,45 +264,42 @@ impl Run<'_> {
             }
             (journal, ..) => journal,
         };
+        // That of the run that began it, which stands in what it wrote.
+        let time = match left.header.as_ref().map(|header| header.started.parse()) {
+            Some(Ok(began)) => began,
+            _ => self.session.time(),
+        };
         let resumed = left.checkpoint.clone();
-        let source = match source {
-            Some(source) => source,
+        let sources = match sources {
+            Some(sources) => sources,
             None => {
-                let from = resumed.as_ref().map(|it| (it.input, it.position));
-                let options = self.session.source_options();
-                inputs::open((*task, services), self.files, options, from.unwrap_or_default())?
+                let from = resumed.as_ref().map(|it| (it.input, it.position)).unwrap_or_default();
+                inputs::open((job, services), self.files, &self.session.reads, from)?
             }
         };
-        let (rejects, sink) = self.ends(&left, source.columns().as_deref())?;
-        let bytes_total = inputs::bytes_total(*task, self.files, services);
-        let progress = Progress::new(job.quiet, bytes_total, resumed.as_ref());
-        if let Some(Checkpoint { input, position, counts, .. }) = &resumed
-            && !job.quiet
-        {
-            let RecordPosition { line, byte } = position;
-            let of = match &self.files.inputs[..] {
-                [_] => String::new(),
-                inputs => format!(" of {}", inputs[*input]),
-            };
-            say(&format!(
-                "resumed at line {line}, byte {byte}{of}: {} records were done before\n",
-                counts.read
-            ));
+        let (rejects, sinks) = self.ends(&left, &sources)?;
+        let bytes_total = inputs::bytes_total(job, self.files, services);
+        let progress = Progress::new(job.run.quiet, bytes_total, resumed.as_ref());
+        if let Some(checkpoint) = resumed.as_ref().filter(|_| !job.run.quiet) {
+            self.say_resumed(checkpoint);
         }
         let checkpoints =
-            journal.map(|journal| Checkpoints::new(journal, job.checkpoint_seconds, resumed));
-        let mut works =
-            vec![Work::Source(Box::new(source)), Work::Step(Box::new(self.session.step()))];
-        if job.place {
-            works.push(Work::Step(Box::new(PlaceStep::default())));
-        }
-        works.push(Work::Sink(sink));
+            journal.map(|journal| Checkpoints::new(journal, job.run.checkpoint_seconds, resumed));
+        let sources = job.spec.sources.iter().zip(sources).map(|(node, source)| {
+            let source: Box<dyn Source> = Box::new(source);
+            match shapes::is_passed_on(&job.spec, &node.name) {
+                true => Box::new(Checked(source)) as Box<dyn Source>,
+                false => source,
+            }
+        });
+        let (sources, sinks) = (sources.collect(), sinks.into_iter().map(Work::Sink).collect());
+        let Session { steps, models, threads, .. } = self.session;
         let outcome = pipeline::run(
             Pipeline {
-                nodes: graph::line(works),
+                nodes: nodes::nodes(job, steps, models, (sources, sinks), &time, stop),
                 rejects,
-                limits: Limits::new(job.on_error == OnError::Fail, job.max_rejects),
-                threads: self.session.threads,
+                limits: Limits::new(job.spec.fails_at_first, job.spec.max_rejects),
+                threads: *threads,
                 stop: stop.clone(),
                 checkpoints,
             },
@@ -279,70 +309,145 @@ impl Run<'_> {
         Ok(self.end(outcome, inputs))
     }
 
-    /// Where records end: the rejects, and the sink. `given`: the columns of the source, where it has
-    /// any.
+    fn say_resumed(&self, Checkpoint { input, position, counts, .. }: &Checkpoint) {
+        let RecordPosition { line, byte } = position;
+        let mut inputs = self.files.inputs();
+        let of = match (inputs.nth(*input), self.files.inputs().count()) {
+            (Some(input), 2..) => format!(" of {input}"),
+            _ => String::new(),
+        };
+        say(&format!(
+            "resumed at line {line}, byte {byte}{of}: {} records were done before\n",
+            counts.read
+        ));
+    }
+
+    /// Where records end: the rejects, and the sinks.
     fn ends(
         &self,
         left: &Left,
-        given: Option<&[Column]>,
-    ) -> Result<(Output, Box<dyn Sink>), Error> {
-        let Session { task, emit, model, outputs, services, .. } = self.session;
-        let ModelDescription { input_schema, output_schema, .. } = model.description();
-        let columns = columns::of_output(emit, task.job.place, given, input_schema, output_schema);
-        if let Some(database) = services.database(&self.files.output) {
-            let rejects = self.rejects(outputs, services)?;
-            let table = task.job.tables.output(&database, &self.files.output, columns)?;
-            return Ok((rejects, Box::new(table)));
+        sources: &[many::Reader],
+    ) -> Result<(Output, Vec<Box<dyn Sink>>), Error> {
+        let Session { job, services, models, steps, .. } = self.session;
+        let described = models.all().iter().map(|it| (&*it.node, it.loaded.description()));
+        let shapes = shapes_of(job, &described.collect(), steps, sources)?;
+        let mut outputs = self.outputs(left)?.into_iter();
+        let rejects = outputs.next().flatten().expect("rejects always have a place");
+        let mut sinks = Vec::new();
+        for ((node, location), output) in
+            job.spec.sinks.iter().zip(&self.files.outputs).zip(outputs)
+        {
+            let shape = shapes.taken(&node.from);
+            let columns = match &node.what.columns[..] {
+                [] => shape.columns,
+                told => told.to_vec(),
+            };
+            let Some(output) = output else {
+                let database = services.database(location).expect("all else has an output");
+                if columns.is_empty() {
+                    return Err(self.without_columns(node, "a table"));
+                }
+                let table = self.table(&database, location, &node.what, columns)?;
+                sinks.push(Box::new(table) as Box<dyn Sink>);
+                continue;
+            };
+            let format = of_output(&node.what, location);
+            if columns.is_empty() && format.is_table() {
+                return Err(self.without_columns(node, format.name()));
+            }
+            let options = sink::Options { columns, csv: node.what.csv.clone() };
+            let sink = sink::open(format, output, options).map_err(|source| Error::Format {
+                what: format!("the output `{location}`"),
+                source,
+            });
+            sinks.push(sink?);
         }
-        let [rejects, output] = self.outputs(left)?;
-        let format = task.job.formats.of_output(&self.files.output);
-        let options = sink::Options { columns, csv: task.job.formats.csv_sink() };
-        let sink = sink::open(format, output, options).map_err(|source| Error::Format {
-            what: format!("the output `{}`", self.files.output),
-            source,
-        })?;
-        Ok((rejects, sink))
+        Ok((rejects, sinks))
     }
 
-    fn rejects(&self, outputs: &Outputs, services: &Services) -> Result<Output, Error> {
+    fn without_columns(&self, node: &Node<SinkSpec>, what: &str) -> Error {
+        let set = self.session.job.option(Part::Sink, &node.name, "columns");
+        Error::Usage {
+            message: format!(
+                "which columns has {}? {what} has some, and nothing is known of what comes to it",
+                self.session.job.output(node)
+            ),
+            hint: Some(format!("name them: {set} = [\"a\", \"b\"]")),
+        }
+    }
+
+    /// Begins to write to a table.
+    fn table(
+        &self,
+        database: &crate::storage::database::Database,
+        location: &Location,
+        sink: &SinkSpec,
+        columns: Vec<Column>,
+    ) -> Result<table::Writer, Error> {
+        let table = sink.table.clone().expect("it was checked that there is one");
+        let name = format!("{location}, table {table}");
+        let (creates, upsert) = (sink.creates_table, sink.upsert.clone());
+        let options = table::Options { table, columns, creates, upsert };
+        table::Writer::open(database, name.clone(), options).map_err(|source| Error::Output {
+            what: "the output",
+            path: name.into(),
+            source: OpenError::Remote(source),
+        })
+    }
+
+    fn rejects(&self) -> Result<Output, Error> {
+        let Session { outputs, services, .. } = self.session;
         match &self.files.rejects {
             Location::Stream => outputs.stderr(),
             rejects => outputs.create("the rejects file", rejects, services),
         }
     }
 
-    /// The rejects and the output, where they are to be written on.
-    fn outputs(&self, left: &Left) -> Result<[Output; 2], Error> {
-        let Session { task, outputs, services, .. } = self.session;
-        let formats = &task.job.formats;
-        if let Some(resumable) = self.resumable {
-            return outputs::compressed(resumable.outputs(left, services)?, self.files, formats);
-        }
-        resume::refuse_left(self.files)?; // once more: loading a model may take its time
-        let output = outputs.create("the output", &self.files.output, services)?;
-        let rejects = self.rejects(outputs, services)?;
-        outputs::compressed([rejects, output], self.files, formats)
+    /// The rejects and the outputs, where they are to be written on; none for a table.
+    fn outputs(&self, left: &Left) -> Result<Vec<Option<Output>>, Error> {
+        let Session { job, outputs, services, .. } = self.session;
+        let all = match self.resumable {
+            Some(resumable) => {
+                resumable.outputs(left, services)?.into_iter().map(Some).collect::<Vec<_>>()
+            }
+            None => {
+                resume::refuse_left(self.files)?; // once more: loading a model may take its time
+                let opened =
+                    self.files.outputs.iter().map(|location| match services.database(location) {
+                        Some(_) => Ok(None),
+                        None => outputs.create("the output", location, services).map(Some),
+                    });
+                let opened = opened.collect::<Result<Vec<_>, Error>>()?;
+                [Some(self.rejects()?)].into_iter().chain(opened).collect()
+            }
+        };
+        let sinks = job.spec.sinks.iter().zip(&self.files.outputs);
+        let sinks = sinks.map(|(node, location)| {
+            (compression_of_output(&node.what, location), "the output", location)
+        });
+        let rejects = &self.files.rejects;
+        let hows =
+            [(compression_told(rejects), "the rejects file", rejects)].into_iter().chain(sinks);
+        let opened = all.into_iter().zip(hows).map(|(output, (how, what, location))| {
+            output.map(|output| compressed(output, how, what, location)).transpose()
+        });
+        opened.collect()
     }
 
     fn header(&self, resumable: &Resumable, inputs: &[InputFile]) -> Header {
-        let Session { task, services, plugin, plugin_sha256, model, config, .. } = self.session;
-        let (started, inputs) = (self.session.started(), inputs.to_vec());
-        let plugin = (&**plugin, &**plugin_sha256);
-        resume::header(
-            (*task, self.files, services),
-            resumable,
-            plugin,
-            model,
-            config,
-            inputs,
-            started,
-        )
+        let Session { job, services, models, .. } = self.session;
+        let (started, inputs) = (self.session.time().to_string(), inputs.to_vec());
+        let mut header =
+            resume::header((job, self.files, services), resumable, models, inputs, started);
+        header.identity.0.extend(self.session.steps.identity.iter().cloned());
+        header
     }
 }
 
 /// Makes the folders of outputs that go into folders.
 fn make_folders(files: &Files) -> Result<(), Error> {
-    for path in [&files.output, &files.rejects].into_iter().filter_map(|it| it.local()) {
+    let all = files.outputs.iter().chain([&files.rejects]);
+    for path in all.filter_map(|it| it.local()) {
         let folder = folder_of(path);
         std::fs::create_dir_all(&folder).map_err(|source| Error::Output {
             what: "the folder",
@@ -358,33 +463,5 @@ pub(super) fn long_report(error: &Error) -> Option<&str> {
     match error {
         Error::Plugin { source: PluginError::Open(error), .. } => error.report(),
         _ => None,
-    }
-}
-
-fn emit(job: &JobArgs) -> Result<Emit, Error> {
-    match job.emit {
-        EmitMode::Prediction if job.keep.is_empty() => Ok(Emit::Prediction),
-        EmitMode::Prediction => {
-            let mut kept: Vec<String> = Vec::new();
-            for field in &job.keep {
-                if !kept.contains(field) {
-                    kept.push(field.clone()); // a field stands in an object once
-                }
-            }
-            Ok(Emit::Keep(kept))
-        }
-        _ if !job.keep.is_empty() => Err(Error::Usage {
-            message: "--keep goes with --emit prediction".to_owned(),
-            hint: Some("merge and nest write the whole record already".to_owned()),
-        }),
-        EmitMode::Merge => Ok(Emit::Merge),
-        EmitMode::Nest => Ok(Emit::Nest),
-    }
-}
-
-fn cannot_emit(error: EmitError) -> Error {
-    Error::Usage {
-        message: format!("the output can't be joined: {error}"),
-        hint: Some("--emit nest keeps the record and the prediction apart".to_owned()),
     }
 }

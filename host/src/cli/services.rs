@@ -10,7 +10,7 @@ use crate::storage::services::{Given, Services, ServicesError, file};
 use clap::Args;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 // No doc comment here: clap would take it for what the command is for.
@@ -49,10 +49,11 @@ fn secret(text: &str) -> Result<Secret, String> {
 }
 
 impl ServiceArgs {
-    /// All services, made once for a command. Once `stop` is set, they wait for nobody.
-    pub(super) fn open(&self, stop: &Stop) -> Result<Arc<Services>, Error> {
+    /// All services, made once for a command. Once `stop` is set, they wait for nobody. `file`: of the
+    /// pipeline, where no flag names another.
+    pub(super) fn open(&self, file: Option<&Path>, stop: &Stop) -> Result<Arc<Services>, Error> {
         let variables = |name: &str| std::env::var(name).ok();
-        let named = match &self.services {
+        let named = match self.services.as_deref().or(file) {
             Some(path) => file::read(path, &variables)?,
             None => BTreeMap::new(),
         };

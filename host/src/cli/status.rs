@@ -80,7 +80,7 @@ pub(super) fn status(args: &StatusArgs) -> Result<u8, Error> {
             hint: Some("name the output of the one that is to be given up".to_owned()),
         });
     }
-    let services = args.services.open(&Stop::default())?;
+    let services = args.services.open(None, &Stop::default())?;
     let uploads = |at: &str, sent| resume::upload(&services, at, sent);
     let runs = journals.iter().map(|journal| match args.abort {
         true => {

@@ -31,19 +31,7 @@ fn spec(
     steps: Vec<Node<StepSpec>>,
     sinks: Vec<Node<SinkSpec>>,
 ) -> Spec {
-    let (fails_at_first, max_rejects, threads, services) = (false, None, None, None);
-    let (is_named, rejects) = (true, None);
-    Spec {
-        sources,
-        steps,
-        sinks,
-        is_named,
-        rejects,
-        fails_at_first,
-        max_rejects,
-        threads,
-        services,
-    }
+    Spec { sources, steps, sinks, is_named: true, ..Spec::default() }
 }
 
 /// One with a rule, a model, a log of what it predicted, and two sinks.
@@ -55,12 +43,9 @@ pub(super) fn example() -> Picture {
     };
     let model = ModelSpec {
         plugin: Some("libiris_model.so".into()),
-        plugin_dir: None,
         model: Some("iris_model@0".parse().unwrap()),
         config: r#"{"secret":"s"}"#.to_owned(),
-        emit: Default::default(),
-        validates_output: false,
-        threads: None,
+        ..ModelSpec::default()
     };
     let log = LogSpec {
         id: Some("request_id".to_owned()),

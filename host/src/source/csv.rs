@@ -60,6 +60,28 @@ impl Default for Options {
     }
 }
 
+/// What a text means that names what stands between fields.
+pub fn delimiter(text: &str) -> Result<u8, String> {
+    match text.as_bytes() {
+        _ if text == "tab" || text == "\\t" => Ok(b'\t'),
+        [byte] if !byte.is_ascii_alphanumeric() && !matches!(byte, b'"' | b'\r' | b'\n') => {
+            Ok(*byte)
+        }
+        _ => {
+            Err("one ASCII character is wanted that is no letter, digit or quote, or `tab`".into())
+        }
+    }
+}
+
+/// What a text means that names what stands around fields, if anything does.
+pub fn quote(text: &str) -> Result<Option<u8>, String> {
+    match text.as_bytes() {
+        b"none" => Ok(None),
+        [byte] if byte.is_ascii_punctuation() => Ok(Some(*byte)),
+        _ => Err("one ASCII character is wanted that is no letter or digit, or `none`".into()),
+    }
+}
+
 /// What tells fields and rows apart.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Dialect {

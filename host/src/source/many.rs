@@ -32,6 +32,8 @@ pub struct Reader {
     index: u32,
     decoder: Option<SharedStep>,
     waiting: VecDeque<Waiting>,
+    /// Whether an interrupted run was done with all of them.
+    is_done: bool,
 }
 
 impl Reader {
@@ -48,9 +50,23 @@ impl Reader {
         inputs.drain(..index.saturating_sub(1));
         let current = open_next(&mut inputs, start)?;
         let columns = if index == 0 { current.columns() } else { columns };
-        let index = u32::try_from(index).expect("names of so many files don't fit into memory");
+        let index = number(index);
         let decoder = shared(&*current);
-        Ok(Reader { columns, current, index, decoder, waiting: inputs })
+        Ok(Reader { columns, current, index, decoder, waiting: inputs, is_done: false })
+    }
+
+    /// The inputs of one of several sources, before which the others have so many. Begins in number
+    /// `index` of its own, where `start` says; `None`: nothing of them is left to be read.
+    pub fn open_behind(
+        inputs: VecDeque<Waiting>,
+        others: usize,
+        begin: Option<(usize, RecordPosition)>,
+    ) -> Result<Self, (String, io::Error)> {
+        let (index, start) = begin.unwrap_or_default();
+        let mut reader = Reader::open(inputs, index, start)?;
+        reader.index += number(others);
+        reader.is_done = begin.is_none();
+        Ok(reader)
     }
 
     /// Opens the next input. False: there is none.
@@ -66,6 +82,11 @@ impl Reader {
         self.decoder = shared(&*self.current);
         Ok(true)
     }
+}
+
+/// The number of an input.
+fn number(index: usize) -> u32 {
+    u32::try_from(index).expect("names of so many files don't fit into memory")
 }
 
 fn open_next(
@@ -102,6 +123,9 @@ impl Source for Reader {
         bytes_wanted: usize,
         stop: &Stop,
     ) -> Result<(), SourceError> {
+        if self.is_done {
+            return batch.refill(|_| Ok(()));
+        }
         loop {
             self.current.read_batch(batch, bytes_wanted, stop)?;
             batch.input = self.index;

@@ -87,14 +87,26 @@ fn properties(schema: &Value) -> impl Iterator<Item = &str> {
 /// Writes predictions in one mode; keeps the buffers that takes.
 pub(super) struct Emitter {
     emit: Emit,
+    /// What stands in the place of a prediction, where it is none.
+    what: &'static str,
     record: Scanner,
     prediction: Scanner,
 }
 
 impl Emitter {
     pub(super) fn new(emit: Emit) -> Self {
+        Emitter::of("prediction", emit)
+    }
+
+    /// For what is spliced as a prediction is.
+    pub(super) fn of(what: &'static str, emit: Emit) -> Self {
         let (record, prediction) = (scanner(&emit), scanner(&emit));
-        Emitter { emit, record, prediction }
+        Emitter { emit, what, record, prediction }
+    }
+
+    /// The prediction is to stand inside of an object too, elsewhere.
+    pub(super) fn nest_prediction(&mut self) {
+        self.prediction = scanner(&Emit::Nest);
     }
 
     pub(super) fn emit(&self) -> &Emit {
@@ -113,12 +125,46 @@ impl Emitter {
             out.extend_from_slice(prediction.trim_ascii().as_bytes());
             return Ok(());
         }
+        let record = self.scan(record)?;
+        self.splice(record, prediction, shape, out)
+    }
+
+    /// Checks a record, of which [`field`](Self::field) may then be asked, and which is to go on with
+    /// [`write_scanned`](Self::write_scanned).
+    pub(super) fn scan<'r>(&mut self, record: &'r [u8]) -> Result<&'r str, Why> {
         let record = std::str::from_utf8(record)
             .map_err(|error| Why::new(RejectKind::InvalidUtf8, error.to_string()))?;
         let is_object = self.record.scan(record).map_err(invalid)? == Shape::Object;
         if !is_object && self.emit != Emit::Nest {
             return Err(Why::new(RejectKind::Schema, "the record is not an object"));
         }
+        Ok(record)
+    }
+
+    /// The value of a field of the record that was scanned last.
+    pub(super) fn field<'r>(&self, name: &str, record: &'r str) -> Option<&'r str> {
+        let member = self.record.members().iter().find(|member| member.is_named(name, record))?;
+        Some(member.value.of(record))
+    }
+
+    /// As [`write`](Self::write), of the record that was scanned last. Not for predictions alone.
+    pub(super) fn write_scanned(
+        &mut self,
+        record: &str,
+        prediction: &str,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Why> {
+        let shape = self.prediction.scan(prediction).map_err(Why::wrong_output)?;
+        self.splice(record, prediction, shape, out)
+    }
+
+    fn splice(
+        &mut self,
+        record: &str,
+        prediction: &str,
+        shape: Shape,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Why> {
         // At once: a buffer that doubled for the last few bytes of a long record would be twice
         // as large as it need be.
         out.reserve(record.len() + prediction.len() + EXTRA_BYTES);
@@ -140,9 +186,7 @@ impl Emitter {
                 self.no_clash(shape, record, prediction, |name| fields.iter().any(|f| f == name))?;
                 let kept = fields.iter().filter_map(|field| {
                     let mut members = self.record.members().iter();
-                    let member = members.find(|member| member.is_named(field, record))?;
-                    // The key's quotes included.
-                    Some(&record[member.key.start as usize - 1..member.value.end as usize])
+                    Some(members.find(|member| member.is_named(field, record))?.whole(record))
                 });
                 let theirs = self.prediction.body().of(prediction);
                 write_object(kept.chain([theirs]), out);
@@ -171,7 +215,7 @@ impl Emitter {
                 return Err(Why {
                     kind: RejectKind::FieldClash,
                     path: name.to_string(),
-                    message: "the field is in the record and in the prediction".to_owned(),
+                    message: format!("the field is in the record and in the {}", self.what),
                 });
             }
         }

@@ -3,19 +3,22 @@
 use super::{Run, Session};
 use crate::causes::chain;
 use crate::cli::files::Plan;
+use crate::cli::formats::{compression_of_output, of_output};
 use crate::cli::say;
-use crate::counts::Node;
+use crate::counts;
 use crate::error::{Error, exit};
 use crate::format::Format;
 use crate::journal::{Checkpoint, InputFile, Journal, Sealed};
 use crate::pipeline::checkpoints::Checkpoints;
 use crate::pipeline::{Outcome, RunError};
 use crate::sink::publish::{Output, Unfinished};
+use crate::spec::{Node, SinkSpec};
 use crate::storage::compressed::decoding::is_damaged;
 use crate::storage::disk::{Disk as _, Local};
 use crate::storage::location::Location;
 use crate::summary::{
-    self, InputSummary, ModelSummary, PluginSummary, ResumedSummary, RunSummary, Summary,
+    self, InputSummary, ModelSummary, NodeSummary, OutputSummary, PluginSummary, ResumedSummary,
+    RunSummary, Summary,
 };
 use std::io;
 use std::path::PathBuf;
@@ -63,7 +66,7 @@ impl Run<'_> {
                 (renamed, in_place, Some(RunError::Write { what, source }))
             }
         };
-        if !self.session.task.job.quiet && !self.session.plan.is_folder {
+        if !self.session.job.run.quiet && !self.session.plan.is_folder {
             let records = sealed.end.counts.read;
             say(&format!("resumed at the end: {records} records were done before\n"));
         }
@@ -90,13 +93,14 @@ impl Run<'_> {
             file => outcome.published.then(|| file.to_string()),
         };
         let rejects = rejects.filter(|_| outcome.counts.rejected > 0);
-        let is_hidden = self.files.published().is_some() && !outcome.published;
+        let is_hidden = self.files.published().next().is_some() && !outcome.published;
         let state = self.state(&outcome);
         let summary = RunSummary {
             input: self.input(),
             inputs: self.inputs(inputs),
-            output: self.files.output.to_string(),
-            output_version: outcome.versions.pop().flatten(),
+            output: self.files.main_output().to_string(),
+            output_version: outcome.versions.last().cloned().flatten(),
+            outputs: self.written(std::mem::take(&mut outcome.versions)),
             rejects,
             counts: outcome.counts,
             nodes: std::mem::take(&mut outcome.nodes),
@@ -106,7 +110,7 @@ impl Run<'_> {
             seconds: took.as_secs_f64(),
             error: outcome.error.as_ref().map(|error| chain(error)),
         };
-        if !self.session.task.job.quiet {
+        if !self.session.job.run.quiet {
             let stopped = outcome.error.is_some() || outcome.pipe_closed;
             say(&match plan.is_folder {
                 true => format!("{}: {}", summary.output, summary::total(&summary, is_hidden)),
@@ -141,7 +145,7 @@ impl Run<'_> {
     pub(super) fn unbegun(&self, error: Error) -> Ended {
         let summary = RunSummary {
             input: self.input(),
-            output: self.files.output.to_string(),
+            output: self.files.main_output().to_string(),
             error: Some(chain(&error)),
             ..RunSummary::default()
         };
@@ -151,14 +155,29 @@ impl Run<'_> {
 
     /// What stands in messages as the place where records come from.
     fn input(&self) -> String {
-        match &self.files.inputs[..] {
-            [] => "--record".to_owned(),
-            inputs => inputs.iter().map(Location::to_string).collect::<Vec<_>>().join(", "),
+        match self.session.job.is_one() {
+            true => "--record".to_owned(),
+            false => self.files.inputs().map(Location::to_string).collect::<Vec<_>>().join(", "),
         }
     }
 
+    /// Where each sink of a pipeline that somebody named wrote to.
+    fn written(&self, versions: Vec<Option<String>>) -> Vec<OutputSummary> {
+        let Session { job, .. } = self.session;
+        if !job.is_named() {
+            return Vec::new();
+        }
+        let outputs = job.spec.sinks.iter().zip(&self.files.outputs).zip(versions);
+        let outputs = outputs.map(|((node, location), version)| OutputSummary {
+            node: node.name.clone(),
+            output: location.to_string(),
+            version,
+        });
+        outputs.collect()
+    }
+
     fn inputs(&self, versions: Vec<InputFile>) -> Vec<InputSummary> {
-        let inputs = self.files.inputs.iter().zip(versions);
+        let inputs = self.files.inputs().zip(versions);
         let inputs = inputs.map(|(location, InputFile { version, .. })| InputSummary {
             name: location.to_string(),
             version: Some(version).filter(|version| !version.is_empty()),
@@ -169,7 +188,7 @@ impl Run<'_> {
     fn resumed(&self, Checkpoint { input, position, counts, .. }: &Checkpoint) -> ResumedSummary {
         ResumedSummary {
             records: counts.read,
-            input: self.files.inputs.get(*input).map(Location::to_string),
+            input: self.files.inputs().nth(*input).map(Location::to_string),
             line: (position.line > 0).then_some(position.line),
             byte: position.byte,
         }
@@ -188,38 +207,46 @@ impl Run<'_> {
     }
 
     /// What a stream holds, of so many predictions that were written to it.
-    fn taken(&self, written: u64) -> String {
-        let formats = &self.session.task.job.formats;
-        let output = &self.files.output;
-        match formats.of_output(output) {
-            format @ (Format::Parquet | Format::Arrow) => {
-                format!(" has a part at most, and {} is nothing without its end", format.name())
+    fn taken(&self, (node, output): (&Node<SinkSpec>, &Location), written: u64) -> String {
+        let stream = match output {
+            Location::Stream => "stdout".to_owned(),
+            output => format!("`{output}`"),
+        };
+        let what = if self.session.job.is_named() { "records" } else { "predictions" };
+        stream
+            + &match of_output(&node.what, output) {
+                format @ (Format::Parquet | Format::Arrow) => {
+                    format!(" has a part at most, and {} is nothing without its end", format.name())
+                }
+                _ if compression_of_output(&node.what, output).is_some() => {
+                    format!(" has taken {written} {what} at most: the last may not be there")
+                }
+                _ => format!(" has taken {written} {what}, perhaps a part of more"),
             }
-            _ if formats.compression_of_output(output).is_some() => {
-                format!(" has taken {written} predictions at most: the last may not be there")
-            }
-            _ => format!(" has taken {written} predictions, perhaps a part of more"),
-        }
     }
 
     fn state_of_output(&self, outcome: &Outcome) -> Option<String> {
-        let Some(output) = self.files.published() else {
-            let name = match &self.files.output {
-                Location::Stream => "stdout".to_owned(),
-                output => format!("`{output}`"),
-            };
-            return Some(name + &self.taken(outcome.counts.written));
-        };
+        let outputs: Vec<&Location> = self.files.published().collect();
+        if outputs.is_empty() {
+            let sinks = self.session.job.spec.sinks.iter().zip(&self.files.outputs);
+            let nodes = &outcome.nodes[outcome.nodes.len() - self.files.outputs.len()..];
+            let taken = sinks.zip(nodes).map(|(sink, node)| self.taken(sink, node.given));
+            return Some(taken.collect::<Vec<_>>().join("; "));
+        }
+        let shown = shown_together(outputs.iter().map(|output| format!("`{output}`")));
         if outcome.published {
-            return Some(format!("`{output}` is in its place, and whole"));
+            return Some(match outputs.len() {
+                1 => format!("{shown} is in its place, and whole"),
+                _ => format!("{shown} are in their place, and whole"),
+            });
         }
         let mut state = match &outcome.published_in_part[..] {
-            [] => Error::unpublished(output),
-            [path, ..] => format!(
-                "`{}` is this run's already; `{output}` {}",
-                path.display(),
-                Error::as_before(output)
-            ),
+            [] => Error::unpublished(&outputs),
+            [path, ..] => {
+                let last = self.files.main_output();
+                let path = path.display();
+                format!("`{path}` is this run's already; `{last}` {}", Error::as_before(last))
+            }
         };
         if let Some(Checkpoint { counts, .. }) = outcome.kept() {
             let records = match counts.read {
@@ -244,6 +271,11 @@ impl Run<'_> {
     }
 }
 
+/// Names one after the other.
+pub(super) fn shown_together(names: impl Iterator<Item = impl std::fmt::Display>) -> String {
+    names.map(|name| name.to_string()).collect::<Vec<_>>().join(", ")
+}
+
 /// The same, where the process is ended from outside and no run can be asked.
 pub(super) fn state_if_ended(plan: &Plan, is_resumable: bool) -> Option<String> {
     let kept = if is_resumable { Error::KEPT } else { "" };
@@ -251,7 +283,10 @@ pub(super) fn state_if_ended(plan: &Plan, is_resumable: bool) -> Option<String> 
         _ if plan.is_folder => {
             Some(format!("each output is this run's, and whole, or as it was{kept}"))
         }
-        [files] => Some(Error::unpublished(files.published()?) + kept),
+        [files] => {
+            let outputs: Vec<&Location> = files.published().collect();
+            (!outputs.is_empty()).then(|| Error::unpublished(&outputs) + kept)
+        }
         _ => unreachable!("only a folder takes several"),
     }
 }
@@ -264,7 +299,7 @@ impl Session<'_> {
         mut ended: Vec<Ended>,
         summary_file: Option<Output>,
     ) -> Result<u8, Error> {
-        let job = self.task.job;
+        let is_quiet = self.job.run.quiet;
         // That of the only run; those of several were told.
         let error = ended.last_mut().and_then(|one| one.error.take());
         // What stopped it is the last.
@@ -282,7 +317,7 @@ impl Session<'_> {
             true => self.total(&runs),
             false => runs.pop().expect("there was a run"),
         };
-        if self.plan.is_folder && !job.quiet {
+        if self.plan.is_folder && !is_quiet {
             say(&summary::lines(&total.nodes, !is_done));
             say(&summary::total(&total, false));
         }
@@ -303,7 +338,7 @@ impl Session<'_> {
 
     /// All runs together.
     fn total(&self, runs: &[RunSummary]) -> RunSummary {
-        let output = self.task.job.output.as_deref().unwrap_or_default();
+        let output = self.job.spec.sinks[0].what.output.as_deref().unwrap_or_default();
         let mut total = RunSummary {
             output: Location::of(output).to_string(), // and no password of it
             published: runs.len() == self.plan.runs.len(),
@@ -321,19 +356,34 @@ impl Session<'_> {
     }
 
     fn summary(&self, total: RunSummary, runs: Vec<RunSummary>, exit_code: u8) -> Summary {
-        let description = self.model.description();
+        let models = self.models.all().iter().map(|model| {
+            let description = model.loaded.description();
+            let plugin = PluginSummary {
+                path: model.path.display().to_string(),
+                sha256: model.sha256.clone(),
+            };
+            let summary = ModelSummary {
+                name: description.qualified_name.clone(),
+                version: description.version(),
+                fingerprint: model.loaded.report().fingerprint.clone(),
+            };
+            (model.node.clone(), plugin, summary)
+        });
+        let mut models: Vec<_> = models.collect();
+        let only = match self.job.is_named() {
+            true => None,
+            false => models.pop(),
+        };
+        let (plugin, model) = only.map(|(_, plugin, model)| (plugin, model)).unzip();
+        let models = models.into_iter();
+        let models = models.map(|(node, plugin, model)| NodeSummary { node, plugin, model });
         Summary {
             host_version: env!("CARGO_PKG_VERSION"),
             abi_version: model_abi_layout::ABI_VERSION,
-            plugin: PluginSummary {
-                path: self.plugin.display().to_string(),
-                sha256: self.plugin_sha256.clone(),
-            },
-            model: ModelSummary {
-                name: description.qualified_name.clone(),
-                version: description.version(),
-                fingerprint: self.model.report().fingerprint.clone(),
-            },
+            pipeline: self.job.file.as_ref().map(|file| file.display().to_string()),
+            plugin,
+            model,
+            models: models.collect(),
             run: total,
             runs,
             started: self.started(),
@@ -355,7 +405,7 @@ impl LeftJournal {
 }
 
 /// Nodes by their place: inputs of other formats have other readers, which are counted as one.
-fn add_nodes(total: &mut Vec<Node>, nodes: &[Node]) {
+fn add_nodes(total: &mut Vec<counts::Node>, nodes: &[counts::Node]) {
     if total.is_empty() {
         return total.extend_from_slice(nodes);
     }

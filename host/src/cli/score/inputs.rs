@@ -2,48 +2,69 @@
 //!
 //! Each is opened when it is its turn: its location, what is compressed in it, its format.
 
-use crate::cli::args::{Records, Task};
+use super::shapes::Reads;
 use crate::cli::files::Files;
-use crate::cli::formats::{compression_told, reads_as_it_is};
+use crate::cli::formats::{compression_told, of_input, reads_as_it_is};
+use crate::cli::job::Job;
 use crate::cli::resume;
 use crate::error::Error;
 use crate::journal::InputFile;
 use crate::record::RecordPosition;
 use crate::source::many::{self, Waiting};
 use crate::source::{self, Source, ldjson, rejects, table};
-use crate::step::emit::Emit;
+use crate::spec::{Records, SourceSpec};
 use crate::storage::Memory;
 use crate::storage::compressed::decompressed;
 use crate::storage::location::Location;
 use crate::storage::services::Services;
-use serde_json::Value;
 use std::collections::VecDeque;
 use std::sync::Arc;
-/// How records are read: for a model with this schema.
-pub(super) fn options(task: Task<'_>, emit: &Emit, input_schema: &Value) -> source::Options {
-    let job = task.job;
-    let text = ldjson::Options {
-        line_bytes_max: job.line_bytes_max as usize,
-        checkpoint_bytes: (job.resume || job.state.is_some()).then_some(job.checkpoint_bytes),
-        ..ldjson::Options::default()
-    };
-    source::Options {
-        text,
-        csv: job.formats.csv_source(),
-        input_schema: Arc::new(input_schema.clone()),
-        fields: emit.fields_of_record(input_schema),
-    }
+
+/// Opens the sources: in number `index` of all inputs the run begins, where `start` says.
+pub(super) fn open(
+    (job, services): (&Job<'_>, &Arc<Services>),
+    files: &Files,
+    reads: &[Reads],
+    (index, start): (usize, RecordPosition),
+) -> Result<Vec<many::Reader>, Error> {
+    let mut before = 0;
+    let sources = job.spec.sources.iter().zip(&files.sources).zip(reads);
+    let opened = sources.map(|((source, locations), reads)| {
+        let waiting = waiting((job, services), &source.what, locations, reads)?;
+        let inputs = waiting.len();
+        let first = before;
+        before += inputs;
+        let start = match index.checked_sub(first) {
+            None => Some((0, RecordPosition::default())), // it comes later
+            Some(index) if index < inputs => Some((index, start)),
+            Some(_) => None, // it is done
+        };
+        many::Reader::open_behind(waiting, first, start)
+            .map_err(|(path, source)| Error::Input { path: path.into(), source })
+    });
+    opened.collect()
 }
 
-/// Opens the inputs: in number `index` of them the run begins, where `start` says.
-pub(super) fn open(
-    (task, services): (Task<'_>, &Arc<Services>),
-    files: &Files,
-    options: source::Options,
-    (index, start): (usize, RecordPosition),
-) -> Result<many::Reader, Error> {
+/// The inputs of a source, each to be opened when it is its turn.
+fn waiting(
+    (job, services): (&Job<'_>, &Arc<Services>),
+    source: &SourceSpec,
+    locations: &[Location],
+    reads: &Reads,
+) -> Result<VecDeque<Waiting>, Error> {
+    let text = ldjson::Options {
+        line_bytes_max: source.line_bytes_max as usize,
+        checkpoint_bytes: job.is_resumable().then_some(job.run.checkpoint_bytes),
+        ..ldjson::Options::default()
+    };
+    let options = source::Options {
+        text,
+        csv: source.csv.clone(),
+        input_schema: reads.schema.clone(),
+        fields: reads.fields.clone(),
+    };
     let mut waiting = VecDeque::new();
-    if let Records::One(record) = task.records {
+    if let Records::One(record) = &source.records {
         let (record, options) = (one_line(record)?, options.text.clone());
         waiting.push_back(Waiting {
             name: "--record".to_owned(),
@@ -53,16 +74,13 @@ pub(super) fn open(
             }),
         });
     }
-    let of_rejected = match task.records {
-        Records::Rejects(_) => Some(task.job.formats.of_rejected()),
-        Records::Inputs(_) | Records::One(_) => None,
-    };
-    for location in &files.inputs {
+    let are_rejected = matches!(source.records, Records::Rejects(_));
+    for location in locations {
         let (name, location, options) = (location.to_string(), location.clone(), options.clone());
         let (path, services) = (name.clone(), services.clone());
-        let format = task.job.formats.of_input(&location);
+        let format = of_input(source, &location);
         if let Some(database) = services.database(&location) {
-            let selection = task.job.tables.selection().expect("it was checked that there is one");
+            let selection = source.selection.clone().expect("it was checked that there is one");
             let open = move |_: RecordPosition| {
                 let reader = table::Reader::open(&path, &database, &selection, options.text);
                 reader.map(|reader| Box::new(reader) as Box<dyn Source>)
@@ -74,45 +92,58 @@ pub(super) fn open(
             let input = decompressed(services.open(&location)?, compression_told(&location))?;
             let text = ldjson::Options { start, ..options.text };
             let options = source::Options { text, ..options };
-            match of_rejected {
-                Some(format) => {
+            match are_rejected {
+                true => {
                     let reader = rejects::Reader::open(format, &path, input, &options)?;
                     Ok(Box::new(reader) as Box<dyn Source>)
                 }
-                None => source::open(format, &path, input, options),
+                false => source::open(format, &path, input, options),
             }
         };
         waiting.push_back(Waiting { name, open: Box::new(open) });
     }
-    many::Reader::open(waiting, index, start)
+    Ok(waiting)
+}
+
+/// The source that a table of a lookup is read from.
+pub(super) fn table(
+    (job, services): (&Job<'_>, &Arc<Services>),
+    source: &SourceSpec,
+    locations: &[Location],
+) -> Result<many::Reader, Error> {
+    let waiting = waiting((job, services), source, locations, &Reads::typed(&source.types))?;
+    many::Reader::open(waiting, 0, RecordPosition::default())
         .map_err(|(path, source)| Error::Input { path: path.into(), source })
 }
 
 /// What the inputs hold, so far as files can tell; nothing is waited for.
 pub(super) fn versions(files: &Files, services: &Services) -> Result<Vec<InputFile>, Error> {
-    let versions = files.inputs.iter().map(|location| {
-        let version = services
-            .version(location)
-            .map_err(|source| Error::Input { path: location.to_string().into(), source })?;
-        let path = match location {
-            Location::Local(path) => resume::whole(path),
-            elsewhere => elsewhere.to_string().into(),
-        };
-        Ok(InputFile { path, version: version.unwrap_or_default() })
-    });
-    versions.collect()
+    files.inputs().map(|location| version(location, services)).collect()
+}
+
+/// What an input holds.
+pub(super) fn version(location: &Location, services: &Services) -> Result<InputFile, Error> {
+    let version = services
+        .version(location)
+        .map_err(|source| Error::Input { path: location.to_string().into(), source })?;
+    let path = match location {
+        Location::Local(path) => resume::whole(path),
+        elsewhere => elsewhere.to_string().into(),
+    };
+    Ok(InputFile { path, version: version.unwrap_or_default() })
 }
 
 /// How many bytes will have been read in the end, where that is known.
-pub(super) fn bytes_total(task: Task<'_>, files: &Files, services: &Services) -> Option<u64> {
-    let inputs = (!files.inputs.is_empty()).then_some(&files.inputs)?;
-    let format = |location| match task.records {
-        Records::Rejects(_) => task.job.formats.of_rejected(),
-        Records::Inputs(_) | Records::One(_) => task.job.formats.of_input(location),
-    };
-    let bytes = inputs.iter().map(|location| match reads_as_it_is(location, format(location)) {
-        true => services.bytes_total(location),
-        false => None,
+pub(super) fn bytes_total(job: &Job<'_>, files: &Files, services: &Services) -> Option<u64> {
+    files.inputs().next()?;
+    let sources = job.spec.sources.iter().zip(&files.sources);
+    let bytes = sources.flat_map(|(source, locations)| {
+        locations.iter().map(|location| {
+            match reads_as_it_is(location, of_input(&source.what, location)) {
+                true => services.bytes_total(location),
+                false => None,
+            }
+        })
     });
     bytes.sum()
 }

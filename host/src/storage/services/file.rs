@@ -13,16 +13,13 @@
 
 use super::ServicesError;
 use super::kinds::{Definition, KNOWN, Kind};
-use crate::storage::names::distance;
 use crate::storage::secret::Secret;
+use crate::toml_text::{self, Variables, Wrong, list, meant, on_a_line, wrong};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
-
-/// What a variable of the environment holds.
-pub type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Reads a file of services.
 pub fn read(
@@ -32,32 +29,17 @@ pub fn read(
     let text = fs::read_to_string(path).map_err(|error| {
         ServicesError::new(format!("the services file `{}` can't be read: {error}", path.display()))
     })?;
-    parse(&text, variables).map_err(|Wrong { byte, message, hint }| {
-        let line = 1 + text.bytes().take(byte).filter(|&byte| byte == b'\n').count();
-        let message = format!("services file `{}`, line {line}: {message}", path.display());
-        ServicesError { message, hint }
+    parse(&text, variables).map_err(|wrong| {
+        let (line, what) = (wrong.line(&text), &wrong.message);
+        let message = format!("services file `{}`, line {line}: {what}", path.display());
+        ServicesError { message, hint: wrong.hint }
     })
 }
 
-/// What is wrong, and where.
-#[derive(Debug)]
-struct Wrong {
-    byte: usize,
-    message: String,
-    hint: Option<String>,
-}
-
-fn wrong(byte: usize, message: impl Into<String>, hint: Option<String>) -> Wrong {
-    Wrong { byte, message: message.into(), hint }
-}
-
 fn parse(text: &str, variables: Variables<'_>) -> Result<BTreeMap<String, Definition>, Wrong> {
-    let table = DeTable::parse(text).map_err(|error| {
-        let byte = error.span().map_or(0, |span| span.start);
-        wrong(byte, format!("it is no TOML: {}", error.message()), None)
-    })?;
+    let table = toml_text::parse(text)?;
     let mut services = BTreeMap::new();
-    let mut tables: Vec<_> = table.get_ref().iter().collect();
+    let mut tables: Vec<_> = table.iter().collect();
     tables.sort_by_key(|(name, _)| name.span().start); // what is wrong first is told
     for (name, value) in tables {
         let byte = name.span().start;
@@ -114,12 +96,7 @@ fn definition(
         if !options.contains(&key) {
             let message =
                 format!("key `{name}.{key}`: a service of kind `{}` has none", kind.known().name);
-            let near = options.iter().filter(|option| distance(key, option) <= 2);
-            let hint = match near.min_by_key(|option| distance(key, option)) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("known are {}", list(options.iter().copied())),
-            };
-            return Err(wrong(place, message, Some(hint)));
+            return Err(wrong(place, message, Some(meant(key, options.iter().copied()))));
         }
         definition.options.insert(key.to_owned(), value(name, key, spanned, variables)?);
     }
@@ -149,34 +126,11 @@ fn value(
 /// `${NAME}` and `${NAME:-default}` replaced by what the environment holds. An empty variable is as
 /// one that is not set, where there is a default: as shells do it.
 fn expand(text: &str, variables: Variables<'_>) -> Result<String, String> {
-    let (mut expanded, mut rest) = (String::new(), text);
-    while let Some((before, behind)) = rest.split_once("${") {
-        expanded += before;
-        let (inner, after) = behind.split_once('}').ok_or("a `${` has no `}`")?;
-        let (variable, default) = match inner.split_once(":-") {
-            Some((variable, default)) => (variable, Some(default)),
-            None => (inner, None),
-        };
+    toml_text::expand(text, |variable, default| {
         let held = variables(variable).filter(|held| default.is_none() || !held.is_empty());
-        expanded += match (&held, default) {
-            (Some(held), _) => held,
-            (None, Some(default)) => default,
-            (None, None) => {
-                return Err(format!("the environment has no variable `{}`", on_a_line(variable)));
-            }
-        };
-        rest = after;
-    }
-    Ok(expanded + rest)
-}
-
-/// What stands for a variable's name may be a mistake, and long.
-fn on_a_line(text: &str) -> String {
-    text.chars().take(40).collect()
-}
-
-fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    names.collect::<Vec<_>>().join(", ")
+        held.or_else(|| default.map(str::to_owned))
+            .ok_or_else(|| format!("the environment has no variable `{}`", on_a_line(variable)))
+    })
 }
 
 #[cfg(test)]

@@ -1,0 +1,94 @@
+//! What one command asks for: a pipeline, how it is to be run, and how its options are called by whoever
+//! asked, so that what is wrong with them is told in their words.
+
+use super::args::RunArgs;
+use super::services::ServiceArgs;
+use crate::spec::{Node, Records, SinkSpec, SourceSpec, Spec};
+use std::path::PathBuf;
+
+/// The task of one command.
+pub(super) struct Job<'a> {
+    pub(super) spec: Spec,
+    /// The file that it is written in; `None`: the command line.
+    pub(super) file: Option<PathBuf>,
+    /// Whether nobody is told of more than errors.
+    pub(super) run: &'a RunArgs,
+    pub(super) services: &'a ServiceArgs,
+}
+
+/// What an option is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    Source,
+    Sink,
+    Run,
+}
+
+/// The flags of the command line, by the part and the key that they stand for.
+const FLAGS: [(Part, &str, &str); 21] = [
+    (Part::Source, "path", "--input"),
+    (Part::Source, "format", "--input-format"),
+    (Part::Source, "delimiter", "--delimiter"),
+    (Part::Source, "quote", "--quote"),
+    (Part::Source, "fields", "--fields"),
+    (Part::Source, "header", "--header"),
+    (Part::Source, "null_value", "--null-value"),
+    (Part::Source, "table", "--table"),
+    (Part::Source, "query", "--query"),
+    (Part::Source, "line_bytes_max", "--line-bytes-max"),
+    (Part::Sink, "path", "--output"),
+    (Part::Sink, "format", "--output-format"),
+    (Part::Sink, "compression", "--compression"),
+    (Part::Sink, "delimiter", "--output-delimiter"),
+    (Part::Sink, "header", "--no-output-header"),
+    (Part::Sink, "null_value", "--null-value"),
+    (Part::Sink, "table", "--output-table"),
+    (Part::Sink, "create_table", "--create-table"),
+    (Part::Sink, "upsert", "--upsert"),
+    (Part::Run, "rejects", "--rejects"),
+    (Part::Run, "threads", "--threads"),
+];
+
+impl Job<'_> {
+    /// How an option is called: `--input-format`, or `sources.in.format`.
+    pub(super) fn option(&self, part: Part, node: &str, key: &str) -> String {
+        let of = match part {
+            Part::Source => format!("sources.{node}"),
+            Part::Sink => format!("sinks.{node}"),
+            Part::Run => "run".to_owned(),
+        };
+        let flag =
+            FLAGS.iter().find(|(a, b, _)| (*a, *b) == (part, key)).filter(|_| !self.is_named());
+        flag.map_or_else(|| format!("{of}.{key}"), |(_, _, flag)| (*flag).to_owned())
+    }
+
+    /// How an option is given a value.
+    pub(super) fn set(&self, part: Part, node: &str, key: &str, value: &str) -> String {
+        match self.is_named() {
+            true => format!("{} = {value:?}", self.option(part, node, key)),
+            false => format!("{} {value}", self.option(part, node, key)),
+        }
+    }
+
+    /// How a sink is called in messages.
+    pub(super) fn output(&self, sink: &Node<SinkSpec>) -> String {
+        match self.is_named() {
+            true => format!("the output of `{}`", sink.name),
+            false => "the output".to_owned(),
+        }
+    }
+
+    pub(super) fn is_named(&self) -> bool {
+        self.spec.is_named
+    }
+
+    pub(super) fn is_resumable(&self) -> bool {
+        self.run.resume || self.run.state.is_some()
+    }
+
+    /// The record, where one was given in place of any input, on a command line.
+    pub(super) fn is_one(&self) -> bool {
+        let is_one = |source: &Node<SourceSpec>| matches!(source.what.records, Records::One(_));
+        !self.is_named() && self.spec.sources.iter().all(is_one)
+    }
+}

@@ -1,0 +1,122 @@
+//! The models of a pipeline: found, opened, checked against what is wanted of them, and loaded.
+
+use crate::cli::exits::Watch;
+use crate::cli::paths;
+use crate::cli::score::end::shown_together;
+use crate::error::Error;
+use crate::plugin::{LoadedModel, Plugin, PluginError};
+use crate::spec::{ModelSpec, Spec, StepSpec};
+use crate::step::emit::EmitError;
+use crate::summary;
+use model_abi::describe::ModelDescription;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Where a model that a step asks for is.
+pub(in crate::cli) struct Found<'a> {
+    node: &'a str,
+    spec: &'a ModelSpec,
+    pub(in crate::cli) path: PathBuf,
+}
+
+/// Finds the plugins. Opens none.
+pub(super) fn find(spec: &Spec) -> Result<Vec<Found<'_>>, Error> {
+    let models = spec.steps.iter().filter_map(|step| match &step.what {
+        StepSpec::Model(model) => Some((&*step.name, model)),
+        _ => None,
+    });
+    models.map(|(node, spec)| Ok(Found { node, spec, path: paths::plugin(spec)? })).collect()
+}
+
+/// A plugin that was opened, and the model of it that is meant.
+pub(super) struct Opened<'a> {
+    found: Found<'a>,
+    plugin: Plugin,
+    pub(super) description: ModelDescription,
+    sha256: String,
+}
+
+impl Opened<'_> {
+    pub(super) fn node(&self) -> &str {
+        self.found.node
+    }
+}
+
+/// Opens the plugins, and sees whether their models can do what is wanted. `is_identified`: somebody
+/// will ask what their files hold.
+pub(super) fn open<'a>(
+    found: Vec<Found<'a>>,
+    exits: &Watch,
+    is_identified: bool,
+) -> Result<Vec<Opened<'a>>, Error> {
+    let opened = found.into_iter().map(|found| {
+        exits.during(&found.path, "it was being opened");
+        let refused = |source: PluginError| Error::Plugin { path: found.path.clone(), source };
+        let plugin = Plugin::open(&found.path).map_err(refused)?;
+        let sha256 = match is_identified {
+            true => summary::sha256(&found.path)
+                .map_err(|source| Error::Input { path: found.path.clone(), source })?,
+            false => String::new(),
+        };
+        let description = plugin.model(found.spec.model.as_ref()).map_err(refused)?.clone();
+        let (input, output) = (&description.input_schema, &description.output_schema);
+        found.spec.emit.check(input, output).map_err(cannot_emit)?;
+        Ok(Opened { plugin, description, sha256, found })
+    });
+    opened.collect()
+}
+
+fn cannot_emit(error: EmitError) -> Error {
+    Error::Usage {
+        message: format!("the output can't be joined: {error}"),
+        hint: Some("--emit nest keeps the record and the prediction apart".to_owned()),
+    }
+}
+
+/// A model that is ready.
+pub(in crate::cli) struct Model {
+    /// The node that asks it.
+    pub(in crate::cli) node: String,
+    /// The plugin's file.
+    pub(in crate::cli) path: PathBuf,
+    /// Empty where nobody asks for it.
+    pub(in crate::cli) sha256: String,
+    pub(in crate::cli) config: String,
+    pub(in crate::cli) loaded: Arc<LoadedModel>,
+}
+
+/// All models of a pipeline, in the order of its steps.
+pub(in crate::cli) struct Models(Vec<Model>);
+
+impl Models {
+    /// Makes the models ready. `threads` will ask each at once, unless its step says fewer.
+    pub(super) fn load(
+        opened: Vec<Opened<'_>>,
+        exits: &Watch,
+        threads: usize,
+    ) -> Result<Self, Error> {
+        let mut models = Vec::with_capacity(opened.len());
+        for Opened { found: Found { node, spec, path }, plugin, sha256, .. } in opened {
+            exits.during(&path, "its model was being loaded");
+            let threads = spec.threads.map_or(threads, |few| threads.min(few.into()));
+            let loaded = plugin.load(spec.model.as_ref(), &spec.config, threads);
+            let loaded = loaded.map_err(|source| Error::Plugin { path: path.clone(), source })?;
+            let (node, config) = (node.to_owned(), spec.config.clone());
+            models.push(Model { node, path, sha256, config, loaded: Arc::new(loaded) });
+        }
+        if !models.is_empty() {
+            let all = shown_together(models.iter().map(|model| model.path.display()));
+            exits.during(Path::new(&all), "its model was predicting");
+        }
+        Ok(Models(models))
+    }
+
+    pub(in crate::cli) fn all(&self) -> &[Model] {
+        &self.0
+    }
+
+    /// The one that a node asks.
+    pub(super) fn of(&self, node: &str) -> &Model {
+        self.0.iter().find(|model| model.node == node).expect("each step's model is loaded")
+    }
+}
