@@ -15,7 +15,7 @@ mod program;
 mod refusal;
 mod same;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod write;
 
 pub use program::Program;
