@@ -31,6 +31,8 @@ pub struct Batch {
     /// What has come to each of the sinks.
     ends: Vec<Flow>,
     rejections: Vec<Rejection>,
+    /// How many of them its source made.
+    refused: usize,
     /// The records that a rule held back, by their index among those that were read.
     blocked: Vec<u32>,
     /// Of the records that the last step took, how many it gave on.
@@ -140,6 +142,7 @@ impl Text {
     /// What was appended since the last record is record `source`'s new text.
     pub fn complete(&mut self, source: usize) {
         let start = self.start_of_next();
+        assert!(self.has_room_for(0), "whoever appends asks for room first");
         self.spans.push(Span { start: start as u32, len: (self.bytes.len() - start) as u32 });
         self.sources.push(source as u32);
         self.bytes.push(b'\n');
@@ -241,6 +244,7 @@ impl Batch {
     pub fn refill<E>(&mut self, fill: impl FnOnce(&mut Block) -> Result<(), E>) -> Result<(), E> {
         self.block.clear();
         self.rejections.clear();
+        self.refused = 0;
         self.blocked.clear();
         let flows = self.ends.iter_mut().chain(&mut self.aside).chain([&mut self.flow]);
         self.spares.extend(flows.filter_map(Flow::clear));
@@ -256,6 +260,7 @@ impl Batch {
         let mut rejections = refine(&mut self.block);
         self.flow.spans.clone_from(&self.block.spans);
         self.remove(&mut rejections);
+        self.refused = self.rejections.len();
     }
 
     /// All that was read is on its way.
@@ -272,12 +277,17 @@ impl Batch {
         self.block.places.truncate(records);
         self.block.oversized = self.block.oversized.take().filter(|_| records > 0);
         self.block.checkpoint = None;
-        self.rejections.clear();
+        self.rejections.truncate(self.refused);
+        self.rejections.retain(|rejection| rejection.record < records);
+        self.refused = self.rejections.len();
         self.blocked.clear();
         let flows = self.ends.iter_mut().chain(&mut self.aside).chain([&mut self.flow]);
         self.spares.extend(flows.filter_map(Flow::clear));
         self.aside = None;
         self.begin();
+        let gone: Vec<usize> = self.rejections.iter().map(|it| it.record).collect();
+        remove_at(&mut self.flow.spans, &gone);
+        remove_at(&mut self.flow.origins, &gone);
     }
 
     /// Where the source goes on behind it, if the run can be resumed from there.
@@ -514,7 +524,8 @@ impl Batch {
     /// By their index among the records that were read: those that were rejected, each as often as it
     /// was.
     pub(crate) fn rejected_records(&self) -> impl Iterator<Item = usize> {
-        self.rejections.iter().map(|rejection| rejection.record)
+        let oversized = self.block.oversized.iter().map(|_| 0);
+        self.rejections.iter().map(|rejection| rejection.record).chain(oversized)
     }
 
     /// A record as it was read, by its index.
@@ -784,6 +795,186 @@ mod tests {
         let reject = &batch.rejects()[0];
         assert_eq!((reject.position.line, reject.record), (8, &b"\xc3x"[..]));
         assert_eq!(reject.message, "not UTF-8 at byte 0 of the record");
+    }
+
+    /// The records become these texts, `(of which record, text)`.
+    fn rewrite(batch: &mut Batch, made: &[(usize, &str)]) {
+        let text = text(batch, made);
+        batch.rewrite(text, &mut Vec::new());
+    }
+
+    fn text(batch: &mut Batch, made: &[(usize, &str)]) -> Text {
+        let mut text = batch.new_text();
+        for (source, record) in made {
+            text.buffer().extend_from_slice(record.as_bytes());
+            text.complete(*source);
+        }
+        text
+    }
+
+    /// `TEXT@ORIGIN` of the records that go on.
+    fn told(batch: &Batch) -> String {
+        let records = batch.origins().iter().enumerate();
+        let told = records.map(|(record, origin)| {
+            format!("{}@{origin}", std::str::from_utf8(batch.record(record)).unwrap())
+        });
+        told.collect::<Vec<_>>().join(" ")
+    }
+
+    /// The same, of other records than go on.
+    fn told_of(batch: &mut Batch, flow: &Flow) -> String {
+        let before = batch.take_flow();
+        batch.set_flow(flow.clone());
+        let (told, lines) = (told(batch), lines(batch));
+        let records: Vec<_> =
+            told.split_whitespace().map(|it| it.split_once('@').unwrap().0).collect();
+        assert_eq!(lines.lines().collect::<Vec<_>>(), records);
+        batch.set_flow(before);
+        told
+    }
+
+    #[test]
+    fn those_records_are_retained_that_are_to_be_and_no_byte_is_copied() {
+        for kept in [&[][..], &[0], &[1, 3], &[0, 1, 2, 3]] {
+            let mut as_read = batch("a\nbb\n\nccc\ndddd\n");
+            let mut rewritten = batch("a\nbb\n\nccc\ndddd\n");
+            rewrite(&mut rewritten, &[(0, "a"), (1, "bb"), (2, "ccc"), (3, "dddd")]);
+            for batch in [&mut as_read, &mut rewritten] {
+                let bytes = batch.bytes().as_ptr();
+                batch.retain(kept, &mut Vec::new());
+                assert_eq!((batch.bytes().as_ptr(), batch.kept()), (bytes, kept.len()));
+                let records = kept
+                    .iter()
+                    .map(|&it| format!("{}@{it}", ["a", "bb", "ccc", "dddd"][it as usize]));
+                assert_eq!(told(batch), records.collect::<Vec<_>>().join(" "));
+                assert_eq!(lines(batch).lines().count(), kept.len());
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_retained_was_not_wanted_or_is_a_reject_of_what_was_read() {
+        let mut batch = batch("a\nbb\nccc\n");
+        rewrite(&mut batch, &[(0, "x"), (2, "y"), (2, "z")]);
+        batch.retain(&[0, 2], &mut vec![rejection(1)]);
+        assert_eq!((told(&batch).as_str(), batch.kept()), ("x@0 z@2", 2));
+        let rejects = batch.rejects();
+        assert_eq!((rejects.len(), rejects[0].index, rejects[0].record), (1, 2, &b"ccc"[..]));
+    }
+
+    #[test]
+    fn what_is_put_aside_goes_another_way_and_knows_what_it_was_made_of() {
+        let mut batch = batch("a\nbb\nccc\ndddd\n");
+        rewrite(&mut batch, &[(0, "a"), (2, "c1"), (2, "c2"), (3, "d")]);
+        let aside =
+            text(&mut batch, &[(1, "no c1"), (2, "no c2"), (2, "no c2 twice"), (3, "no d")]);
+        batch.put_aside(aside, true);
+        batch.retain(&[0], &mut Vec::new());
+        assert_eq!((told(&batch).as_str(), batch.blocked()), ("a@0", &[2, 2, 3][..]));
+        let aside = batch.take_aside();
+        let lines = ["no c1", "no c2", "no c2 twice", "no d"];
+        batch.set_flow(aside);
+        assert_eq!(super::tests::lines(&batch).lines().collect::<Vec<_>>(), lines);
+        assert_eq!(batch.origins(), [2, 2, 2, 3]);
+        // What is no rule's holds nothing back.
+        let note = text(&mut batch, &[(0, "note")]);
+        batch.put_aside(note, false);
+        assert_eq!(batch.take_aside().origins(), [2]);
+        assert_eq!(batch.blocked(), [2, 2, 3]);
+        assert_eq!(batch.take_aside().len(), 0);
+    }
+
+    /// Three ways behind a fork: as it was read, but for some; the same once more; and rewritten.
+    fn ways(batch: &mut Batch) -> [Flow; 3] {
+        let whole = batch.take_flow();
+        batch.set_flow(whole.clone());
+        batch.retain(&[0, 2], &mut Vec::new());
+        let some = batch.take_flow();
+        batch.set_flow(whole.clone());
+        batch.retain(&[1, 2, 3], &mut Vec::new());
+        let others = batch.take_flow();
+        batch.set_flow(whole);
+        rewrite(batch, &[(0, "x"), (2, "y"), (2, "z")]);
+        [some, others, batch.take_flow()]
+    }
+
+    #[test]
+    fn several_flows_are_merged_record_by_record_in_their_order() {
+        let mut batch = batch("a\nb\nc\nd\n");
+        let [some, others, rewritten] = ways(&mut batch);
+        let none = Flow::default();
+        for (flows, expected) in [
+            (&[][..], ""),
+            (&[&none, &none], ""),
+            (&[&some], "a@0 c@2"),
+            (&[&some, &others], "a@0 b@1 c@2 c@2 d@3"),
+            (&[&some, &none, &some], "a@0 a@0 c@2 c@2"),
+            (&[&none, &rewritten], "x@0 y@2 z@2"),
+            (&[&some, &rewritten], "a@0 x@0 c@2 y@2 z@2"),
+            (&[&rewritten, &others], "x@0 b@1 y@2 z@2 c@2 d@3"),
+            (&[&rewritten, &others, &rewritten], "x@0 x@0 b@1 y@2 z@2 c@2 y@2 z@2 d@3"),
+        ] {
+            let merged = batch.merge(flows.iter().map(|flow| (*flow).clone()).collect());
+            assert_eq!(told_of(&mut batch, &merged), expected);
+        }
+    }
+
+    #[test]
+    fn what_branches_made_of_a_record_is_joined_in_a_field_each() {
+        let mut batch = batch("a\nb\nc\nd\ne\n");
+        let [some, others, rewritten] = ways(&mut batch);
+        let names = ["\"one\"", "\"two\"", "\"three\""].map(str::to_owned);
+        let joined = batch.join(&[some, others, rewritten], &names);
+        let expected = [
+            r#"{"one":a,"two":null,"three":x}@0"#,
+            r#"{"one":null,"two":b,"three":null}@1"#,
+            r#"{"one":c,"two":c,"three":[y,z]}@2"#,
+            r#"{"one":null,"two":d,"three":null}@3"#,
+        ];
+        assert_eq!(told_of(&mut batch, &joined), expected.join(" "));
+        let joined = batch.join(&[Flow::default(), Flow::default()], &names[..2]);
+        assert_eq!(joined.len(), 0);
+    }
+
+    #[test]
+    fn a_batch_that_is_cut_is_as_it_was_read_but_shorter() {
+        for records in 0..=4 {
+            let mut batch = batch("a\nbb\n\nccc\ndddd\n");
+            batch.refine(|_| vec![rejection(1), rejection(3)]);
+            assert_eq!(told(&batch), "a@0 ccc@2");
+            let aside = text(&mut batch, &[(0, "aside")]);
+            batch.put_aside(aside, true);
+            let made = text(&mut batch, &[(1, "x"), (1, "y")]);
+            batch.rewrite(made, &mut vec![rejection(0)]);
+            batch.swap_end(1);
+            batch.cut(records);
+            let left = ["", "a@0", "a@0", "a@0 ccc@2", "a@0 ccc@2"][records];
+            assert_eq!((told(&batch).as_str(), batch.read()), (left, records));
+            let rejects: Vec<_> =
+                batch.rejects().iter().map(|it| (it.index, it.position.line)).collect();
+            assert_eq!(rejects, [(1, 8), (3, 11)][..records / 2]);
+            assert_eq!((batch.take_aside().len(), batch.blocked().len()), (0, 0));
+            assert!(batch.ends().iter().all(|end| end.len() == 0));
+        }
+    }
+
+    #[test]
+    fn a_record_that_is_too_long_is_cut_off_or_it_is_not() {
+        let long = |block: &mut Block| {
+            let (head, step, message) = (b"x".to_vec(), "reader".into(), "long".to_owned());
+            block.oversized = Some(Oversized { length: 1 << 40, head, step, message });
+            Ok::<(), ()>(())
+        };
+        for records in 0..2 {
+            let mut batch = Batch::default();
+            batch.refill(long).unwrap();
+            batch.cut(records);
+            assert_eq!(
+                (batch.read(), batch.rejected(), batch.rejects().len()),
+                (records, records, records)
+            );
+            assert_eq!(batch.rejected_records().collect::<Vec<_>>(), vec![0; records]);
+        }
     }
 
     #[test]

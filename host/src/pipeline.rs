@@ -616,13 +616,14 @@ fn fates(batch: &Batch, nodes: &[Counted]) -> Counts {
     let mut fates = Counts { read, ..Counts::default() };
     let sinks = batch.ends();
     let is_plain = |counted: &Counted| counted.yielded == counted.given && counted.blocked == 0;
+    // Where ways part, one may reject what another writes.
     if let [end] = sinks
+        && batch.rejected() == 0
         && nodes.iter().all(is_plain)
         && end.origins().is_sorted_by(|a, b| a < b)
     {
         fates.written = end.len() as u64;
-        fates.rejected = batch.rejected() as u64;
-        fates.filtered = read - fates.written - fates.rejected;
+        fates.filtered = read - fates.written;
         return fates;
     }
     const WRITTEN: u8 = 1;

@@ -46,6 +46,12 @@ pub trait Step: Send {
         let _ = sequence;
     }
 
+    /// Of this source, by its number, nothing is wanted behind this batch: what was counted of that is to
+    /// be forgotten. Only for a step that counts.
+    fn end_source(&mut self, source: u32, sequence: u64) {
+        let _ = (source, sequence);
+    }
+
     /// Whether it has had enough, as of the last batch that it was given.
     fn saturation(&self) -> Saturation {
         Saturation::Open

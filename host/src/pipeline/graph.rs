@@ -210,6 +210,11 @@ impl Graph {
                     batch.cut(records);
                     self.pass_once(batch, &mut observer)?;
                 }
+                for place in &mut self.places {
+                    if let Doing::Step(step) = &mut place.doing {
+                        step.end_source(batch.source, batch.sequence);
+                    }
+                }
                 true
             }
         };
@@ -295,6 +300,7 @@ impl Graph {
         let mut flows = Vec::new();
         for port in &place.from {
             if !self.places[port.node].reached_from[source] {
+                // Of a join each branch has its field.
                 flows.push(Flow::default());
                 continue;
             }
@@ -336,34 +342,24 @@ impl Graph {
     /// How many records of the batch that was passed are wanted of its source, where none is behind it:
     /// each way to an end leads through a limit that has had enough.
     fn wanted(&self, source: usize) -> Option<usize> {
-        let mut wanted = 0;
-        let mut any = false;
-        let mut is_open = vec![false; self.places.len()];
-        is_open[source] = true;
+        let mut by_way_of = vec![0; self.places.len()];
+        by_way_of[source] = usize::MAX;
         for at in self.sources..self.places.len() {
             let place = &self.places[at];
-            if !place.from.iter().any(|port| is_open[port.node]) {
-                continue;
-            }
+            let before = place.from.iter().map(|port| by_way_of[port.node]).max().unwrap_or(0);
             let saturation = match &place.doing {
                 Doing::Step(step) => step.saturation(),
                 _ => Saturation::Open,
             };
-            match saturation {
-                Saturation::Before => any = true,
-                Saturation::At(record) => {
-                    any = true;
-                    wanted = wanted.max(record as usize + 1);
-                }
-                Saturation::Open => {
-                    if at >= self.sinks_at {
-                        return None;
-                    }
-                    is_open[at] = true;
-                }
-            }
+            by_way_of[at] = match saturation {
+                Saturation::Open => before,
+                Saturation::Before => 0,
+                Saturation::At(record) => before.min(record as usize + 1),
+            };
         }
-        any.then_some(wanted)
+        let ends = self.places.iter().zip(by_way_of).filter(|(place, _)| place.takers == [0, 0]);
+        let wanted = ends.map(|(_, wanted)| wanted).max().unwrap_or(usize::MAX);
+        (wanted < usize::MAX).then_some(wanted)
     }
 
     /// Lets a batch go by of which nothing is wanted.
@@ -379,3 +375,6 @@ impl Graph {
 fn named(name: &Option<Arc<str>>, step: &dyn Step, error: StepError) -> (String, StepError) {
     (name.as_ref().unwrap_or(step.name()).to_string(), error)
 }
+
+#[cfg(test)]
+mod tests;

@@ -179,32 +179,35 @@ impl Reader {
         for (number, mut source) in std::mem::take(&mut self.sources).into_iter().enumerate() {
             let ended = self.ended.clone();
             let is_ended = || ended[number].load(Ordering::Acquire);
+            let mut failed = None;
             while !is_ended() {
                 let Some(mut batch) = self.empty() else { return };
                 let read = source.read_batch(&mut batch, self.pace.bytes_wanted(), &self.stop);
-                match read {
-                    Err(_) if is_ended() => {} // what is behind the last that was wanted is no matter
-                    Err(error) => {
-                        let _ = sender.send(Message::SourceFailed(error));
-                        return;
+                if read.is_ok() && batch.read() > 0 && !self.stop.is_set() {
+                    batch.sequence = sequence;
+                    batch.source = number as u32;
+                    batch.reader = source.name();
+                    sequence += 1;
+                    if self.send(batch) {
+                        continue;
                     }
-                    Ok(()) if batch.read() > 0 && !self.stop.is_set() => {
-                        batch.sequence = sequence;
-                        batch.source = number as u32;
-                        batch.reader = source.name();
-                        sequence += 1;
-                        if self.send(batch) {
-                            continue;
-                        }
-                        return;
-                    }
-                    Ok(()) => {}
-                }
-                self.stash.push(batch);
-                if self.stop.is_set() {
                     return;
                 }
+                self.stash.push(batch);
+                failed = read.err();
                 break;
+            }
+            // When all of it has come back it is certain whether it was wanted to its end: else an error
+            // behind that would be told or not as time has it, and what limits count of the next source.
+            if !self.stop.is_set() && !self.gather(self.batches) {
+                return;
+            }
+            if let Some(error) = failed.filter(|_| !is_ended()) {
+                let _ = sender.send(Message::SourceFailed(error));
+                return;
+            }
+            if self.stop.is_set() {
+                return;
             }
         }
     }
@@ -262,6 +265,8 @@ impl Worker {
         match self.graph.pass(&mut batch, None) {
             Ok(Passed { nodes, is_enough }) => Done { batch, read, nodes, is_enough, error: None },
             Err(error) => {
+                // Its turn comes all the same: perhaps nobody wanted it, and the run goes on.
+                self.graph.pass_by(batch.sequence);
                 Done { batch, read, nodes: Vec::new(), is_enough: false, error: Some(error) }
             }
         }
