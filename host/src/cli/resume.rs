@@ -284,7 +284,11 @@ pub(super) fn header(
         add(job.option(Part::Sink, &sink.name, "format"), format.to_owned());
         let compression = compression_of_output(&sink.what, location);
         let compression = compression.map_or("none", Compression::name).to_owned();
-        add(format!("the compression of {}", job.output(sink)), compression);
+        let name = match job.is_named() {
+            true => format!("the compression of `{}`", sink.name),
+            false => "the output's compression".to_owned(),
+        };
+        add(name, compression);
     }
     let mut others = BTreeMap::from([("working folder".to_owned(), whole(Path::new(".")))]);
     for (i, model) in models.all().iter().enumerate() {
