@@ -150,6 +150,15 @@ impl Text {
         self.bytes.truncate(self.start_of_next());
     }
 
+    /// What was appended and completed for record `source`, the last one, is taken back.
+    pub fn take_back_all(&mut self, source: usize) {
+        while self.sources.pop_if(|last| *last == source as u32).is_some() {
+            let span = self.spans.pop().expect("there is one for each source");
+            self.bytes.truncate(span.start as usize);
+        }
+        self.take_back();
+    }
+
     /// Whether so many bytes more may be appended; offsets in it have 32 bits.
     pub fn has_room_for(&self, bytes: usize) -> bool {
         self.bytes.len() + bytes < u32::MAX as usize
@@ -550,7 +559,10 @@ impl Batch {
     pub(crate) fn aside(&self) -> impl Iterator<Item = (u32, &[u8])> {
         self.aside.iter().flat_map(|flow| {
             let bytes = flow.bytes(&self.block);
-            flow.origins.iter().zip(&flow.spans).map(|(&origin, &span)| (origin, slice(bytes, span)))
+            flow.origins
+                .iter()
+                .zip(&flow.spans)
+                .map(|(&origin, &span)| (origin, slice(bytes, span)))
         })
     }
 
@@ -574,8 +586,9 @@ impl Batch {
 
     /// Several flows as one, record by record; of one record, in the order of the flows.
     pub(crate) fn merge(&mut self, mut flows: Vec<Flow>) -> Flow {
-        if flows.len() == 1 {
-            return flows.remove(0);
+        flows.retain(|flow| flow.len() > 0);
+        if flows.len() <= 1 {
+            return flows.pop().unwrap_or_default();
         }
         let mut next = vec![0; flows.len()];
         let first = flows.iter().find(|flow| flow.len() > 0);

@@ -7,6 +7,7 @@ mod args;
 mod check;
 mod config;
 mod describe;
+mod dry_run;
 mod exits;
 mod files;
 mod formats;
@@ -19,6 +20,7 @@ mod paths;
 mod progress;
 mod resume;
 mod run;
+mod schema;
 mod score;
 mod sense;
 mod services;
@@ -26,6 +28,8 @@ mod signals;
 mod smallest;
 mod status;
 mod tables;
+mod test;
+mod validate;
 
 use crate::error::Error;
 use crate::pipeline::RunError;
@@ -57,6 +61,9 @@ struct Cli {
 #[derive(Subcommand, Debug)]
 enum Command {
     Run(Box<run::RunFileArgs>),
+    Validate(validate::ValidateArgs),
+    Test(test::TestArgs),
+    Schema(schema::SchemaArgs),
     Replay(Box<ReplayArgs>),
     Inspect(inspect::InspectArgs),
     Check(check::CheckArgs),
@@ -85,6 +92,9 @@ pub fn main(args: impl Iterator<Item = OsString>) -> u8 {
     };
     let done = match (command, score) {
         (Some(Command::Run(args)), _) => run::run(&args),
+        (Some(Command::Validate(args)), _) => validate::validate(&args),
+        (Some(Command::Test(args)), _) => test::test(&args),
+        (Some(Command::Schema(args)), _) => schema::schema(&args),
         (Some(Command::Replay(args)), _) => args.job().and_then(|job| score::score(&job)),
         (Some(Command::Inspect(args)), _) => inspect::inspect(&args),
         (Some(Command::List(args)), _) => list::list(&args),

@@ -18,6 +18,7 @@
 //! ```
 
 pub mod batch;
+mod caught;
 pub mod causes;
 pub mod check;
 pub mod child;
@@ -28,6 +29,7 @@ pub mod error;
 pub mod format;
 pub mod journal;
 mod json;
+pub mod picture;
 pub mod pipeline;
 pub mod plugin;
 pub mod record;

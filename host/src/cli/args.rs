@@ -180,7 +180,7 @@ pub(super) struct RunArgs {
     pub(super) checkpoint_seconds: Duration,
 
     /// There may be a checkpoint behind each record that holds a multiple of so many bytes of input
-    #[arg(long, value_name = "BYTES", default_value = "262144")]
+    #[arg(long, value_name = "BYTES", default_value_t = CHECKPOINT_BYTES)]
     pub(super) checkpoint_bytes: NonZeroU64,
 
     /// Have everything that is written bear this time, in UTC: 2026-11-27T01:30:00Z [default: when the
@@ -194,6 +194,10 @@ pub(super) struct RunArgs {
     /// Write what the run did to this file, as JSON
     #[arg(long, value_name = "FILE")]
     pub(super) summary: Option<PathBuf>,
+
+    /// Print the pipeline that this asks for, as a file, and run nothing
+    #[arg(long)]
+    pub(super) print_pipeline: bool,
 
     /// Say nothing on stderr but errors (and rejects, where they go there)
     #[arg(short, long)]
@@ -223,3 +227,23 @@ pub(super) enum OnError {
     /// Stop, publishing nothing
     Fail,
 }
+
+impl Default for RunArgs {
+    /// For a command that writes nothing.
+    fn default() -> Self {
+        RunArgs {
+            resume: false,
+            state: None,
+            checkpoint_seconds: Duration::from_secs(1),
+            checkpoint_bytes: CHECKPOINT_BYTES,
+            run_time: None,
+            summary: None,
+            print_pipeline: false,
+            quiet: false,
+            verbose: false,
+        }
+    }
+}
+
+/// There may be a checkpoint so often, where nothing is said.
+const CHECKPOINT_BYTES: NonZeroU64 = NonZeroU64::new(256 * 1024).expect("it is more than none");

@@ -1,6 +1,7 @@
 //! `etl-host run FILE`: runs the pipeline that is in a file.
 
 use super::args::{OnError, RunArgs};
+use super::dry_run;
 use super::job::Job;
 use super::score;
 use super::services::ServiceArgs;
@@ -10,6 +11,7 @@ use crate::spec::file::{self, Settings};
 use crate::spec::{Spec, SpecError};
 use clap::{Args, value_parser};
 use std::ffi::OsString;
+use std::num::NonZero;
 use std::path::PathBuf;
 
 /// Run the pipeline that is in a file: several sources, models, rules, programs and outputs
@@ -38,6 +40,10 @@ pub(super) struct RunFileArgs {
     /// Work on this many batches at once, 1 to 1024 [default: the file's, else one for each core]
     #[arg(long, value_name = "COUNT", value_parser = value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
+
+    /// Show what each node does to the first N records of each source, and write nothing
+    #[arg(long, value_name = "N")]
+    dry_run: Option<NonZero<u32>>,
 
     #[command(flatten)]
     services: ServiceArgs,
@@ -82,5 +88,9 @@ pub(super) fn run(args: &RunFileArgs) -> Result<u8, Error> {
         spec.fails_at_first = on_error == OnError::Fail;
     }
     let file = Some(args.pipeline.file.clone());
-    score::score(&Job { spec, file, run: &args.run, services: &args.services })
+    let job = Job { spec, file, run: &args.run, services: &args.services };
+    match args.dry_run {
+        Some(records) => dry_run::dry_run(&job, records.get() as usize),
+        None => score::score(&job),
+    }
 }

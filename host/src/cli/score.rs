@@ -19,7 +19,7 @@ use super::progress::Progress;
 use super::resume::{self, Resumable};
 use super::{exits, paths, say, sense, signals};
 use crate::columns::Column;
-use crate::error::Error;
+use crate::error::{Error, exit};
 use crate::journal::{Checkpoint, Header, InputFile, Left};
 use crate::pipeline::checkpoints::Checkpoints;
 use crate::pipeline::graph::Work;
@@ -31,7 +31,7 @@ use crate::run_time::RunTime;
 use crate::sink::publish::{OpenError, Output, folder_of};
 use crate::sink::{self, Sink, table};
 use crate::source::{Source, many};
-use crate::spec::{Node, SinkSpec, StepSpec};
+use crate::spec::{Node, SinkSpec, print};
 use crate::stop::Stop;
 use crate::storage::disk::HoldError;
 use crate::storage::location::Location;
@@ -69,6 +69,9 @@ struct Run<'a> {
 
 /// Scores, says what was done, and returns the exit code.
 pub(super) fn score(job: &Job<'_>) -> Result<u8, Error> {
+    if job.run.print_pipeline {
+        return super::print(&print::print(&job.spec)).map(|()| exit::OK);
+    }
     let (started, since) = (SystemTime::now(), Instant::now());
     let found = models::find(&job.spec)?;
     let stop = Stop::default();
@@ -92,7 +95,7 @@ pub(super) fn score(job: &Job<'_>) -> Result<u8, Error> {
     };
     let exits = exits::Watch::new(end::state_if_ended(&plan, is_resumable), &stop);
     let outputs = Outputs::take_stdout()?;
-    let has_log = job.spec.steps.iter().any(|step| matches!(step.what, StepSpec::Log(_)));
+    let has_log = job.spec.steps.iter().any(Node::is_log);
     let is_identified = job.run.summary.is_some() || is_resumable || has_log;
     let loading = Loading { job, services: &services, exits: &exits, threads, is_identified };
     let loaded = loading.load(found, &stop, |reads| {

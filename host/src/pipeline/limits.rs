@@ -73,6 +73,9 @@ impl Limits {
         let read_after = read_before + read;
         let mut judge_share = read_before < SHARE_FROM_RECORD && SHARE_FROM_RECORD <= read_after;
         for (index, reject) in rejects.iter().enumerate() {
+            if index > 0 && rejects[index - 1].index == reject.index {
+                continue; // rejected on another branch too, and one record all the same
+            }
             let record = read_before + u64::from(reject.index) + 1;
             if judge_share && record > SHARE_FROM_RECORD {
                 judge_share = false;
@@ -207,5 +210,11 @@ mod tests {
         for wrong in ["", "-1", "x", "%", "101%", "-1%", "NaN%", "1.5"] {
             assert!(wrong.parse::<MaxRejects>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_record_that_two_branches_reject_is_one() {
+        check("1", 10, &[3, 3], None);
+        check("1", 10, &[3, 3, 4], Some(3));
     }
 }

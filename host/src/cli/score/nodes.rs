@@ -13,11 +13,13 @@ use crate::plugin::runner::Runner;
 use crate::run_time::RunTime;
 use crate::source::{Source, SourceError};
 use crate::spec::{self, LogSpec, LookupSpec, ModelSpec, Records, Spec, StepSpec};
+use crate::step::block::BlockStep;
 use crate::step::check::CheckStep;
 use crate::step::first::{FirstStep, Which};
+use crate::step::jq::JqStep;
+use crate::step::log::Logging;
 use crate::step::lookup::LookupStep;
 use crate::step::lookup::table::Table;
-use crate::step::log::Logging;
 use crate::step::model::ModelStep;
 use crate::step::pass::PassStep;
 use crate::step::place::PlaceStep;
@@ -73,7 +75,13 @@ impl Steps {
                 }
                 StepSpec::Log(_) => Box::new(PassStep::new(name)),
                 StepSpec::Model(_) | StepSpec::Join => continue,
-                other => return Err(Error::usage(format!("not yet: {other:?}"))),
+                StepSpec::Jq(spec) => {
+                    Box::new(JqStep::new(name, spec).map_err(|why| refused(why.to_string(), None))?)
+                }
+                StepSpec::Block(spec) => {
+                    let step = BlockStep::new(name, spec);
+                    Box::new(step.map_err(|why| refused(why.to_string(), None))?)
+                }
             };
             steps.ready.insert(name.to_owned(), step);
         }
@@ -145,8 +153,7 @@ pub(super) fn nodes(
     let mut nodes: Vec<Node> = Vec::new();
     let mut add = |name: &str, from: &[spec::Port], work: Work| {
         // What a log takes, its model's node puts aside.
-        let is_log =
-            spec.steps.iter().any(|it| it.name == name && matches!(it.what, StepSpec::Log(_)));
+        let is_log = spec.steps.iter().any(|it| it.name == name && it.is_log());
         let from = from
             .iter()
             .map(|port| Port { node: places[&port.node], is_aside: port.is_aside || is_log });

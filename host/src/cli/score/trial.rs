@@ -11,9 +11,9 @@ use crate::cli::job::Job;
 use crate::cli::outputs::Outputs;
 use crate::cli::{paths, sense};
 use crate::error::Error;
+use crate::pipeline::RunError;
 use crate::pipeline::graph::{Node, Work};
 use crate::pipeline::trial::{self, TrialError, Tried};
-use crate::pipeline::RunError;
 use crate::record::RecordPosition;
 use crate::source::{Source, ldjson};
 use crate::step::pass::PassStep;
@@ -22,6 +22,7 @@ use crate::storage::Memory;
 use crate::storage::services::Services;
 use std::fs::File;
 use std::io::Write;
+use std::path::Display;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -81,7 +82,10 @@ impl<'a> Trial<'a> {
     }
 
     /// Records that are given, by the source that they are taken for.
-    pub(in crate::cli) fn given(&self, records: &[(String, Vec<String>)]) -> Result<Vec<Tried>, Error> {
+    pub(in crate::cli) fn given(
+        &self,
+        records: &[(String, Vec<String>)],
+    ) -> Result<Vec<Tried>, Error> {
         let sources = self.job.spec.sources.iter().map(|node| {
             let given = records.iter().find(|(source, _)| *source == node.name);
             let lines = given.map_or_else(Vec::new, |(_, records)| {
@@ -114,6 +118,15 @@ impl<'a> Trial<'a> {
         trial::run(nodes, records_max, &self.stop).map_err(|error| match error {
             TrialError::Source(source) => RunError::Source(source).into(),
             TrialError::Step { step, source } => RunError::Step { step, source }.into(),
+        })
+    }
+
+    /// The models: the node, the plugin's file, the name and version.
+    pub(in crate::cli) fn models(&self) -> impl Iterator<Item = (&str, Display<'_>, String)> {
+        self.models.all().iter().map(|model| {
+            let description = model.loaded.description();
+            let name = format!("{} {}", description.qualified_name, description.version());
+            (&*model.node, model.path.display(), name)
         })
     }
 
