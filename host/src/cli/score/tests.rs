@@ -1,6 +1,7 @@
 //! What of a pipeline is refused before it runs.
 
 use super::nodes::Steps;
+use super::trial::Trial;
 use crate::cli::args::RunArgs;
 use crate::cli::job::Job;
 use crate::cli::services::ServiceArgs;
@@ -69,4 +70,17 @@ fn a_lookups_table_is_checked_as_a_source_is() {
         });
         assert_eq!(refused.as_deref().unwrap_or_default(), expected, "{table}");
     }
+}
+
+#[test]
+fn a_trial_opens_each_source_once() {
+    let text = "[sources.a]\npath = 'a.csv'\n[sinks.o]\nfrom = 'a'\npath = 'o.ldjson'";
+    let tried = with(&[("a.csv", "id,v\n1,a\n2,b\n")], text, |job| {
+        let mut trial = Trial::load_to(job, true, || Ok(tempfile::tempfile().unwrap())).unwrap();
+        // As with a pipe: what was opened is not there for a second time.
+        fs::remove_file(job.file.as_ref().unwrap().with_file_name("a.csv")).unwrap();
+        trial.first(1).unwrap()
+    });
+    let records: Vec<_> = tried.iter().map(|it| &*it.given[0].texts[0]).collect();
+    assert_eq!(records, [r#"{"id":"1","v":"a"}"#]);
 }
