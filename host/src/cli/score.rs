@@ -4,6 +4,7 @@
 //! tables of its steps; the plugins; what their schemas say of the way to emit; the inputs; the models; the
 //! outputs; and then the first record.
 
+mod columns;
 mod end;
 mod inputs;
 pub(super) mod models;
@@ -13,7 +14,7 @@ pub(super) mod trial;
 
 use super::files::{self, Files, Plan};
 use super::formats::{compression_of_output, compression_told, of_output};
-use super::job::{Job, Part};
+use super::job::Job;
 use super::outputs::{Outputs, compressed};
 use super::progress::Progress;
 use super::resume::{self, Resumable};
@@ -39,7 +40,7 @@ use crate::storage::services::Services;
 use end::Ended;
 use models::{Models, Opened};
 use nodes::{Checked, Steps};
-use shapes::{Described, Reads, Shapes};
+use shapes::Reads;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -167,22 +168,11 @@ impl Loading<'_> {
         let reads = shapes::reads(&job.spec, &described);
         let sources = open(&reads)?;
         if let Some(sources) = &sources {
-            shapes_of(job, &described, &steps, sources)?;
+            columns::shapes(job, &described, &steps, sources)?;
         }
         let models = Models::load(opened, exits, threads)?;
         Ok(Loaded { steps, models, reads, sources })
     }
-}
-
-/// What is known of all records, now that the first inputs are open; refuses what can't go together.
-fn shapes_of(
-    job: &Job<'_>,
-    models: &Described<'_>,
-    steps: &Steps,
-    sources: &[impl Source],
-) -> Result<Shapes, Error> {
-    let columns = sources.iter().map(|source| source.columns()).collect();
-    Shapes::of(job, models, columns, &steps.tables)
 }
 
 impl Session<'_> {
@@ -332,32 +322,20 @@ impl Run<'_> {
         sources: &[many::Reader],
     ) -> Result<(Output, Vec<Box<dyn Sink>>), Error> {
         let Session { job, services, models, steps, .. } = self.session;
-        let described = models.all().iter().map(|it| (&*it.node, it.loaded.description()));
-        let shapes = shapes_of(job, &described.collect(), steps, sources)?;
+        let locations = &self.files.outputs;
+        let columns = columns::of_sinks(job, (steps, models), sources, locations, services)?;
         let mut outputs = self.outputs(left)?.into_iter();
         let rejects = outputs.next().flatten().expect("rejects always have a place");
         let mut sinks = Vec::new();
-        for ((node, location), output) in
-            job.spec.sinks.iter().zip(&self.files.outputs).zip(outputs)
-        {
-            let shape = shapes.taken(&node.from);
-            let columns = match &node.what.columns[..] {
-                [] => shape.columns,
-                told => told.to_vec(),
-            };
+        let nodes = job.spec.sinks.iter().zip(locations).zip(columns);
+        for (((node, location), columns), output) in nodes.zip(outputs) {
             let Some(output) = output else {
                 let database = services.database(location).expect("all else has an output");
-                if columns.is_empty() {
-                    return Err(self.without_columns(node, "a table"));
-                }
                 let table = self.table(&database, location, &node.what, columns)?;
                 sinks.push(Box::new(table) as Box<dyn Sink>);
                 continue;
             };
             let format = of_output(&node.what, location);
-            if columns.is_empty() && format.is_table() {
-                return Err(self.without_columns(node, format.name()));
-            }
             let options = sink::Options { columns, csv: node.what.csv.clone() };
             let sink = sink::open(format, output, options).map_err(|source| Error::Format {
                 what: format!("the output `{location}`"),
@@ -366,17 +344,6 @@ impl Run<'_> {
             sinks.push(sink?);
         }
         Ok((rejects, sinks))
-    }
-
-    fn without_columns(&self, node: &Node<SinkSpec>, what: &str) -> Error {
-        let set = self.session.job.option(Part::Sink, &node.name, "columns");
-        Error::Usage {
-            message: format!(
-                "which columns has {}? {what} has some, and nothing is known of what comes to it",
-                self.session.job.output(node)
-            ),
-            hint: Some(format!("name them: {set} = [\"a\", \"b\"]")),
-        }
     }
 
     /// Begins to write to a table.

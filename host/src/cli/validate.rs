@@ -15,7 +15,8 @@ use std::fmt::Write as _;
 /// Say whether the pipeline in a file can run: everything is loaded and nothing is written
 ///
 /// Compiles its programs, reads its schemas and tables, loads its plugins, looks whether what comes to
-/// each model can be what it asks for, opens each source and takes its first record through all nodes.
+/// each model can be what it asks for, and whether the folders of its outputs can be written to, opens each
+/// source and takes its first record through all nodes.
 ///
 /// Exit codes: 0 it can; 1 it can, but the first record of a source is rejected; else as of a run.
 #[derive(Args, Debug)]
@@ -31,6 +32,7 @@ pub(super) fn validate(args: &ValidateArgs) -> Result<u8, Error> {
     let (spec, file) = (args.pipeline.read()?, Some(args.pipeline.file.clone()));
     let job = Job { spec, file, run: &RunArgs::default(), services: &args.services };
     let mut trial = Trial::load(&job, true)?;
+    trial.check_outputs()?;
     let tried = trial.first(1)?;
     let mut text = String::new();
     for (node, source) in job.spec.sources.iter().enumerate() {

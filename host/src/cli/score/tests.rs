@@ -84,3 +84,63 @@ fn a_trial_opens_each_source_once() {
     let records: Vec<_> = tried.iter().map(|it| &*it.given[0].texts[0]).collect();
     assert_eq!(records, [r#"{"id":"1","v":"a"}"#]);
 }
+
+/// What a trial of the pipeline says that refuses it, as `validate` does.
+#[track_caller]
+fn refused(files: &[(&str, &str)], text: &str) -> String {
+    let refused = with(files, text, |job| {
+        let trial = Trial::load_to(job, true, || Ok(tempfile::tempfile().unwrap()));
+        let folder = job.file.as_ref().unwrap().with_file_name("");
+        let folder = folder.to_str().unwrap().to_owned();
+        trial.and_then(|trial| trial.check_outputs()).err().map(|error| (told(error), folder))
+    });
+    refused.map(|(told, folder)| told.replace(&folder, "")).unwrap_or_default()
+}
+
+#[test]
+fn a_table_without_columns_is_refused_before_a_run_of_it() {
+    for (sink, table) in [
+        ("path = 'o.csv'", "csv"),
+        ("path = 'o.parquet'", "parquet"),
+        ("path = 'sqlite:o.sqlite'\ntable = 't'", "a table"),
+    ] {
+        let text = format!("[sources.a]\npath = 'a.ldjson'\n[sinks.o]\nfrom = 'a'\n{sink}");
+        let expected = format!(
+            "which columns has the output of `o`? {table} has some, and nothing is known of what \
+             comes to it; name them: sinks.o.columns = [\"a\", \"b\"]"
+        );
+        assert_eq!(refused(&[("a.ldjson", "{}\n")], &text), expected);
+    }
+}
+
+#[test]
+fn columns_that_leave_out_what_comes_to_the_table_are_refused() {
+    let files = [("a.csv", "id,v\n1,a\n"), ("b.ldjson", "{}\n")];
+    for (path, columns, expected) in [
+        (
+            "a.csv",
+            "['id']",
+            "the output of `o` has no column `v`, and what comes to it has: it would be rejected; \
+             name it in sinks.o.columns, or leave it away in a jq step before",
+        ),
+        ("a.csv", "['v', 'more', 'id']", ""),
+        ("b.ldjson", "['id']", ""), // its records may have any fields
+    ] {
+        let text = format!(
+            "[sources.a]\npath = '{path}'\n\
+             [sinks.o]\nfrom = 'a'\npath = 'o.csv'\ncolumns = {columns}"
+        );
+        assert_eq!(refused(&files, &text), expected, "{path} {columns}");
+    }
+}
+
+#[test]
+fn an_output_in_a_folder_that_is_not_there_can_not_be_written() {
+    for (path, is_there) in [("nix/o.ldjson", false), ("a.ldjson/o", false), ("o", true)] {
+        let text =
+            format!("[sources.a]\npath = 'a.ldjson'\n[sinks.o]\nfrom = 'a'\npath = '{path}'");
+        let told = refused(&[("a.ldjson", "{}\n")], &text);
+        let expected = format!("the output `{path}` can't be written");
+        assert_eq!(told.contains(&expected), !is_there, "{told}");
+    }
+}

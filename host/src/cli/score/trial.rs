@@ -4,11 +4,11 @@
 use super::models::{self, Models};
 use super::nodes::{self, Checked, Steps};
 use super::shapes;
-use super::{Loaded, Loading, inputs};
+use super::{Loaded, Loading, columns, inputs};
 use crate::cli::exits::Watch;
 use crate::cli::files::{self, Plan};
 use crate::cli::job::Job;
-use crate::cli::outputs::Outputs;
+use crate::cli::outputs::{self, Outputs};
 use crate::cli::{paths, sense};
 use crate::error::Error;
 use crate::pipeline::RunError;
@@ -27,6 +27,7 @@ use std::time::SystemTime;
 /// A pipeline that is loaded.
 pub(in crate::cli) struct Trial<'a> {
     job: &'a Job<'a>,
+    plan: Plan,
     steps: Steps,
     models: Models,
     /// Where its inputs are read: they are opened once, since what was read of a pipe is gone.
@@ -74,7 +75,15 @@ impl<'a> Trial<'a> {
             _ => Ok(None),
         })?;
         let Loaded { steps, models, sources, .. } = loaded;
-        Ok(Trial { job, steps, models, sources, exits, stop, stdout })
+        if let ([files], Some(sources)) = (&plan.runs[..], &sources) {
+            columns::of_sinks(job, (&steps, &models), sources, &files.outputs, &services)?;
+        }
+        Ok(Trial { job, plan, steps, models, sources, exits, stop, stdout })
+    }
+
+    /// Refuses outputs whose folders are not there, or can't be written to.
+    pub(in crate::cli) fn check_outputs(&self) -> Result<(), Error> {
+        self.plan.runs.iter().try_for_each(outputs::check_folders)
     }
 
     /// The first records of each source, at most so many. To be asked for once.
