@@ -255,10 +255,17 @@ impl Run<'_> {
         }
         let mut state = match &outcome.published_in_part[..] {
             [] => Error::unpublished(&outputs),
-            [path, ..] => {
-                let last = self.files.main_output();
-                let path = path.display();
-                format!("`{path}` is this run's already; `{last}` {}", Error::as_before(last))
+            paths => {
+                let is_new = |output: &&&Location| {
+                    paths.iter().any(|path| path.display().to_string() == output.to_string())
+                };
+                let before = outputs.iter().filter(|output| !is_new(output));
+                let before =
+                    before.map(|output| format!("`{output}` {}", Error::as_before(output)));
+                let new = shown_together(paths.iter().map(|path| format!("`{}`", path.display())));
+                let (verb, before) =
+                    (if paths.len() == 1 { "is" } else { "are" }, shown_together(before));
+                format!("{new} {verb} this run's already; {before}")
             }
         };
         self.streams(outcome).iter().for_each(|taken| state += &format!("; {taken}"));
