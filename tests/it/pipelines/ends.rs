@@ -240,6 +240,21 @@ fn a_reader_of_stdout_that_has_seen_enough_ends_the_run_quietly() {
 }
 
 #[test]
+fn a_reader_of_stdout_that_goes_away_does_not_pass_for_a_whole_file() {
+    let pipeline = LIMITED.replace("out.json", "-").replace("1000", "1_000_000_000");
+    let folder = folder(&format!("{pipeline}[sinks.all]\nfrom = \"score\"\npath = \"all.json\"\n"));
+    folder.write("all.json", "old");
+    let mut live = Live::start(&host(&folder, "run", "--set input=-"));
+    live.write_for_ever(SETOSA);
+    live.answer();
+    live.close();
+    let (code, said) = live.end();
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.contains("`all.json` is as it was"), "{said}");
+    assert_eq!((folder.text("all.json"), folder.names().len()), ("old".to_owned(), 2));
+}
+
+#[test]
 fn stdout_has_the_records_of_its_sink_and_nothing_else() {
     let pipeline = r#"
 [sources.numbers]
