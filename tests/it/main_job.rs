@@ -43,7 +43,7 @@ pub(crate) fn rejects(lines: impl AsRef<[u8]>) -> Vec<Value> {
     lines.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
-fn mkfifo(path: &Path) {
+pub(crate) fn mkfifo(path: &Path) {
     let made = Command::new("mkfifo").arg(path).status().expect("mkfifo runs");
     assert!(made.success(), "no FIFO at {}", path.display());
 }

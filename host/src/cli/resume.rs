@@ -11,7 +11,7 @@ use crate::journal::{
 };
 use crate::run_time::RunTime;
 use crate::sink::publish::{self, Names, OpenError, Output};
-use crate::spec::{Node, Records, SinkSpec, SourceSpec, StepSpec};
+use crate::spec::{LookupSpec, Node, Records, SinkSpec, SourceSpec, StepSpec};
 use crate::step::emit::Emit;
 use crate::storage::disk::Local;
 use crate::storage::location::{Location, Remote};
@@ -60,6 +60,20 @@ pub(super) fn wanted(
     if files.sources.iter().any(Vec::is_empty) || !files.inputs().all(is_lasting) {
         return Err(refused("its input is a file", "write the records to a file first"));
     }
+    for step in &job.spec.steps {
+        let StepSpec::Lookup(LookupSpec { table, .. }) = &step.what else { continue };
+        let Records::Inputs(paths) = &table.records else { continue };
+        for path in paths {
+            if services.database(&services.resolve(path)?).is_some() {
+                let condition =
+                    format!("the table of `{}` is a file, which tells its changes", step.name);
+                return Err(refused(
+                    &condition,
+                    "write its rows to a file first, and look into that",
+                ));
+            }
+        }
+    }
     for location in files.outputs.iter().chain([&files.rejects]) {
         let Location::Remote(remote) = location else { continue };
         if services.database(location).is_some() {
@@ -105,7 +119,7 @@ pub(super) fn wanted(
         let condition = format!("{} is a file", job.output(sink));
         let ending = match at + 1 == files.outputs.len() {
             true => String::new(),
-            false => format!(".etl-host-{}", sink.name),
+            false => format!(".etl-host-sink-{}", sink.name),
         };
         all.push(names(output, "the output", &condition, &hint, &ending)?);
     }
@@ -361,7 +375,14 @@ fn of_nodes(job: &Job<'_>) -> Vec<(String, String)> {
     let sources = spec.sources.iter().map(|it| (format!("source `{}`", it.name), wish(it)));
     let steps = spec.steps.iter().map(|it| (format!("step `{}`", it.name), wish(it)));
     let sinks = spec.sinks.iter().map(|it| (format!("sink `{}`", it.name), wish(it)));
-    sources.chain(steps).chain(sinks).collect()
+    // A journal tells of nodes by their place.
+    let names = [
+        spec.sources.iter().map(|it| &*it.name).collect::<Vec<_>>().join(", "),
+        spec.steps.iter().map(|it| &*it.name).collect::<Vec<_>>().join(", "),
+        spec.sinks.iter().map(|it| &*it.name).collect::<Vec<_>>().join(", "),
+    ];
+    let order = ("the order of the nodes".to_owned(), names.join("; "));
+    sources.chain(steps).chain(sinks).chain([order]).collect()
 }
 
 /// What is asked of a node, so that it can be compared and not read: there may be secrets in it.

@@ -60,8 +60,6 @@ impl Steps {
                 hint,
             };
             let step: Box<dyn Step> = match &node.what {
-                StepSpec::Limit(count) => first(name, Which::Limit(*count), stop),
-                StepSpec::Skip(count) => first(name, Which::Skip(*count), stop),
                 StepSpec::Sample(spec) => Box::new(SampleStep::new(name, *spec)),
                 StepSpec::Place => Box::new(PlaceStep::default()),
                 StepSpec::Validate(spec) => {
@@ -75,7 +73,10 @@ impl Steps {
                     Box::new(LookupStep::new(name, spec, Arc::new(table)))
                 }
                 StepSpec::Log(_) => Box::new(PassStep::new(name)),
-                StepSpec::Model(_) | StepSpec::Join => continue,
+                // Each run makes its own: of its model, or since they count.
+                StepSpec::Model(_) | StepSpec::Join | StepSpec::Limit(_) | StepSpec::Skip(_) => {
+                    continue;
+                }
                 StepSpec::Jq(spec) => {
                     Box::new(JqStep::new(name, spec).map_err(|why| refused(why.to_string(), None))?)
                 }
@@ -177,6 +178,8 @@ pub(super) fn nodes(
                     None => step,
                 }))
             }
+            StepSpec::Limit(count) => Work::Step(first(&node.name, Which::Limit(*count), stop)),
+            StepSpec::Skip(count) => Work::Step(first(&node.name, Which::Skip(*count), stop)),
             StepSpec::Join => Work::Join(node.from.iter().map(spec::Port::to_string).collect()),
             _ => Work::Step(steps.of(&node.name)),
         };

@@ -129,6 +129,7 @@ impl<'a> Trial<'a> {
             nodes::nodes(self.job, &self.steps, &self.models, ends, &time, &self.stop);
         trial::run(nodes, records_max, &self.stop).map_err(|error| match error {
             TrialError::Source(source) => RunError::Source(source).into(),
+            TrialError::Thread(error) => RunError::Thread(error).into(),
             TrialError::Step { step, source } => RunError::Step { step, source }.into(),
         })
     }

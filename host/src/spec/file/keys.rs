@@ -283,7 +283,7 @@ const KEEP: Key = key(
     "keep = [\"id\"]",
     "The fields of the record that are written before, byte for byte.",
 );
-const SHARE: &[Key] = &[
+pub(crate) const SHARE: &[Key] = &[
     needed(key(
         "share",
         Takes::Number(0.0, 1.0),
@@ -555,7 +555,7 @@ pub(crate) const TEST: Keys = &[&[
     ),
 ]];
 
-const EXPECTED_REJECT: &[Key] = &[
+pub(crate) const EXPECTED_REJECT: &[Key] = &[
     needed(key(
         "node",
         Takes::Text,

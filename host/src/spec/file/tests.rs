@@ -9,6 +9,7 @@ use crate::storage::database::Selection;
 use serde_json::json;
 
 mod broken;
+mod page;
 
 fn environment(name: &str) -> Option<String> {
     match name {
