@@ -49,8 +49,9 @@ fn its_example_is_one_of_the_examples() {
 /// A pipeline around steps that take from `records`, and the files that they name.
 #[test]
 fn its_examples_of_steps_do_what_their_tests_say() {
-    let mut types = Vec::new();
-    for block in blocks(&page()).iter().filter(|block| block.mark == "toml") {
+    let (page, mut types) = (page(), Vec::new());
+    let blocks = blocks(&page);
+    for block in blocks.iter().filter(|block| block.mark == "toml") {
         let steps: Vec<&str> = block
             .text
             .lines()
