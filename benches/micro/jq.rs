@@ -89,7 +89,7 @@ fn compile(program: &str) -> Filter<JustLut<Val>> {
     let defs = jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs());
     let funs = jaq_core::funs().chain(jaq_std::funs()).chain(jaq_json::funs());
     let (arena, file) = (Arena::default(), File { code: program, path: () });
-    let modules = Loader::new(defs).load(&arena, file).ok().expect("it can be parsed");
+    let modules = Loader::new(defs).load(&arena, file).expect("it can be parsed");
     let compiled = Compiler::default().with_funs(funs).compile(modules);
-    compiled.ok().expect("all names are known")
+    compiled.expect("all names are known")
 }

@@ -11,6 +11,7 @@ mod dry_run;
 mod exits;
 mod files;
 mod formats;
+mod graph;
 mod inspect;
 mod job;
 mod list;
@@ -63,6 +64,7 @@ enum Command {
     Run(Box<run::RunFileArgs>),
     Validate(validate::ValidateArgs),
     Test(test::TestArgs),
+    Graph(graph::GraphArgs),
     Schema(schema::SchemaArgs),
     Replay(Box<ReplayArgs>),
     Inspect(inspect::InspectArgs),
@@ -94,6 +96,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> u8 {
         (Some(Command::Run(args)), _) => run::run(&args),
         (Some(Command::Validate(args)), _) => validate::validate(&args),
         (Some(Command::Test(args)), _) => test::test(&args),
+        (Some(Command::Graph(args)), _) => graph::graph(&args),
         (Some(Command::Schema(args)), _) => schema::schema(&args),
         (Some(Command::Replay(args)), _) => args.job().and_then(|job| score::score(&job)),
         (Some(Command::Inspect(args)), _) => inspect::inspect(&args),

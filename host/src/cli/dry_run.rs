@@ -15,7 +15,7 @@ use std::fmt::Write as _;
 const SHOWN_CHARS: usize = 240;
 
 pub(super) fn dry_run(job: &Job<'_>, records: usize) -> Result<u8, Error> {
-    let trial = Trial::load(job, true)?;
+    let mut trial = Trial::load(job, true)?;
     let tried = trial.first(records)?;
     let names: Vec<String> = trial.names().into_iter().map(str::to_owned).collect();
     let mut text = String::new();

@@ -80,8 +80,8 @@ pub(super) fn plan(job: &Job<'_>, services: &Services) -> Result<Plan, Error> {
         return Ok(Plan { runs, is_folder: true });
     }
     let rejects = rejects.unwrap_or_else(|| {
-        let files = outputs.iter().filter(|output| !is_database(output)).map(beside);
-        files.filter(|rejects| *rejects != Location::Stream).last().unwrap_or(Location::Stream)
+        let mut files = outputs.iter().filter(|output| !is_database(output)).map(beside);
+        files.rfind(|rejects| *rejects != Location::Stream).unwrap_or(Location::Stream)
     });
     Ok(Plan { runs: vec![Files { sources, outputs, rejects }], is_folder: false })
 }

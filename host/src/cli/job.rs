@@ -11,7 +11,7 @@ pub(super) struct Job<'a> {
     pub(super) spec: Spec,
     /// The file that it is written in; `None`: the command line.
     pub(super) file: Option<PathBuf>,
-    /// Whether nobody is told of more than errors.
+    /// How it is run.
     pub(super) run: &'a RunArgs,
     pub(super) services: &'a ServiceArgs,
 }
@@ -20,6 +20,8 @@ pub(super) struct Job<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     Source,
+    /// The table that a step looks into.
+    Lookup,
     Sink,
     Run,
 }
@@ -54,6 +56,7 @@ impl Job<'_> {
     pub(super) fn option(&self, part: Part, node: &str, key: &str) -> String {
         let of = match part {
             Part::Source => format!("sources.{node}"),
+            Part::Lookup => format!("steps.{node}"),
             Part::Sink => format!("sinks.{node}"),
             Part::Run => "run".to_owned(),
         };

@@ -468,3 +468,6 @@ pub(super) fn long_report(error: &Error) -> Option<&str> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

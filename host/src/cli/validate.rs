@@ -30,7 +30,7 @@ pub(super) struct ValidateArgs {
 pub(super) fn validate(args: &ValidateArgs) -> Result<u8, Error> {
     let (spec, file) = (args.pipeline.read()?, Some(args.pipeline.file.clone()));
     let job = Job { spec, file, run: &RunArgs::default(), services: &args.services };
-    let trial = Trial::load(&job, true)?;
+    let mut trial = Trial::load(&job, true)?;
     let tried = trial.first(1)?;
     let mut text = String::new();
     for (node, source) in job.spec.sources.iter().enumerate() {

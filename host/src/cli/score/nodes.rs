@@ -5,6 +5,7 @@ use super::inputs;
 use super::models::{Model, Models};
 use crate::batch::Batch;
 use crate::cli::job::Job;
+use crate::cli::sense;
 use crate::columns::{Column, Kind};
 use crate::error::Error;
 use crate::pipeline::graph::{Node, Port, Work};
@@ -102,6 +103,7 @@ impl Steps {
         };
         let locations = paths.iter().map(|path| Ok(services.resolve(path)?));
         let locations = locations.collect::<Result<Vec<_>, Error>>()?;
+        sense::check_lookup(job, (name, &spec.table), &locations, services)?;
         for location in &locations {
             self.reads(name, location, services)?;
         }

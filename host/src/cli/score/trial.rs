@@ -15,25 +15,22 @@ use crate::pipeline::RunError;
 use crate::pipeline::graph::{Node, Work};
 use crate::pipeline::trial::{self, TrialError, Tried};
 use crate::record::RecordPosition;
-use crate::source::{Source, ldjson};
+use crate::source::{Source, ldjson, many};
 use crate::step::pass::PassStep;
 use crate::stop::Stop;
 use crate::storage::Memory;
-use crate::storage::services::Services;
 use std::fs::File;
 use std::io::Write;
 use std::path::Display;
-use std::sync::Arc;
 use std::time::SystemTime;
 
 /// A pipeline that is loaded.
 pub(in crate::cli) struct Trial<'a> {
     job: &'a Job<'a>,
-    services: Arc<Services>,
-    plan: Plan,
     steps: Steps,
     models: Models,
-    reads: Vec<shapes::Reads>,
+    /// Where its inputs are read: they are opened once, since what was read of a pipe is gone.
+    sources: Option<Vec<many::Reader>>,
     exits: Watch,
     stop: Stop,
     stdout: File,
@@ -43,6 +40,15 @@ impl<'a> Trial<'a> {
     /// Loads plugins, compiles programs, and sees whether everything fits. `reads_inputs`: whether its
     /// inputs are opened too.
     pub(in crate::cli) fn load(job: &'a Job<'a>, reads_inputs: bool) -> Result<Self, Error> {
+        Trial::load_to(job, reads_inputs, || Ok(Outputs::take_stdout()?.into_stdout()))
+    }
+
+    /// The same. `stdout` is taken before the first plugin is loaded.
+    pub(super) fn load_to(
+        job: &'a Job<'a>,
+        reads_inputs: bool,
+        stdout: impl FnOnce() -> Result<File, Error>,
+    ) -> Result<Self, Error> {
         let found = models::find(&job.spec)?;
         let stop = Stop::default();
         let services = job.services.open(job.spec.services.as_deref(), &stop)?;
@@ -56,7 +62,7 @@ impl<'a> Trial<'a> {
             }
             false => Plan { runs: Vec::new(), is_folder: false },
         };
-        let stdout = Outputs::take_stdout()?.into_stdout();
+        let stdout = stdout()?;
         let exits = Watch::new(None, &stop);
         let loading =
             Loading { job, services: &services, exits: &exits, threads: 1, is_identified: true };
@@ -67,16 +73,13 @@ impl<'a> Trial<'a> {
             }
             _ => Ok(None),
         })?;
-        let Loaded { steps, models, reads, sources } = loaded;
-        drop(sources); // opened anew for each trial
-        Ok(Trial { job, services, plan, steps, models, reads, exits, stop, stdout })
+        let Loaded { steps, models, sources, .. } = loaded;
+        Ok(Trial { job, steps, models, sources, exits, stop, stdout })
     }
 
-    /// The first records of each source, at most so many.
-    pub(in crate::cli) fn first(&self, records_max: usize) -> Result<Vec<Tried>, Error> {
-        let files = &self.plan.runs[0];
-        let begin = (0, RecordPosition::default());
-        let sources = inputs::open((self.job, &self.services), files, &self.reads, begin)?;
+    /// The first records of each source, at most so many. To be asked for once.
+    pub(in crate::cli) fn first(&mut self, records_max: usize) -> Result<Vec<Tried>, Error> {
+        let sources = self.sources.take().expect("its inputs were opened for this");
         let sources = sources.into_iter().map(|it| Box::new(it) as Box<dyn Source>);
         self.run(sources.collect(), records_max)
     }
