@@ -3,7 +3,7 @@
 
 use super::args::RunArgs;
 use super::services::ServiceArgs;
-use crate::spec::{Node, Records, SinkSpec, SourceSpec, Spec};
+use crate::spec::{Node, SinkSpec, Spec};
 use std::path::PathBuf;
 
 /// The task of one command.
@@ -87,11 +87,5 @@ impl Job<'_> {
 
     pub(super) fn is_resumable(&self) -> bool {
         self.run.resume || self.run.state.is_some()
-    }
-
-    /// The record, where one was given in place of any input, on a command line.
-    pub(super) fn is_one(&self) -> bool {
-        let is_one = |source: &Node<SourceSpec>| matches!(source.what.records, Records::One(_));
-        !self.is_named() && self.spec.sources.iter().all(is_one)
     }
 }

@@ -304,9 +304,9 @@ impl Run<'_> {
 
     fn say_resumed(&self, Checkpoint { input, position, counts, .. }: &Checkpoint) {
         let RecordPosition { line, byte } = position;
-        let mut inputs = self.files.inputs();
-        let of = match (inputs.nth(*input), self.files.inputs().count()) {
-            (Some(input), 2..) => format!(" of {input}"),
+        let inputs = || inputs::all(self.session.job, self.files);
+        let of = match (inputs().nth(*input), inputs().count()) {
+            (Some((input, _)), 2..) => format!(" of {input}"),
             _ => String::new(),
         };
         say(&format!(

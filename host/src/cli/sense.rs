@@ -85,7 +85,8 @@ fn check_source(
     let option = |key| job.option(part, name, key);
     let reads = formats.iter().any(is_table);
     if matches!(source.records, Records::One(_)) && source.format.is_some() {
-        let message = format!("{} is of no use: the record of --record is JSON", option("format"));
+        let record = if job.is_named() { "a record" } else { "the record of --record" };
+        let message = format!("{} is of no use: {record} is JSON", option("format"));
         return Err(Error::usage(message));
     }
     let (csv, usual) = (&source.csv, source::csv::Options::default());

@@ -1,6 +1,6 @@
 //! How a run ended, told to everyone: lines for people, the summary, what is on disk, the exit code.
 
-use super::{Run, Session};
+use super::{Run, Session, inputs};
 use crate::causes::chain;
 use crate::cli::files::Plan;
 use crate::cli::formats::{compression_of_output, of_output};
@@ -162,10 +162,8 @@ impl Run<'_> {
 
     /// What stands in messages as the place where records come from.
     fn input(&self) -> String {
-        match self.session.job.is_one() {
-            true => "--record".to_owned(),
-            false => self.files.inputs().map(Location::to_string).collect::<Vec<_>>().join(", "),
-        }
+        let names = inputs::all(self.session.job, self.files).map(|(name, _)| name);
+        names.collect::<Vec<_>>().join(", ")
     }
 
     /// Where each sink of a pipeline that somebody named wrote to.
@@ -184,10 +182,14 @@ impl Run<'_> {
     }
 
     fn inputs(&self, versions: Vec<InputFile>) -> Vec<InputSummary> {
-        let inputs = self.files.inputs().zip(versions);
-        let inputs = inputs.map(|(location, InputFile { version, .. })| InputSummary {
-            name: location.to_string(),
-            version: Some(version).filter(|version| !version.is_empty()),
+        let Session { job, .. } = self.session;
+        let mut versions = versions.into_iter();
+        // The record of a command line is no input.
+        let inputs = inputs::all(job, self.files)
+            .filter(|(_, location)| job.is_named() || location.is_some());
+        let inputs = inputs.map(|(name, location)| {
+            let version = location.and_then(|_| versions.next()).map(|it| it.version);
+            InputSummary { name, version: version.filter(|version| !version.is_empty()) }
         });
         inputs.collect()
     }
@@ -195,7 +197,7 @@ impl Run<'_> {
     fn resumed(&self, Checkpoint { input, position, counts, .. }: &Checkpoint) -> ResumedSummary {
         ResumedSummary {
             records: counts.read,
-            input: self.files.inputs().nth(*input).map(Location::to_string),
+            input: inputs::all(self.session.job, self.files).nth(*input).map(|(name, _)| name),
             line: (position.line > 0).then_some(position.line),
             byte: position.byte,
         }

@@ -107,7 +107,7 @@ impl Steps {
         for location in &locations {
             self.reads(name, location, services)?;
         }
-        let source = inputs::table((job, services), &spec.table, &locations)?;
+        let source = inputs::table((job, services), (name, &spec.table), &locations)?;
         let columns = match &spec.columns[..] {
             [] => source.columns().map(|mut columns| {
                 columns.retain(|column| column.name != spec.key);

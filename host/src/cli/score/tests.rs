@@ -1,8 +1,10 @@
 //! What of a pipeline is refused before it runs.
 
+use super::inputs;
 use super::nodes::Steps;
 use super::trial::Trial;
 use crate::cli::args::RunArgs;
+use crate::cli::files;
 use crate::cli::job::Job;
 use crate::cli::services::ServiceArgs;
 use crate::error::Error;
@@ -143,4 +145,25 @@ fn an_output_in_a_folder_that_is_not_there_can_not_be_written() {
         let expected = format!("the output `{path}` can't be written");
         assert_eq!(told.contains(&expected), !is_there, "{told}");
     }
+}
+
+#[test]
+fn a_record_that_is_given_in_place_bears_the_name_of_its_source() {
+    let pipeline = |record: &str| {
+        format!(
+            "[sources.a]\nrecord = '{record}'\n[sources.b]\npath = 'b.ldjson'\n\
+             [sources.c]\nrecord = '3'\n[sinks.o]\nfrom = ['a', 'b', 'c']\npath = 'o.ldjson'"
+        )
+    };
+    let (places, inputs) = with(&[("b.ldjson", "2\n")], &pipeline("1"), |job| {
+        let mut trial = Trial::load_to(job, true, || Ok(tempfile::tempfile().unwrap())).unwrap();
+        let places = trial.first(1).unwrap().into_iter().map(|it| it.place.0.to_string());
+        let services = job.services.open(None, &Stop::default()).unwrap();
+        let plan = files::plan(job, &services).unwrap();
+        let inputs = inputs::all(job, &plan.runs[0]).map(|(name, _)| name);
+        (places.collect::<Vec<_>>(), inputs.collect::<Vec<_>>())
+    });
+    assert_eq!(places, inputs);
+    assert_eq!((&*places[0], &*places[2]), ("a", "c"));
+    assert_eq!(refused(&[("b.ldjson", "")], &pipeline(" ")), "the record of `a` is empty; ");
 }
