@@ -97,7 +97,8 @@ pub(super) fn score(job: &Job<'_>) -> Result<u8, Error> {
     let outputs = Outputs::take_stdout()?;
     let has_log = job.spec.steps.iter().any(Node::is_log);
     let is_identified = job.run.summary.is_some() || is_resumable || has_log;
-    let loading = Loading { job, services: &services, exits: &exits, threads, is_identified };
+    let loading =
+        Loading { job, plan: &plan, services: &services, exits: &exits, threads, is_identified };
     let loaded = loading.load(found, &stop, |reads| {
         // One that goes into a folder is told of in its turn.
         match (&plan.runs[..], &resumables[..]) {
@@ -135,6 +136,8 @@ pub(super) fn score(job: &Job<'_>) -> Result<u8, Error> {
 /// How a pipeline is loaded.
 struct Loading<'a> {
     job: &'a Job<'a>,
+    /// Without runs: nothing is read or written.
+    plan: &'a Plan,
     services: &'a Arc<Services>,
     exits: &'a exits::Watch,
     /// How many will ask each model at once.
@@ -160,14 +163,17 @@ impl Loading<'_> {
         stop: &Stop,
         open: impl FnOnce(&[Reads]) -> Result<Option<Vec<S>>, Error>,
     ) -> Result<Loaded<S>, Error> {
-        let Loading { job, services, exits, threads, is_identified } = *self;
+        let Loading { job, plan, services, exits, threads, is_identified } = *self;
         let steps = Steps::prepare(job, services, stop)?;
-        let opened = models::open(found, exits, is_identified)?;
+        let opened = models::open(found, exits, job.is_named(), is_identified)?;
         let described = opened.iter().map(|it: &Opened<'_>| (it.node(), &it.description)).collect();
         let reads = shapes::reads(&job.spec, &described);
         let sources = open(&reads)?;
         if let Some(sources) = &sources {
-            shapes_of(job, &described, &steps, sources)?;
+            let shapes = shapes_of(job, &described, &steps, sources)?;
+            for files in &plan.runs {
+                columns_of_sinks(job, files, services, &shapes)?;
+            }
         }
         let models = Models::load(opened, exits, threads)?;
         Ok(Loaded { steps, models, reads, sources })
@@ -183,6 +189,43 @@ fn shapes_of(
 ) -> Result<Shapes, Error> {
     let columns = sources.iter().map(|source| source.columns()).collect();
     Shapes::of(job, models, columns, &steps.tables)
+}
+
+/// The columns of each sink, where it is a table; refuses one of which nobody knows them.
+fn columns_of_sinks(
+    job: &Job<'_>,
+    files: &Files,
+    services: &Services,
+    shapes: &Shapes,
+) -> Result<Vec<Vec<Column>>, Error> {
+    let sinks = job.spec.sinks.iter().zip(&files.outputs);
+    let columns = sinks.map(|(node, location)| {
+        let columns = match &node.what.columns[..] {
+            [] => shapes.taken(&node.from).columns,
+            told => told.to_vec(),
+        };
+        let format = of_output(&node.what, location);
+        let what = match services.database(location) {
+            Some(_) => Some("a table"),
+            None => format.is_table().then(|| format.name()),
+        };
+        match what.filter(|_| columns.is_empty()) {
+            Some(what) => Err(without_columns(job, node, what)),
+            None => Ok(columns),
+        }
+    });
+    columns.collect()
+}
+
+fn without_columns(job: &Job<'_>, node: &Node<SinkSpec>, what: &str) -> Error {
+    let set = job.option(Part::Sink, &node.name, "columns");
+    Error::Usage {
+        message: format!(
+            "which columns has {}? {what} has some, and nothing is known of what comes to it",
+            job.output(node)
+        ),
+        hint: Some(format!("name them: {set} = [\"a\", \"b\"]")),
+    }
 }
 
 impl Session<'_> {
@@ -334,30 +377,20 @@ impl Run<'_> {
         let Session { job, services, models, steps, .. } = self.session;
         let described = models.all().iter().map(|it| (&*it.node, it.loaded.description()));
         let shapes = shapes_of(job, &described.collect(), steps, sources)?;
+        let columns = columns_of_sinks(job, self.files, services, &shapes)?;
         let mut outputs = self.outputs(left)?.into_iter();
         let rejects = outputs.next().flatten().expect("rejects always have a place");
         let mut sinks = Vec::new();
-        for ((node, location), output) in
-            job.spec.sinks.iter().zip(&self.files.outputs).zip(outputs)
+        for (((node, location), output), columns) in
+            job.spec.sinks.iter().zip(&self.files.outputs).zip(outputs).zip(columns)
         {
-            let shape = shapes.taken(&node.from);
-            let columns = match &node.what.columns[..] {
-                [] => shape.columns,
-                told => told.to_vec(),
-            };
             let Some(output) = output else {
                 let database = services.database(location).expect("all else has an output");
-                if columns.is_empty() {
-                    return Err(self.without_columns(node, "a table"));
-                }
                 let table = self.table(&database, location, &node.what, columns)?;
                 sinks.push(Box::new(table) as Box<dyn Sink>);
                 continue;
             };
             let format = of_output(&node.what, location);
-            if columns.is_empty() && format.is_table() {
-                return Err(self.without_columns(node, format.name()));
-            }
             let options = sink::Options { columns, csv: node.what.csv.clone() };
             let sink = sink::open(format, output, options).map_err(|source| Error::Format {
                 what: format!("the output `{location}`"),
@@ -366,17 +399,6 @@ impl Run<'_> {
             sinks.push(sink?);
         }
         Ok((rejects, sinks))
-    }
-
-    fn without_columns(&self, node: &Node<SinkSpec>, what: &str) -> Error {
-        let set = self.session.job.option(Part::Sink, &node.name, "columns");
-        Error::Usage {
-            message: format!(
-                "which columns has {}? {what} has some, and nothing is known of what comes to it",
-                self.session.job.output(node)
-            ),
-            hint: Some(format!("name them: {set} = [\"a\", \"b\"]")),
-        }
     }
 
     /// Begins to write to a table.

@@ -64,8 +64,14 @@ impl<'a> Trial<'a> {
         };
         let stdout = stdout()?;
         let exits = Watch::new(None, &stop);
-        let loading =
-            Loading { job, services: &services, exits: &exits, threads: 1, is_identified: true };
+        let loading = Loading {
+            job,
+            plan: &plan,
+            services: &services,
+            exits: &exits,
+            threads: 1,
+            is_identified: true,
+        };
         let loaded = loading.load(found, &stop, |reads| match &plan.runs[..] {
             [files] => {
                 let begin = (0, RecordPosition::default());
