@@ -239,6 +239,8 @@ pub struct ModelSpec {
 pub struct JqSpec {
     /// The program.
     pub program: String,
+    /// The file that it is from, if it is from one.
+    pub file: Option<PathBuf>,
     /// What `$params` is: an object.
     pub params: serde_json::Map<String, serde_json::Value>,
 }

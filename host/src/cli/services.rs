@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 // No doc comment here: clap would take it for what the command is for.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 pub(super) struct ServiceArgs {
     /// Find services in this file: `NAME://path` is a path in the one that is called NAME there
     ///

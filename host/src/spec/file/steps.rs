@@ -127,7 +127,8 @@ fn jq(section: &Section<'_>, key: &str) -> Result<JqSpec, Wrong> {
         }
         (None, None) => return Err(section.missing(key)),
     };
-    Ok(JqSpec { program, params: section.context.params.with(section.object("params")?) })
+    let params = section.context.params.with(section.object("params")?);
+    Ok(JqSpec { program, file: section.path("file")?, params })
 }
 
 fn block(section: &Section<'_>) -> Result<BlockSpec, Wrong> {
