@@ -1,11 +1,10 @@
 //! Opens what a run writes to, compressed where it is to be, with stdout out of the plugin's reach:
 //! what a plugin prints goes to stderr and never into the data.
 
-use super::paths;
 use crate::error::Error;
 use crate::format::Compression;
 use crate::sink::publish::{OpenError, Output};
-use crate::storage::location::Location;
+use crate::storage::location::{Location, is_stderr};
 use crate::storage::services::Services;
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::stdio;
@@ -35,7 +34,7 @@ impl Outputs {
     /// Opens a path, or stdout where there is none. `what` stands in the error.
     pub(super) fn open(&self, what: &'static str, path: Option<&Path>) -> Result<Output, Error> {
         match path {
-            Some(path) if paths::is_stderr(path) => self.stderr(),
+            Some(path) if is_stderr(path) => self.stderr(),
             Some(path) => Output::create(path).map_err(|source| Error::Output {
                 what,
                 path: path.to_owned(),

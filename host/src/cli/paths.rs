@@ -7,7 +7,7 @@ use crate::journal::place;
 use crate::plugin::folder;
 use crate::spec::{BlockSpec, ModelSpec, Records, StepSpec};
 use crate::storage::database::Database;
-use crate::storage::location::Location;
+use crate::storage::location::{Location, is_stdout};
 use crate::storage::services::Services;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -25,17 +25,6 @@ pub(super) fn plugin(args: &ModelSpec) -> Result<PathBuf, Error> {
     }
     let path = plugin_folder(args.plugin_dir.as_ref());
     folder::find(&path, args.model.as_ref()).map_err(|source| Error::Folder { path, source })
-}
-
-/// Whether a path means stdout. The system's names for it too: by the time outputs are opened, they
-/// mean what plugins may print to.
-pub(super) fn is_stdout(path: &Path) -> bool {
-    ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"].iter().any(|name| path == Path::new(name))
-}
-
-/// Whether a path means stderr.
-pub(super) fn is_stderr(path: &Path) -> bool {
-    ["/dev/stderr", "/dev/fd/2", "/proc/self/fd/2"].iter().any(|name| path == Path::new(name))
 }
 
 /// Refuses a pipeline in which an output is also something else.

@@ -7,7 +7,7 @@ use crate::columns::{Column, Kind};
 use crate::format::{Compression, Format};
 use crate::spec::{LINE_BYTES_MAX_USUAL, Port, Records, SinkSpec, SourceSpec};
 use crate::storage::database::Selection;
-use crate::storage::location::Remote;
+use crate::storage::location::{Remote, is_stdout};
 use crate::storage::names::TableName;
 use crate::toml_text::{Wrong, list, on_a_line};
 use crate::{sink, source};
@@ -147,7 +147,7 @@ pub(super) fn sink<'a>(
     let section = Section::open(context, place, table, vec![SINK])?;
     let usual = sink::csv::Options::default();
     let sink = SinkSpec {
-        output: section.location("path")?.filter(|path| path != "-"),
+        output: section.location("path")?.filter(|path| !is_stdout(Path::new(path))),
         format: format(&section)?,
         compression: section.text("compression")?.map(|name| match name.value.as_str() {
             "gzip" => Some(Compression::Gzip),
