@@ -159,6 +159,7 @@ fn lookup(section: &Section<'_>) -> Result<LookupSpec, Wrong> {
     let mut table = ends::reading(section)?;
     let path = section.location("path")?.ok_or_else(|| section.missing("path"))?;
     table.records = Records::Inputs(vec![path]);
+    table.relative = ends::relative(section, &table.records)?;
     let on = section.needed("on")?;
     let told = |key| section.text(key).map(|text| text.map(|text| text.value));
     Ok(LookupSpec {
