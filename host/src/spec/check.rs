@@ -12,7 +12,7 @@ use crate::storage::location::Location;
 use crate::toml_text::{list, meant, on_a_line};
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Component, Path};
 
 /// What is wrong with a graph.
 #[derive(Debug)]
@@ -325,7 +325,10 @@ fn check_outputs(spec: &Spec, members: &Members<'_>) -> Result<(), Fault> {
         let place = match Location::of(place) {
             Location::Stream => "-".to_owned(),
             Location::Local(path) if path == Path::new("/dev/null") => continue,
-            Location::Local(path) => format!("{:?}", path.components().collect::<Vec<_>>()),
+            Location::Local(path) => {
+                let parts = path.components().filter(|part| *part != Component::CurDir);
+                format!("{:?}", parts.collect::<Vec<_>>())
+            }
             Location::Remote(remote) => format!("{} {:?}", remote.whole(), node.what.table),
         };
         let is_stdout = place == "-";

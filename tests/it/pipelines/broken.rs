@@ -141,7 +141,6 @@ fn a_step_that_can_not_be_made_is_refused_before_anything_is_read() {
         "type = \"block\"\nwhen = '$a'\nreason = 'r'",
         "there is no variable `$a`; `$params` is there",
     );
-    refused("type = \"validate\"\nschema = \"none.json\"", "`none.json`");
     refused("type = \"validate\"\nschema = \"no.json\"", "the schema `no.json` is no JSON");
     refused("type = \"lookup\"\npath = \"table.csv\"\non = \"c\"", "`c`");
     refused("type = \"lookup\"\npath = \"table.csv\"\non = \"a\"\ncolumns = [\"x\"]", "`x`");

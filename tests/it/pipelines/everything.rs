@@ -279,14 +279,14 @@ fn every_type_of_step_counts_what_it_does_and_the_number_of_threads_changes_noth
 #[test]
 fn every_type_of_step_goes_on_after_kills_to_the_same_bytes() {
     let job = Job::new(number_from_environment("PIPELINE_RECORDS", 100_000));
-    job.run("").run().exits(1);
-    let (whole, counts) = (job.outputs(), summary(&job.folder)["nodes"].clone());
     let bytes = job.folder.read("in.ldjson").unwrap().len();
     let resume = format!("--resume --checkpoint-seconds 0 --checkpoint-bytes {}", bytes / 20);
+    job.run(&resume).run().exits(1);
+    let (whole, counts) = (job.outputs(), summary(&job.folder)["nodes"].clone());
     job.forget();
     let part = ".out.ldjson.gz.etl-host-part";
-    let (ran, takes, ending) =
-        run_and_measure(job.run(&resume), part, whole[2].as_ref().unwrap().len() as u64);
+    let all = whole[2].as_ref().unwrap().len() as u64;
+    let (ran, takes, ending) = run_and_measure(job.run(&resume), part, all);
     ran.exits(1);
     let kills = number_from_environment("SOAK_KILLS", 12);
     let random = &mut Random(number_from_environment("SEED", 1));
@@ -298,7 +298,7 @@ fn every_type_of_step_goes_on_after_kills_to_the_same_bytes() {
             let moment = match random.below(4) {
                 0 => Moment::Written {
                     name: part.to_owned(),
-                    bytes: whole[2].as_ref().unwrap().len() as u64,
+                    bytes: all,
                     later: random.up_to(ending),
                 },
                 _ => Moment::After(random.up_to(takes)),

@@ -109,7 +109,7 @@ fn a_model_that_asks_for_a_field_that_never_comes_is_refused() {
 
 #[test]
 fn a_model_that_asks_for_another_type_is_refused() {
-    let differs = "error: `end` can't be: the model asks for a number in the field `sepal_length`, and what comes from";
+    let differs = "error: `end` can't be: the model asks for a number in the field `petal_length`, and what comes from";
     for (steps, message) in [
         // A program may see it in between, so that the schema does not say how its text is read.
         (
@@ -129,13 +129,26 @@ fn a_model_that_asks_for_another_type_is_refused() {
 }
 
 #[test]
-fn fields_that_would_stand_twice_are_refused() {
+fn a_model_whose_fields_would_stand_twice_is_refused() {
+    let steps = "[steps.end]\ntype = \"model\"\nplugin = \"${PLUGINS}/libmisbehaving.so\"\nmodel = \"clash\"\nfrom = \"records\"\nemit = \"merge\"";
+    let message = "error: what `end` gives on can't be joined: the field `n` is in the record and in the prediction";
+    let hint = "emit = \"nest\" keeps the record and the prediction apart";
+    check_refused(steps, LDJSON, message, hint);
+}
+
+/// Which fields a record has beside those that are known, only the record tells.
+#[test]
+fn a_first_record_whose_fields_would_stand_twice_is_told() {
     for emit in ["emit = \"merge\"", "keep = [\"species\"]"] {
-        let steps = format!(
-            "[steps.a]\nIRIS\nfrom = \"records\"\nemit = \"merge\"\n[steps.end]\nIRIS\nfrom = \"a\"\n{emit}"
+        let folder = job(
+            &format!(
+                "[steps.a]\nIRIS\nfrom = \"records\"\nemit = \"merge\"\n[steps.end]\nIRIS\nfrom = \"a\"\n{emit}"
+            ),
+            LDJSON,
         );
-        let message = "the field `species` is in the record and in the prediction";
-        check_refused(&steps, LDJSON, message, "");
+        let ran = host(&folder, "validate", "").run().exits(1);
+        let said = String::from_utf8_lossy(&ran.stdout);
+        assert!(said.contains("`end` rejects that record: field_clash: "), "{said}");
     }
 }
 
@@ -145,7 +158,9 @@ fn a_table_of_which_nobody_knows_the_columns_is_refused() {
     let message = "error: which columns has the output of `out`? csv has some, and nothing is known of what comes to it";
     check_refused(steps, CSV, message, "name them: sinks.out.columns = [\"a\", \"b\"]\n");
     let steps = "[steps.end]\ntype = \"limit\"\nfrom = \"records\"\ncount = 1";
-    check_refused(steps, CSV, message, "name them: sinks.out.columns = [\"a\", \"b\"]\n");
+    let table = "path = \"sqlite:out.db\"\ntable = \"t\"\ncreate_table = true";
+    let message = message.replace("csv has", "a table has");
+    check_refused(steps, table, &message, "name them: sinks.out.columns = [\"a\", \"b\"]\n");
 }
 
 #[test]
