@@ -65,10 +65,8 @@ fn waiting(
     };
     let mut waiting = VecDeque::new();
     if let Records::One(record) = &source.records {
-        let record = one_line(record).map_err(|why| match job.is_named() {
-            true => Error::usage(format!("the record of `{node}` {why}")),
-            false => Error::usage(format!("the record {why}")),
-        })?;
+        let of = if job.is_named() { format!(" of `{node}`") } else { String::new() };
+        let record = one_line(record, || format!("the record{of}"))?;
         let (name, options) = (name_of_record(job, node), options.text.clone());
         let source = name.clone();
         let open = move |_: RecordPosition| {
@@ -173,15 +171,15 @@ pub(super) fn bytes_total(job: &Job<'_>, files: &Files, services: &Services) -> 
 }
 
 /// A record that may have been written over several lines. Line feeds between tokens are white
-/// space; one inside a string is not JSON, and must not be made so. An error is what is said of it.
-fn one_line(record: &str) -> Result<String, String> {
+/// space; one inside a string is not JSON, and must not be made so. `what` it is stands in the error.
+pub(super) fn one_line(record: &str, what: impl Fn() -> String) -> Result<String, Error> {
     if record.trim().is_empty() {
-        return Err("is empty".to_owned());
+        return Err(Error::usage(format!("{} is empty", what())));
     }
     if record.contains(['\n', '\r'])
         && let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(record)
     {
-        return Err(format!("is not JSON: {error}"));
+        return Err(Error::usage(format!("{} is not JSON: {error}", what())));
     }
     Ok(record.replace(['\n', '\r'], " "))
 }

@@ -167,3 +167,22 @@ fn a_record_that_is_given_in_place_bears_the_name_of_its_source() {
     assert_eq!((&*places[0], &*places[2]), ("a", "c"));
     assert_eq!(refused(&[("b.ldjson", "")], &pipeline(" ")), "the record of `a` is empty; ");
 }
+
+#[test]
+fn a_text_of_a_test_is_put_on_a_line_only_where_it_means_the_same() {
+    let given = |record: &str| {
+        let text = format!(
+            "[sources.a]\npath = '-'\n[sinks.o]\nfrom = 'a'\npath = 'o.ldjson'\n\
+             [[test]]\nname = 't'\ninput.a = [\"{record}\"]\nexpect.o = []"
+        );
+        with(&[], &text, |job| {
+            let trial = Trial::load_to(job, false, || Ok(tempfile::tempfile().unwrap())).unwrap();
+            trial.given(&job.spec.tests[0]).map(|tried| tried[0].record.clone()).map_err(told)
+        })
+    };
+    assert_eq!(given(r#"{\n\"a\":\r\n1}"#).unwrap(), r#"{ "a":  1}"#);
+    assert_eq!(given("no JSON").unwrap(), "no JSON");
+    let refused = given(r#"{\"a\":\"b\nc\"}"#).unwrap_err();
+    assert!(refused.starts_with("a record of `a` in the test `t` is not JSON: "), "{refused}");
+    assert_eq!(given(" ").unwrap_err(), "a record of `a` in the test `t` is empty; ");
+}

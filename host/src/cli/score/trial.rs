@@ -9,13 +9,15 @@ use crate::cli::exits::Watch;
 use crate::cli::files::{self, Plan};
 use crate::cli::job::Job;
 use crate::cli::outputs::{self, Outputs};
-use crate::cli::{paths, sense};
+use crate::cli::{on_a_line, paths, sense};
 use crate::error::Error;
 use crate::pipeline::RunError;
 use crate::pipeline::graph::{Node, Work};
 use crate::pipeline::trial::{self, TrialError, Tried};
 use crate::record::RecordPosition;
+use crate::run_time::RunTime;
 use crate::source::{Source, ldjson, many};
+use crate::spec::TestSpec;
 use crate::step::pass::PassStep;
 use crate::stop::Stop;
 use crate::storage::Memory;
@@ -23,6 +25,9 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Display;
 use std::time::SystemTime;
+
+/// The time that a test's records bear: the same in each run of it, so that a log can be expected.
+const TEST_TIME: &str = "2000-01-01T00:00:00Z";
 
 /// A pipeline that is loaded.
 pub(in crate::cli) struct Trial<'a> {
@@ -90,30 +95,36 @@ impl<'a> Trial<'a> {
     pub(in crate::cli) fn first(&mut self, records_max: usize) -> Result<Vec<Tried>, Error> {
         let sources = self.sources.take().expect("its inputs were opened for this");
         let sources = sources.into_iter().map(|it| Box::new(it) as Box<dyn Source>);
-        self.run(sources.collect(), records_max)
+        let time = self.job.run.run_time.clone();
+        let time = time.unwrap_or_else(|| SystemTime::now().into());
+        self.run(sources.collect(), records_max, &time)
     }
 
-    /// Records that are given, by the source that they are taken for.
-    pub(in crate::cli) fn given(
-        &self,
-        records: &[(String, Vec<String>)],
-    ) -> Result<Vec<Tried>, Error> {
+    /// The records of a test, at [`TEST_TIME`].
+    pub(in crate::cli) fn given(&self, test: &TestSpec) -> Result<Vec<Tried>, Error> {
         let sources = self.job.spec.sources.iter().map(|node| {
-            let given = records.iter().find(|(source, _)| *source == node.name);
-            let lines = given.map_or_else(Vec::new, |(_, records)| {
-                records.iter().map(|record| record.replace(['\n', '\r'], " ")).collect()
-            });
+            let given = test.input.iter().filter(|(source, _)| *source == node.name);
+            let name = on_a_line(&test.name);
+            let what = || format!("a record of `{}` in the test `{name}`", node.name);
+            let lines = given.flat_map(|(_, records)| records).map(|it| inputs::one_line(it, what));
+            let lines = lines.collect::<Result<Vec<_>, Error>>()?;
             let input = Box::new(Memory::new(lines.join("\n")));
             let options = ldjson::Options {
                 line_bytes_max: node.what.line_bytes_max as usize,
                 ..ldjson::Options::default()
             };
-            Box::new(ldjson::Reader::new(&node.name, input, options)) as Box<dyn Source>
+            Ok(Box::new(ldjson::Reader::new(&node.name, input, options)) as Box<dyn Source>)
         });
-        self.run(sources.collect(), usize::MAX)
+        let time = TEST_TIME.parse().expect("it is one");
+        self.run(sources.collect::<Result<_, Error>>()?, usize::MAX, &time)
     }
 
-    fn run(&self, sources: Vec<Box<dyn Source>>, records_max: usize) -> Result<Vec<Tried>, Error> {
+    fn run(
+        &self,
+        sources: Vec<Box<dyn Source>>,
+        records_max: usize,
+        time: &RunTime,
+    ) -> Result<Vec<Tried>, Error> {
         let spec = &self.job.spec;
         let sources = spec.sources.iter().zip(sources).map(|(node, source)| {
             match shapes::is_passed_on(spec, &node.name) {
@@ -123,10 +134,8 @@ impl<'a> Trial<'a> {
         });
         let sinks = spec.sinks.iter().map(|sink| Work::Step(Box::new(PassStep::new(&sink.name))));
         let ends = (sources.collect(), sinks.collect());
-        let time = self.job.run.run_time.clone();
-        let time = time.unwrap_or_else(|| SystemTime::now().into());
         let nodes: Vec<Node> =
-            nodes::nodes(self.job, &self.steps, &self.models, ends, &time, &self.stop);
+            nodes::nodes(self.job, &self.steps, &self.models, ends, time, &self.stop);
         trial::run(nodes, records_max, &self.stop).map_err(|error| match error {
             TrialError::Source(source) => RunError::Source(source).into(),
             TrialError::Thread(error) => RunError::Thread(error).into(),

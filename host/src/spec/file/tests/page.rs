@@ -17,7 +17,7 @@ const MARK: &str = "<!-- keys: ";
 
 /// The keys that stand behind each mark. Those that lookups share with sources stand there.
 fn tables() -> HashMap<&'static str, Vec<&'static Key>> {
-    let all = |keys: &'static [&'static [Key]]| keys.iter().copied().flatten().collect();
+    let all = |keys: &'static [&'static [Key]]| keys.iter().copied().flatten().collect::<Vec<_>>();
     let mut tables = HashMap::from([
         ("source", all(SOURCE)),
         ("step", STEP.iter().collect()),
