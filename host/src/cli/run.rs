@@ -80,6 +80,7 @@ impl From<SpecError> for Error {
 }
 
 pub(super) fn run(args: &RunFileArgs) -> Result<u8, Error> {
+    args.services.refuse_bucket()?;
     let mut spec = args.pipeline.read()?;
     spec.rejects = args.rejects.clone().or(spec.rejects);
     spec.max_rejects = args.max_rejects.or(spec.max_rejects);
