@@ -17,6 +17,7 @@ mod list;
 mod new;
 mod outputs;
 mod paths;
+mod printed;
 mod progress;
 mod resume;
 mod run;

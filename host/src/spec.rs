@@ -18,6 +18,7 @@ use crate::storage::database::Selection;
 use crate::storage::names::TableName;
 use crate::{sink, source};
 use relative::Relative;
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
@@ -247,6 +248,8 @@ pub struct JqSpec {
     pub file: Option<PathBuf>,
     /// What `$params` is: an object.
     pub params: serde_json::Map<String, serde_json::Value>,
+    /// Those of them that somebody gave from outside of the file. They may be secrets.
+    pub given: BTreeSet<String>,
 }
 
 /// A rule. Its name is the node's.

@@ -91,7 +91,7 @@ pub(super) fn run(args: &RunFileArgs) -> Result<u8, Error> {
     let file = Some(args.pipeline.file.clone());
     let job = Job { spec, file, run: &args.run, services: &args.services };
     match args.dry_run {
-        Some(records) => dry_run::dry_run(&job, records.get() as usize),
-        None => score::score(&job),
+        Some(records) if !args.run.print_pipeline => dry_run::dry_run(&job, records.get() as usize),
+        _ => score::score(&job),
     }
 }
