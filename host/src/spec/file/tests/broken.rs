@@ -177,6 +177,16 @@ const PARTS: &str = "
     1: key `steps.x`: leads nowhere: nobody takes what it gives on => from = \"x\"
 [steps.x] / type='place' / from='x'
     3: key `steps.x.from`: records would go in a circle: x -> x => somewhere else
+[sinks.x] / from='end' / path='x' / columns=['a']
+    4: key `sinks.x.columns`: ldjson has no columns => a step of type `jq`
+[sinks.x] / from='end' / path='x.csv' / columns=['a','a']
+    4: key `sinks.x.columns`: two columns have the same name => once
+[sinks.x] / from='end' / path='sqlite:x' / table='t' / compression='gzip'
+    5: key `sinks.x.compression`: a table of a database has none => out
+[sinks.x] / from='end' / path='${none:-}'
+    3: key `sinks.x.path`: `${none:-}` is empty => path =
+[sources.x] / path=['a',''] / [sinks.x2] / from='x' / path='b'
+    2: key `sources.x.path`: it is empty => path =
 [sinks.x] / from='end' / path='x' / compression='gz'
     4: key `sinks.x.compression`: there is no `gz` => did you mean `gzip`?
 [sinks.x] / from='end' / path='x' / create_table=true
@@ -227,6 +237,8 @@ const PARTS: &str = "
     4: key `test.rejects.nod`: there is no such key => did you mean `node`?
 [[test]] / name='a' / input.end=[{}] / rejects=[{node='edn'}]
     4: key `test.rejects.node`: there is no such node => did you mean `end`?
+[[test]] / name='a' / input.end=[{}] / rejects=[{node='end',kind='schmea'}]
+    4: key `test.rejects.kind`: there is no `schmea` => did you mean `schema`?
 [[test]] / name='a' / input.end=[{}] / rejects=['end']
     4: key `test.rejects`: a list of tables is wanted => rejects = [
 [[test]] / name='a' / input.end=[] / rejects=[] / [[test]] / name='a' / input.end=[] / rejects=[]
