@@ -18,7 +18,7 @@ use crate::storage::database::Selection;
 use crate::storage::names::TableName;
 use crate::{sink, source};
 use relative::Relative;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
@@ -46,6 +46,8 @@ pub struct Spec {
     pub threads: Option<u16>,
     /// The file of services.
     pub services: Option<PathBuf>,
+    /// On which line of its file each step begins, where it is in one.
+    pub lines: BTreeMap<String, usize>,
     /// What it is to do with some records, for `etl-host test`.
     pub tests: Vec<TestSpec>,
 }

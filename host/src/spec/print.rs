@@ -424,7 +424,8 @@ mod tests {
     #[track_caller]
     fn comes_back(spec: &Spec) {
         let text = print(spec, &[]);
-        assert_eq!(format!("{:#?}", read(&text)), format!("{spec:#?}"), "{text}");
+        let told = |spec: Spec| format!("{:#?}", Spec { lines: Default::default(), ..spec });
+        assert_eq!(told(read(&text)), told(spec.clone()), "{text}");
     }
 
     #[test]

@@ -258,7 +258,8 @@ fn fault(
     let Err(error) = parse(text, Path::new("/p"), &with(set)) else {
         return Some(format!("nothing is wrong with:\n{text}"));
     };
-    let is_told = error.message.starts_with(&format!("line {line}: "))
+    let begin = if line.is_empty() { "--set: ".to_owned() } else { format!("line {line}: ") };
+    let is_told = error.message.starts_with(&begin)
         && error.message.contains(message)
         && error.hint.as_deref().unwrap_or_default().contains(hint);
     let told = format!("{error:?}");
@@ -289,10 +290,10 @@ fn what_is_set_and_nobody_asks_for_is_refused() {
     let unasked = |name: &str| format!("--set: nothing in it asks for the parameter `{name}`");
     let number = "key `params.day`: --set gives it what is no number";
     for (text, name, (line, message), hint) in [
-        (text("${day}"), "dya", ("1", unasked("dya")), "did you mean `day`?"),
-        (text("${other:-x}"), "othre", ("1", unasked("othre")), "did you mean `other`?"),
-        (text("x"), "unasked", ("1", unasked("unasked")), "known are day"),
-        (small(""), "a", ("1", unasked("a")), "[params] names them"),
+        (text("${day}"), "dya", ("", unasked("dya")), "did you mean `day`?"),
+        (text("${other:-x}"), "othre", ("", unasked("othre")), "did you mean `other`?"),
+        (text("x"), "unasked", ("", unasked("unasked")), "known are day"),
+        (small(""), "a", ("", unasked("a")), "[params] names them"),
         (text("x"), "day", ("2", number.to_owned()), "give it a number"),
     ] {
         assert_eq!(fault(&text, &[(name, "hush")], line, &message, hint), None);
