@@ -18,6 +18,7 @@ mod list;
 mod new;
 mod outputs;
 mod paths;
+mod printed;
 mod progress;
 mod resume;
 mod run;

@@ -18,6 +18,7 @@ use crate::storage::database::Selection;
 use crate::storage::names::TableName;
 use crate::{sink, source};
 use relative::Relative;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
@@ -45,6 +46,8 @@ pub struct Spec {
     pub threads: Option<u16>,
     /// The file of services.
     pub services: Option<PathBuf>,
+    /// On which line of its file each step begins, where it is in one.
+    pub lines: BTreeMap<String, usize>,
     /// What it is to do with some records, for `etl-host test`.
     pub tests: Vec<TestSpec>,
 }
@@ -247,6 +250,8 @@ pub struct JqSpec {
     pub file: Option<PathBuf>,
     /// What `$params` is: an object.
     pub params: serde_json::Map<String, serde_json::Value>,
+    /// Those of them that somebody gave from outside of the file. They may be secrets.
+    pub given: BTreeSet<String>,
 }
 
 /// A rule. Its name is the node's.

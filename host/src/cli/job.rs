@@ -73,6 +73,17 @@ impl Job<'_> {
         }
     }
 
+    /// Where a key of a step stands.
+    pub(super) fn place_of_step(&self, step: &str, key: &str) -> String {
+        let key = if key.is_empty() { String::new() } else { format!(".{key}") };
+        match (&self.file, self.spec.lines.get(step)) {
+            (Some(file), Some(line)) => {
+                format!("pipeline file `{}`, line {line}: key `steps.{step}{key}`", file.display())
+            }
+            _ => format!("`steps.{step}{key}`"),
+        }
+    }
+
     /// How a sink is called in messages.
     pub(super) fn output(&self, sink: &Node<SinkSpec>) -> String {
         match self.is_named() {
@@ -87,5 +98,26 @@ impl Job<'_> {
 
     pub(super) fn is_resumable(&self) -> bool {
         self.run.resume || self.run.state.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::file::{Settings, parse};
+
+    #[test]
+    fn a_key_of_a_step_is_found_in_the_file_that_it_is_in() {
+        let text = "[sources.a]\npath='a'\n\n[steps.x]\ntype='jq'\nfrom='a'\nprogram='.'\n\
+            [sinks.o]\nfrom='x'\npath='o'\n";
+        let settings = Settings { set: Default::default(), variables: &|_| None };
+        let spec = parse(text, "".as_ref(), &settings).unwrap();
+        let (run, services) = (RunArgs::default(), ServiceArgs::default());
+        let mut job = Job { spec, file: None, run: &run, services: &services };
+        assert_eq!(job.place_of_step("x", "program"), "`steps.x.program`");
+        job.file = Some("p.toml".into());
+        let expected = "pipeline file `p.toml`, line 4: key `steps.x.program`";
+        assert_eq!(job.place_of_step("x", "program"), expected);
+        assert!(job.place_of_step("x", "").ends_with("key `steps.x`"));
     }
 }

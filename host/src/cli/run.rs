@@ -80,6 +80,7 @@ impl From<SpecError> for Error {
 }
 
 pub(super) fn run(args: &RunFileArgs) -> Result<u8, Error> {
+    args.services.refuse_bucket()?;
     let mut spec = args.pipeline.read()?;
     spec.rejects = args.rejects.clone().or(spec.rejects);
     spec.max_rejects = args.max_rejects.or(spec.max_rejects);
@@ -90,7 +91,7 @@ pub(super) fn run(args: &RunFileArgs) -> Result<u8, Error> {
     let file = Some(args.pipeline.file.clone());
     let job = Job { spec, file, run: &args.run, services: &args.services };
     match args.dry_run {
-        Some(records) => dry_run::dry_run(&job, records.get() as usize),
-        None => score::score(&job),
+        Some(records) if !args.run.print_pipeline => dry_run::dry_run(&job, records.get() as usize),
+        _ => score::score(&job),
     }
 }

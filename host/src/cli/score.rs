@@ -16,6 +16,7 @@ use super::files::{self, Files, Plan};
 use super::formats::{compression_of_output, compression_told, of_output};
 use super::job::Job;
 use super::outputs::{Outputs, compressed};
+use super::printed::printed;
 use super::progress::Progress;
 use super::resume::{self, Resumable};
 use super::{exits, paths, say, sense, signals};
@@ -32,7 +33,7 @@ use crate::run_time::RunTime;
 use crate::sink::publish::{OpenError, Output, folder_of};
 use crate::sink::{self, Sink, table};
 use crate::source::{Source, many};
-use crate::spec::{Node, SinkSpec, print};
+use crate::spec::{Node, SinkSpec};
 use crate::stop::Stop;
 use crate::storage::disk::HoldError;
 use crate::storage::location::{Location, is_stdout};
@@ -71,7 +72,7 @@ struct Run<'a> {
 /// Scores, says what was done, and returns the exit code.
 pub(super) fn score(job: &Job<'_>) -> Result<u8, Error> {
     if job.run.print_pipeline {
-        return super::print(&print::print(&job.spec)).map(|()| exit::OK);
+        return super::print(&printed(job)).map(|()| exit::OK);
     }
     let (started, since) = (SystemTime::now(), Instant::now());
     let found = models::find(&job.spec)?;

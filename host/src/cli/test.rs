@@ -33,6 +33,7 @@ pub(super) struct TestArgs {
 }
 
 pub(super) fn test(args: &TestArgs) -> Result<u8, Error> {
+    args.services.refuse_bucket()?;
     let (spec, file) = (args.pipeline.read()?, Some(args.pipeline.file.clone()));
     let name = args.pipeline.file.display();
     if spec.tests.is_empty() {

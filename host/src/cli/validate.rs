@@ -29,6 +29,7 @@ pub(super) struct ValidateArgs {
 }
 
 pub(super) fn validate(args: &ValidateArgs) -> Result<u8, Error> {
+    args.services.refuse_bucket()?;
     let (spec, file) = (args.pipeline.read()?, Some(args.pipeline.file.clone()));
     let job = Job { spec, file, run: &RunArgs::default(), services: &args.services };
     let mut trial = Trial::load(&job, true)?;

@@ -218,9 +218,7 @@ mod tests {
     #[test]
     fn a_rule_that_can_not_be_used_is_refused() {
         let why = |when, emit| rule(when, emit).err().unwrap().to_string();
-        assert!(
-            why(".a ==", Emit::Prediction).starts_with("expected a term, but the program ends")
-        );
+        assert!(why(".a ==", Emit::Prediction).contains(": expected a term, but the program ends"));
         let keep = Emit::Keep(vec!["id".into(), "reason".into()]);
         assert!(why("true", keep).contains("`reason`"));
     }

@@ -13,11 +13,11 @@ use crate::plugin::few::Few;
 use crate::plugin::runner::Runner;
 use crate::run_time::RunTime;
 use crate::source::{Source, SourceError};
-use crate::spec::{self, LogSpec, LookupSpec, ModelSpec, Records, Spec, StepSpec};
-use crate::step::block::BlockStep;
+use crate::spec::{self, JqSpec, LogSpec, LookupSpec, ModelSpec, Records, Spec, StepSpec};
+use crate::step::block::{BlockError, BlockStep};
 use crate::step::check::CheckStep;
 use crate::step::first::{FirstStep, Which};
-use crate::step::jq::JqStep;
+use crate::step::jq::{JqError, JqStep};
 use crate::step::log::Logging;
 use crate::step::lookup::LookupStep;
 use crate::step::lookup::table::Table;
@@ -55,17 +55,19 @@ impl Steps {
             Steps { ready: HashMap::new(), tables: HashMap::new(), identity: Vec::new() };
         for node in &job.spec.steps {
             let name = &*node.name;
-            let refused = |message: String, hint| Error::Usage {
-                message: format!("the step `{name}` can't be: {message}"),
+            let refused = |key, message: String, hint| Error::Usage {
+                message: format!("{}: {message}", job.place_of_step(name, key)),
                 hint,
             };
+            let key = |spec: &JqSpec, key| if spec.file.is_some() { "file" } else { key };
             let step: Box<dyn Step> = match &node.what {
                 StepSpec::Sample(spec) => Box::new(SampleStep::new(name, *spec)),
                 StepSpec::Place => Box::new(PlaceStep::default()),
                 StepSpec::Validate(spec) => {
-                    steps.reads(name, &Location::Local(spec.schema.clone()), services)?;
+                    let location = Location::Local(spec.schema.clone());
+                    steps.reads((name, "the schema"), &location, services)?;
                     let step = ValidateStep::new(name, spec);
-                    Box::new(step.map_err(|why| refused(why.message, why.hint))?)
+                    Box::new(step.map_err(|why| refused("schema", why.message, why.hint))?)
                 }
                 StepSpec::Lookup(spec) => {
                     let (table, columns) = steps.table(name, spec, (job, services), stop)?;
@@ -78,11 +80,21 @@ impl Steps {
                     continue;
                 }
                 StepSpec::Jq(spec) => {
-                    Box::new(JqStep::new(name, spec).map_err(|why| refused(why.to_string(), None))?)
+                    let step = JqStep::new(name, spec);
+                    let refused =
+                        |why: JqError| refused(key(spec, "program"), why.to_string(), None);
+                    Box::new(step.map_err(refused)?)
                 }
                 StepSpec::Block(spec) => {
                     let step = BlockStep::new(name, spec);
-                    Box::new(step.map_err(|why| refused(why.to_string(), None))?)
+                    let refused = |why: BlockError| {
+                        let key = match why {
+                            BlockError::When(_) => key(&spec.when, "when"),
+                            BlockError::Emit(_) => "",
+                        };
+                        refused(key, why.to_string(), None)
+                    };
+                    Box::new(step.map_err(refused)?)
                 }
             };
             steps.ready.insert(name.to_owned(), step);
@@ -105,9 +117,10 @@ impl Steps {
         let locations = locations.collect::<Result<Vec<_>, Error>>()?;
         sense::check_lookup(job, (name, &spec.table), &locations, services)?;
         for location in &locations {
-            self.reads(name, location, services)?;
+            self.reads((name, "the table"), location, services)?;
         }
-        let source = inputs::table((job, services), (name, &spec.table), &locations)?;
+        let source = inputs::table((job, services), (name, &spec.table), &locations);
+        let source = source.map_err(|error| of_step((name, "the table"), error))?;
         let columns = match &spec.columns[..] {
             [] => source.columns().map(|mut columns| {
                 columns.retain(|column| column.name != spec.key);
@@ -119,21 +132,37 @@ impl Steps {
             }
         };
         let table = Table::read(Box::new(source), spec, stop).map_err(|why| Error::Usage {
-            message: format!("the step `{name}` can't be: {}", why.message),
+            message: format!("{}: {}", job.place_of_step(name, ""), why.message),
             hint: why.hint,
         });
         Ok((table?, columns))
     }
 
     /// A step reads this: what it holds shapes the outputs.
-    fn reads(&mut self, name: &str, location: &Location, services: &Services) -> Result<(), Error> {
-        let version = inputs::version(location, services)?.version;
+    fn reads(
+        &mut self,
+        (name, what): (&str, &str),
+        location: &Location,
+        services: &Services,
+    ) -> Result<(), Error> {
+        let version = inputs::version(location, services);
+        let version = version.map_err(|error| of_step((name, what), error))?.version;
         self.identity.push((format!("what `{name}` reads, `{location}`"), version));
         Ok(())
     }
 
     fn of(&self, node: &str) -> Box<dyn Step> {
         self.ready[node].another()
+    }
+}
+
+/// An error of what a step reads, and no source.
+fn of_step((name, what): (&str, &str), error: Error) -> Error {
+    match error {
+        Error::Input { path, source } => {
+            Error::StepInput { what: format!("{what} of `{name}`"), path, source }
+        }
+        error => error,
     }
 }
 

@@ -3,6 +3,7 @@
 
 use crate::columns::Kind;
 use crate::format::Format;
+use crate::record::RejectKind;
 use crate::source::ldjson::LINE_BYTES_MAX;
 
 /// A key.
@@ -562,7 +563,12 @@ pub(crate) const EXPECTED_REJECT: &[Key] = &[
         "node = \"score\"",
         "The node that can't go on with the record.",
     )),
-    key("kind", Takes::Text, "kind = \"schema\"", "The reject's kind [default: any]."),
+    key(
+        "kind",
+        Takes::OneOf(|| RejectKind::ALL.iter().map(|kind| kind.name()).collect()),
+        "kind = \"schema\"",
+        "The reject's kind [default: any].",
+    ),
     key(
         "message",
         Takes::Text,

@@ -127,8 +127,9 @@ fn jq(section: &Section<'_>, key: &str) -> Result<JqSpec, Wrong> {
         }
         (None, None) => return Err(section.missing(key)),
     };
-    let params = section.context.params.with(section.object("params")?);
-    Ok(JqSpec { program, file: section.path("file")?, params })
+    let written = section.get("params").and_then(DeValue::as_table);
+    let (params, given) = section.context.params.with(section.object("params")?, written);
+    Ok(JqSpec { program, file: section.path("file")?, params, given })
 }
 
 fn block(section: &Section<'_>) -> Result<BlockSpec, Wrong> {
