@@ -6,6 +6,7 @@
 pub mod check;
 pub mod file;
 pub mod print;
+pub mod relative;
 pub mod schema;
 
 use crate::columns::Column;
@@ -16,6 +17,7 @@ use crate::step::emit::Emit;
 use crate::storage::database::Selection;
 use crate::storage::names::TableName;
 use crate::{sink, source};
+use relative::Relative;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
@@ -152,6 +154,8 @@ pub struct SourceSpec {
     pub types: Vec<Column>,
     /// A line that is longer, in bytes, is a reject.
     pub line_bytes_max: u32,
+    /// What of it a pipeline's file names relative to its folder.
+    pub relative: Relative,
 }
 
 /// What is read.
@@ -239,6 +243,8 @@ pub struct ModelSpec {
 pub struct JqSpec {
     /// The program.
     pub program: String,
+    /// The file that it is from, if it is from one.
+    pub file: Option<PathBuf>,
     /// What `$params` is: an object.
     pub params: serde_json::Map<String, serde_json::Value>,
 }
@@ -334,6 +340,7 @@ impl Default for SourceSpec {
             selection: None,
             types: Vec::new(),
             line_bytes_max: LINE_BYTES_MAX_USUAL,
+            relative: Relative::default(),
         }
     }
 }

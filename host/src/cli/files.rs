@@ -2,11 +2,10 @@
 //! for each input.
 
 use super::job::Job;
-use super::paths::{is_stderr, is_stdout};
 use crate::error::Error;
 use crate::sink::publish::names;
 use crate::spec::Records;
-use crate::storage::location::Location;
+use crate::storage::location::{Location, is_stderr, is_stdout};
 use crate::storage::services::Services;
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};

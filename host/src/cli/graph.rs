@@ -1,12 +1,13 @@
 //! `etl-host graph FILE`: a picture of the pipeline in a file, and of what a run of it did.
 
+use super::print;
 use super::run::PipelineArgs;
-use super::{paths, print};
 use crate::counts;
 use crate::error::{Error, exit};
 use crate::picture::{Picture, dot, mermaid, svg};
 use crate::pipeline::RunError;
 use crate::sink::publish::{Output, publish};
+use crate::storage::location::is_stdout;
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
 use std::fs;
@@ -60,7 +61,7 @@ pub(super) fn graph(args: &GraphArgs) -> Result<u8, Error> {
     if let Some(name) = args.pipeline.file.file_name() {
         picture.title = name.to_string_lossy().into_owned();
     }
-    let output = args.output.as_deref().filter(|path| !paths::is_stdout(path));
+    let output = args.output.as_deref().filter(|path| !is_stdout(path));
     refuse_to_overwrite(args, output)?;
     if let Some(path) = &args.summary {
         let other = |error| Error::Usage {

@@ -2,12 +2,11 @@
 //! what a plugin prints goes to stderr and never into the data.
 
 use super::files::Files;
-use super::paths;
 use crate::error::Error;
 use crate::format::Compression;
 use crate::sink::publish::{OpenError, Output, folder_of, names};
 use crate::storage::disk::HoldError;
-use crate::storage::location::Location;
+use crate::storage::location::{Location, is_stderr};
 use crate::storage::services::Services;
 use rustix::fs::{Access, access};
 use rustix::io::fcntl_dupfd_cloexec;
@@ -38,7 +37,7 @@ impl Outputs {
     /// Opens a path, or stdout where there is none. `what` stands in the error.
     pub(super) fn open(&self, what: &'static str, path: Option<&Path>) -> Result<Output, Error> {
         match path {
-            Some(path) if paths::is_stderr(path) => self.stderr(),
+            Some(path) if is_stderr(path) => self.stderr(),
             Some(path) => Output::create(path).map_err(|source| Error::Output {
                 what,
                 path: path.to_owned(),

@@ -35,7 +35,7 @@ use crate::source::{Source, many};
 use crate::spec::{Node, SinkSpec, print};
 use crate::stop::Stop;
 use crate::storage::disk::HoldError;
-use crate::storage::location::Location;
+use crate::storage::location::{Location, is_stdout};
 use crate::storage::services::Services;
 use end::Ended;
 use models::{Models, Opened};
@@ -216,7 +216,7 @@ impl Session<'_> {
 
     fn open_summary(&self) -> Result<Option<Output>, Error> {
         let summary = self.job.run.summary.as_deref().map(|path| {
-            self.outputs.open("the summary", Some(path).filter(|path| !paths::is_stdout(path)))
+            self.outputs.open("the summary", Some(path).filter(|path| !is_stdout(path)))
         });
         summary.transpose()
     }

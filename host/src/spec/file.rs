@@ -25,6 +25,7 @@ mod section;
 mod steps;
 
 use super::check::{self, Fault};
+use super::relative::plain;
 use super::{Node, Port, Spec, SpecError};
 use crate::pipeline::limits::MaxRejects;
 use crate::toml_text::{self, Variables, Wrong, meant, on_a_line, wrong};
@@ -69,7 +70,7 @@ pub fn read(path: &Path, settings: &Settings<'_>) -> Result<Spec, SpecError> {
 
 /// Reads the text of a file that is in this folder.
 pub fn parse(text: &str, folder: &Path, settings: &Settings<'_>) -> Result<Spec, SpecError> {
-    whole(text, folder, settings).map_err(|wrong| SpecError {
+    whole(text, &plain(folder), settings).map_err(|wrong| SpecError {
         message: format!("line {}: {}", wrong.line(text), wrong.message),
         hint: wrong.hint,
     })

@@ -271,8 +271,11 @@ fn emit(page: &mut Page, emit: &Emit) {
 }
 
 /// The program stands for this key. In it there are no parameters.
-fn jq(page: &mut Page, key: &str, JqSpec { program, params }: &JqSpec) {
-    page.key(key, program);
+fn jq(page: &mut Page, key: &str, JqSpec { program, file, params }: &JqSpec) {
+    match file {
+        Some(file) => page.location("file", file.as_os_str()),
+        None => page.key(key, program),
+    }
     if !params.is_empty() {
         page.key("params", all_escaped(params));
     }
@@ -441,11 +444,17 @@ mod tests {
     }
 
     #[test]
-    fn a_config_that_is_in_a_file_stays_there() {
+    fn a_config_or_a_program_that_is_in_a_file_stays_there() {
         let mut spec = read(
-            "[sources.in]\npath='in'\n[sinks.out]\nfrom='x'\npath='out'\n\
-             [steps.x]\ntype='model'\nfrom='in'\nplugin='x.so'\nconfig='{\"a\":1}'\n",
+            "[sources.in]\npath='in'\n[sinks.out]\nfrom='y'\npath='out'\n\
+             [steps.x]\ntype='model'\nfrom='in'\nplugin='x.so'\nconfig='{\"a\":1}'\n\
+             [steps.y]\ntype='jq'\nfrom='x'\nprogram='.a'\n",
         );
+        assert!(print(&spec).contains("\nprogram = \".a\"\n"));
+        let StepSpec::Jq(jq) = &mut spec.steps[1].what else { panic!() };
+        jq.file = Some("a.jq".into());
+        let text = print(&spec);
+        assert!(text.contains("\nfile = \"a.jq\"\n") && !text.contains("program"), "{text}");
         assert!(print(&spec).contains("\nconfig = '{\"a\":1}'\n"));
         let StepSpec::Model(model) = &mut spec.steps[0].what else { panic!() };
         model.config_file = Some("model.json".into());

@@ -131,7 +131,7 @@ mod tests {
 
     fn rule(when: &str, emit: Emit) -> Result<BlockStep, BlockError> {
         let params = json!({"held": ["FR", "DE"]}).as_object().unwrap().clone();
-        let when = JqSpec { program: when.to_owned(), params };
+        let when = JqSpec { program: when.to_owned(), params, ..JqSpec::default() };
         let reason = "no predictions in \"this\" jurisdiction".to_owned();
         BlockStep::new("allowed", &BlockSpec { when, reason, emit })
     }

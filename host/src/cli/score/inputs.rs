@@ -79,7 +79,7 @@ fn waiting(
     let are_rejected = matches!(source.records, Records::Rejects(_));
     for location in locations {
         let (name, location, options) = (location.to_string(), location.clone(), options.clone());
-        let (path, services) = (name.clone(), services.clone());
+        let (path, services) = (source.relative.name_of(&location), services.clone());
         let format = of_input(source, &location);
         if let Some(database) = services.database(&location) {
             let selection = source.selection.clone().expect("it was checked that there is one");

@@ -5,9 +5,10 @@ use super::keys::{SINK, SOURCE, TYPES};
 use super::section::{Context, Section, Text, located};
 use crate::columns::{Column, Kind};
 use crate::format::{Compression, Format};
+use crate::spec::relative::Relative;
 use crate::spec::{LINE_BYTES_MAX_USUAL, Port, Records, SinkSpec, SourceSpec};
 use crate::storage::database::Selection;
-use crate::storage::location::Remote;
+use crate::storage::location::{Remote, is_stdout};
 use crate::storage::names::TableName;
 use crate::toml_text::{Wrong, list, on_a_line};
 use crate::{sink, source};
@@ -24,8 +25,10 @@ pub(super) fn source<'a>(
     let section = Section::open(context, place, table, vec![SOURCE])?;
     let line_bytes_max = section.whole("line_bytes_max")?.map(|bytes| bytes as u32);
     let reading = reading(&section)?;
+    let records = records(&section)?;
     let source = SourceSpec {
-        records: records(&section)?,
+        relative: relative(&section, &records)?,
+        records,
         line_bytes_max: line_bytes_max.unwrap_or(LINE_BYTES_MAX_USUAL),
         ..reading
     };
@@ -65,6 +68,18 @@ fn records(section: &Section<'_>) -> Result<Records, Wrong> {
             Err(section.wrong("record", message, Some(hint.to_owned())))
         }
     }
+}
+
+/// What of the inputs is relative to the file.
+pub(super) fn relative(section: &Section<'_>, records: &Records) -> Result<Relative, Wrong> {
+    let located = match records {
+        Records::Inputs(inputs) => &inputs[..],
+        Records::Rejects(input) => std::slice::from_ref(input),
+        Records::One(_) => return Ok(Relative::default()),
+    };
+    let texts = section.names("path")?;
+    let inputs = texts.iter().map(String::as_str).zip(located.iter().map(|it| &**it));
+    Ok(Relative::new(section.context.folder, inputs))
 }
 
 /// One of the inputs, which may be a glob: then what its folder is called is none.
@@ -147,7 +162,7 @@ pub(super) fn sink<'a>(
     let section = Section::open(context, place, table, vec![SINK])?;
     let usual = sink::csv::Options::default();
     let sink = SinkSpec {
-        output: section.location("path")?.filter(|path| path != "-"),
+        output: section.location("path")?.filter(|path| !is_stdout(Path::new(path))),
         format: format(&section)?,
         compression: section.text("compression")?.map(|name| match name.value.as_str() {
             "gzip" => Some(Compression::Gzip),
