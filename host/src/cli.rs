@@ -164,6 +164,11 @@ fn print(text: &str) -> Result<(), Error> {
     }
 }
 
+/// So many of something.
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// Stdout took no more of a command's result.
 fn unwritable(source: io::Error) -> Error {
     RunError::Write { what: "stdout".to_owned(), source }.into()

@@ -3,7 +3,7 @@
 
 use super::job::Job;
 use super::score::trial::Trial;
-use super::{on_a_line, shown};
+use super::{counted, on_a_line, shown};
 use crate::error::{Error, exit};
 use crate::pipeline::trial::{Given, Tried};
 use crate::record::RecordPosition;
@@ -20,7 +20,7 @@ pub(super) fn dry_run(job: &Job<'_>, records: usize) -> Result<u8, Error> {
     let names: Vec<String> = trial.names().into_iter().map(str::to_owned).collect();
     let mut text = String::new();
     tried.iter().for_each(|record| text += &told(job, &names, record));
-    let _ = writeln!(text, "{} records were tried, and nothing was written", tried.len());
+    let _ = writeln!(text, "{} tried, nothing written", counted(tried.len(), "record"));
     let is_rejected = tried.iter().any(|record| !record.rejects.is_empty());
     trial.end(&text, if is_rejected { exit::REJECTS } else { exit::OK })
 }

@@ -2,10 +2,10 @@
 
 use super::args::RunArgs;
 use super::job::Job;
-use super::on_a_line;
 use super::run::PipelineArgs;
 use super::score::trial::Trial;
 use super::services::ServiceArgs;
+use super::{counted, on_a_line};
 use crate::error::{Error, exit};
 use crate::pipeline::trial::Tried;
 use crate::record::RecordPosition;
@@ -52,8 +52,7 @@ pub(super) fn validate(args: &ValidateArgs) -> Result<u8, Error> {
         (spec.sinks.len(), "sink"),
         (spec.tests.len(), "test"),
     ];
-    let counts =
-        counts.map(|(count, what)| format!("{count} {what}{}", if count == 1 { "" } else { "s" }));
+    let counts = counts.map(|(count, what)| counted(count, what));
     let _ = writeln!(text, "{}: it can run: {}", args.pipeline.file.display(), counts.join(", "));
     let is_rejected = tried.iter().any(|tried| !tried.rejects.is_empty());
     trial.end(&text, if is_rejected { exit::REJECTS } else { exit::OK })
