@@ -52,6 +52,15 @@ pub struct Spec {
     pub tests: Vec<TestSpec>,
 }
 
+impl Spec {
+    /// The names of all nodes, in their order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let sources = self.sources.iter().map(|node| &*node.name);
+        let steps = self.steps.iter().map(|node| &*node.name);
+        sources.chain(steps).chain(self.sinks.iter().map(|node| &*node.name))
+    }
+}
+
 /// Why a pipeline can't be so.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
@@ -103,7 +112,14 @@ impl Node<StepSpec> {
         matches!(self.what, StepSpec::Model(_))
     }
 
-    /// Whether it logs what a model predicted: it takes what the model's node puts aside.
+    /// What it takes its records from: a log, what the node of its model puts aside.
+    pub fn takes(&self) -> Vec<Port> {
+        let mut from = self.from.clone();
+        from.iter_mut().for_each(|port| port.is_aside |= self.is_log());
+        from
+    }
+
+    /// Whether it logs what a model predicted.
     pub fn is_log(&self) -> bool {
         matches!(self.what, StepSpec::Log(_))
     }

@@ -185,7 +185,7 @@ mod tests {
             );
             let settings = Settings { set: Default::default(), variables: &|_| None };
             let spec = parse(&text, folder.path(), &settings).unwrap();
-            let (run, services) = (RunArgs::default(), ServiceArgs::default());
+            let (run, services) = (RunArgs::TRIAL, ServiceArgs::default());
             let job = Job { spec, file: None, run: &run, services: &services };
             let plan = files::plan(&job, &Services::default()).unwrap();
             refuse_to_overwrite(&job, &plan, &[], &Services::default()).map_err(|it| it.to_string())

@@ -71,6 +71,16 @@ impl PipelineArgs {
         let variables = &|name: &str| std::env::var(name).ok();
         Ok(file::read(&self.file, &Settings { set, variables })?)
     }
+
+    /// Reads the file, for a command that writes nothing.
+    pub(super) fn trial<'a>(&self, services: &'a ServiceArgs) -> Result<Job<'a>, Error> {
+        Ok(Job {
+            spec: self.read()?,
+            file: Some(self.file.clone()),
+            run: &RunArgs::TRIAL,
+            services,
+        })
+    }
 }
 
 impl From<SpecError> for Error {

@@ -46,7 +46,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-/// What all runs of a command line share, and what their end is told with.
+/// What all runs of a pipeline share, and what their end is told with.
 struct Session<'a> {
     job: &'a Job<'a>,
     plan: &'a Plan,

@@ -1,7 +1,5 @@
 //! `etl-host test FILE`: the tests that a pipeline's file holds, for people who own a pipeline and no Rust.
 
-use super::args::RunArgs;
-use super::job::Job;
 use super::on_a_line;
 use super::run::PipelineArgs;
 use super::score::trial::Trial;
@@ -34,17 +32,16 @@ pub(super) struct TestArgs {
 
 pub(super) fn test(args: &TestArgs) -> Result<u8, Error> {
     args.services.refuse_bucket()?;
-    let (spec, file) = (args.pipeline.read()?, Some(args.pipeline.file.clone()));
+    let job = args.pipeline.trial(&args.services)?;
     let name = args.pipeline.file.display();
-    if spec.tests.is_empty() {
+    if job.spec.tests.is_empty() {
         return Err(Error::Usage {
             message: format!("there is no test in `{name}`"),
             hint: Some("begin one with [[test]]; docs/pipelines.md shows some".to_owned()),
         });
     }
-    let job = Job { spec, file, run: &RunArgs::default(), services: &args.services };
     let trial = Trial::load(&job, false)?;
-    let names: Vec<String> = trial.names().into_iter().map(str::to_owned).collect();
+    let names: Vec<&str> = job.spec.names().collect();
     let (mut text, mut failed) = (String::new(), 0);
     for test in &job.spec.tests {
         let differences = differences(test, &names, &trial.given(test)?);
@@ -59,7 +56,7 @@ pub(super) fn test(args: &TestArgs) -> Result<u8, Error> {
 }
 
 /// What is not as a test expects; empty: nothing.
-fn differences(test: &TestSpec, names: &[String], tried: &[Tried]) -> String {
+fn differences(test: &TestSpec, names: &[&str], tried: &[Tried]) -> String {
     let mut text = String::new();
     for (port, expected) in &test.expect {
         let node = names.iter().position(|name| *name == port.node);
@@ -173,7 +170,7 @@ mod tests {
             rejects: vec![rejected],
         };
         assert_eq!(
-            differences(&test, &["a".to_owned(), "b".to_owned()], &[tried]),
+            differences(&test, &["a", "b"], &[tried]),
             "  `a` does not give what is expected (-), but this (+):\n      {\"x\":1.0}\n    - 2\n    \
              + [2]\n    - 3\n    - 4\n  what is rejected is not what is expected (-), but this (+):\n    \
              - b: schema: long\n    - b: any kind: any message\n    + b: schema: too long\n"

@@ -1,7 +1,5 @@
 //! `etl-host validate FILE`: whether the pipeline in a file can run, without running it.
 
-use super::args::RunArgs;
-use super::job::Job;
 use super::run::PipelineArgs;
 use super::score::trial::Trial;
 use super::services::ServiceArgs;
@@ -30,8 +28,7 @@ pub(super) struct ValidateArgs {
 
 pub(super) fn validate(args: &ValidateArgs) -> Result<u8, Error> {
     args.services.refuse_bucket()?;
-    let (spec, file) = (args.pipeline.read()?, Some(args.pipeline.file.clone()));
-    let job = Job { spec, file, run: &RunArgs::default(), services: &args.services };
+    let job = args.pipeline.trial(&args.services)?;
     let mut trial = Trial::load(&job, true)?;
     trial.check_outputs()?;
     let tried = trial.first(1)?;

@@ -184,11 +184,8 @@ pub(super) fn nodes(
     let mut places = HashMap::new();
     let mut nodes: Vec<Node> = Vec::new();
     let mut add = |name: &str, from: &[spec::Port], work: Work| {
-        // What a log takes, its model's node puts aside.
-        let is_log = spec.steps.iter().any(|it| it.name == name && it.is_log());
-        let from = from
-            .iter()
-            .map(|port| Port { node: places[&port.node], is_aside: port.is_aside || is_log });
+        let from =
+            from.iter().map(|port| Port { node: places[&port.node], is_aside: port.is_aside });
         let node =
             Node { name: job.is_named().then(|| name.to_owned()), from: from.collect(), work };
         nodes.push(node);
@@ -212,7 +209,7 @@ pub(super) fn nodes(
             StepSpec::Join => Work::Join(node.from.iter().map(spec::Port::to_string).collect()),
             _ => Work::Step(steps.of(&node.name)),
         };
-        add(&node.name, &node.from, work);
+        add(&node.name, &node.takes(), work);
     }
     for (node, sink) in spec.sinks.iter().zip(sinks) {
         add(&node.name, &node.from, sink);

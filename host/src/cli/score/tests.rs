@@ -22,8 +22,8 @@ fn with<T>(files: &[(&str, &str)], text: &str, work: impl FnOnce(&Job<'_>) -> T)
     }
     let settings = Settings { set: Default::default(), variables: &|_| None };
     let spec = file::parse(text, folder.path(), &settings).unwrap();
-    let (run, services) = (RunArgs::default(), ServiceArgs::default());
-    work(&Job { spec, file: Some(folder.path().join("x.toml")), run: &run, services: &services })
+    let (file, services) = (folder.path().join("x.toml"), ServiceArgs::default());
+    work(&Job { spec, file: Some(file), run: &RunArgs::TRIAL, services: &services })
 }
 
 /// Message and hint.

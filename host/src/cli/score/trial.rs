@@ -152,14 +152,6 @@ impl<'a> Trial<'a> {
         })
     }
 
-    /// The names of all nodes, in the order by which a trial tells them.
-    pub(in crate::cli) fn names(&self) -> Vec<&str> {
-        let spec = &self.job.spec;
-        let sources = spec.sources.iter().map(|node| &*node.name);
-        let steps = spec.steps.iter().map(|node| &*node.name);
-        sources.chain(steps).chain(spec.sinks.iter().map(|node| &*node.name)).collect()
-    }
-
     /// Writes to stdout, out of the plugins' reach, and ends the command with this code.
     pub(in crate::cli) fn end(mut self, text: &str, code: u8) -> Result<u8, Error> {
         let written = self.stdout.write_all(text.as_bytes());
