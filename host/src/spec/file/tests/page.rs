@@ -4,7 +4,7 @@
 //! it should be; with `WRITE_PAGE=1` it writes it there.
 
 use crate::spec::file::keys::{
-    EXPECTED_REJECT, Key, RUN, SHARE, SINK, SOURCE, STEP, STEP_TYPES, TEST,
+    EXPECTED_REJECT, Key, Keys, RUN, SHARE, SINK, SOURCE, STEP, STEP_TYPES, TEST,
 };
 use std::collections::HashMap;
 use std::env;
@@ -17,7 +17,9 @@ const MARK: &str = "<!-- keys: ";
 
 /// The keys that stand behind each mark. Those that lookups share with sources stand there.
 fn tables() -> HashMap<&'static str, Vec<&'static Key>> {
-    let all = |keys: &'static [&'static [Key]]| keys.iter().copied().flatten().collect::<Vec<_>>();
+    fn all(keys: Keys) -> Vec<&'static Key> {
+        keys.iter().copied().flatten().collect()
+    }
     let mut tables = HashMap::from([
         ("source", all(SOURCE)),
         ("step", STEP.iter().collect()),
@@ -79,8 +81,7 @@ fn the_page_has_every_key_of_every_table() {
     let page = fs::read_to_string(&path).unwrap();
     let (wanted, mut marks) = with_tables(&page);
     let mut tables: Vec<_> = tables().into_keys().collect();
-    tables.sort_unstable();
-    marks.sort();
+    (tables.sort_unstable(), marks.sort());
     assert_eq!(marks, tables, "each table of keys stands there once");
     for step in STEP_TYPES {
         assert!(page.contains(&format!("`{}`", step.name)), "{} is not there", step.name);
