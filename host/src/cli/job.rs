@@ -112,7 +112,7 @@ mod tests {
             [sinks.o]\nfrom='x'\npath='o'\n";
         let settings = Settings { set: Default::default(), variables: &|_| None };
         let spec = parse(text, "".as_ref(), &settings).unwrap();
-        let (run, services) = (RunArgs::default(), ServiceArgs::default());
+        let (run, services) = (RunArgs::TRIAL, ServiceArgs::default());
         let mut job = Job { spec, file: None, run: &run, services: &services };
         assert_eq!(job.place_of_step("x", "program"), "`steps.x.program`");
         job.file = Some("p.toml".into());
