@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 
 /// Run the tests that a pipeline's file holds, and show what is not as expected
 ///
-/// Each [[test]] has records for sources and says what nodes are to give on of them. Nothing else is read,
+/// Each `[[test]]` has records for sources and says what nodes are to give on of them. Nothing else is read,
 /// but for tables and schemas that steps look into, and nothing is written.
 ///
 /// The records of a test are what a reader would make of an input: no reader sees them, so that a row of

@@ -14,7 +14,7 @@
 //! path = "out/${day:-today}.ldjson"
 //! ```
 //!
-//! Which keys there are, [`keys`] says. What is wrong is told by line and key, with what to do; what a
+//! Which keys there are, `keys.rs` says. What is wrong is told by line and key, with what to do; what a
 //! parameter was given never is, since it may be a secret.
 
 mod cases;
