@@ -81,7 +81,8 @@ fn the_page_has_every_key_of_every_table() {
     let page = fs::read_to_string(&path).unwrap();
     let (wanted, mut marks) = with_tables(&page);
     let mut tables: Vec<_> = tables().into_keys().collect();
-    (tables.sort_unstable(), marks.sort());
+    tables.sort_unstable();
+    marks.sort();
     assert_eq!(marks, tables, "each table of keys stands there once");
     for step in STEP_TYPES {
         assert!(page.contains(&format!("`{}`", step.name)), "{} is not there", step.name);
