@@ -47,7 +47,8 @@ fn plugin(bencher: Bencher<'_, '_>, records: usize) {
     LazyLock::force(&PLUGIN);
     bencher.counter(ItemsCount::new(records)).bench_local(|| {
         let bytes = LINES.as_bytes();
-        let question = Ask { bytes: black_box(bytes), records: &spans, output_bytes_max: u64::MAX };
+        let (bytes, output_bytes_max) = (black_box(bytes), u64::MAX);
+        let question = Ask { bytes, records: &spans, output_bytes_max, trace: false };
         let answers = ask(&*PLUGIN, question, &mut answer).expect("the model answers");
         assert_eq!(answers.len(), records);
         answers.iter().for_each(|answer| _ = black_box(answer));

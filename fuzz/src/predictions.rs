@@ -1,18 +1,20 @@
 //! What a plugin returns: whatever is in its answer, the host says that the answer can't be used, or
 //! takes it for what it means, slowly read: every record has one fate, in order, and what is written
-//! is JSON.
+//! is JSON. Once as it is, and once with notes, which go into a log.
 //!
 //! Settings: how many records there are, how many of them a call answers (0: all that it is asked),
 //! then lies of four bytes each: in which call, about what, at which index, and the value. Behind
-//! them the answers, sound but for the lies: a prediction, or `!`, a kind, `path:message`.
+//! them the answers, sound but for the lies: a prediction, `|` and notes on it; or `!`, a kind,
+//! `path:message`.
 
-use crate::json::is_sound;
+use crate::json::is_sound_inside;
 use crate::splice::batch;
 use crate::{SEPARATOR, number, settings};
 use etl_host::plugin::ModelError;
 use etl_host::plugin::runner::{Ask, Runner};
 use etl_host::record::RejectKind;
 use etl_host::step::emit::Emit;
+use etl_host::step::log::Logging;
 use etl_host::step::model::ModelStep;
 use etl_host::step::{Step, StepError};
 use etl_host::stop::Stop;
@@ -46,20 +48,46 @@ const KINDS: &[u32] = &[
 
 /// Has a model answer as the input says, and compares.
 pub fn run(input: &[u8]) {
+    run_with(input, false);
+    run_with(input, true);
+}
+
+/// What a log is to be, with all that a model can be asked for.
+fn logging() -> Logging {
+    Logging {
+        id: None,
+        sample: None,
+        trace: true,
+        node: String::new(),
+        time: "2026-11-27T01:30:00Z".parse().expect("it is one"),
+        model: String::new(),
+        version: String::new(),
+        plugin_sha256: String::new(),
+    }
+}
+
+/// The n-th record. Only into a log it must be JSON.
+fn record(n: usize, trace: bool) -> Vec<u8> {
+    if trace { format!("[{n}]") } else { format!("r{n}") }.into_bytes()
+}
+
+fn run_with(input: &[u8], trace: bool) {
     let (settings, answers) = settings(input);
-    let records: Vec<_> =
-        (0..number(settings, 0) % RECORDS_MAX).map(|n| format!("r{n}").into_bytes()).collect();
+    let records = 0..usize::from(number(settings, 0) % RECORDS_MAX);
+    let records: Vec<_> = records.map(|n| record(n, trace)).collect();
     let lies = settings.get(2..).unwrap_or_default().as_chunks().0.to_vec();
     let model = Arc::new(Model {
         answers: answers.split(|&byte| byte == SEPARATOR).map(<[u8]>::to_vec).collect(),
         at_once: number(settings, 1).into(),
         lies,
+        trace,
         told: Mutex::default(),
     });
 
     let mut batch = batch(records.iter().map(Vec::as_slice));
-    let applied = ModelStep::new("model", model.clone(), Emit::Prediction, None, Stop::default())
-        .apply(&mut batch);
+    let step = ModelStep::new("model", model.clone(), Emit::Prediction, None, Stop::default());
+    let mut step = if trace { step.logged(logging()) } else { step };
+    let applied = step.apply(&mut batch);
     let told = model.told.lock().unwrap_or_else(PoisonError::into_inner);
     match (applied, &told.end) {
         (Ok(()), None) => {}
@@ -81,7 +109,7 @@ pub fn run(input: &[u8]) {
     for (index, fate) in told.fates.iter().enumerate() {
         match fate {
             Fate::Written(prediction) => {
-                assert!(is_sound(prediction), "{prediction:?}");
+                assert!(is_sound_inside(trace.into(), prediction), "{prediction:?}");
                 assert_eq!(lines.next(), Some(prediction.trim().as_bytes()));
             }
             Fate::Rejected { kind, path, message } => {
@@ -126,6 +154,8 @@ struct Model {
     answers: Vec<Vec<u8>>,
     at_once: usize,
     lies: Vec<[u8; 4]>,
+    /// Whether it is to be asked for notes.
+    trace: bool,
     told: Mutex<Told>,
 }
 
@@ -141,9 +171,10 @@ impl Runner for Model {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let done = told.fates.len();
         assert_eq!(told.end, None, "asked of a model that can't go on");
+        assert_eq!(ask.trace, self.trace);
         for (record, span) in (done..).zip(ask.records) {
             let text = &ask.bytes[span.start as usize..][..span.len as usize];
-            assert_eq!(text, format!("r{record}").as_bytes(), "asked out of order");
+            assert_eq!(text, self::record(record, ask.trace), "asked out of order");
         }
 
         let at_once = if self.at_once == 0 { usize::MAX } else { self.at_once };
@@ -158,7 +189,7 @@ impl Runner for Model {
             tell_lie(lie, answer, &mut status);
         }
 
-        match meaning(status, answer, ask.records.len()) {
+        match meaning(status, answer, ask) {
             Ok(fates) => told.fates.extend(fates),
             Err(end) => told.end = Some(end),
         }
@@ -169,6 +200,7 @@ impl Runner for Model {
 /// Makes a sound answer of these pieces.
 fn fill<'a>(answer: &mut Answer, pieces: impl Iterator<Item = &'a [u8]>) {
     let (mut output, mut ends) = (Vec::new(), Vec::new());
+    let (mut notes, mut note_ends) = (Vec::new(), Vec::new());
     let (mut errors, mut error_text) = (Vec::new(), Vec::new());
     for (record, piece) in (0..).zip(pieces) {
         if let [b'!', kind, text @ ..] = piece {
@@ -181,15 +213,21 @@ fn fill<'a>(answer: &mut Answer, pieces: impl Iterator<Item = &'a [u8]>) {
                 reserved: [0; 2],
             });
         } else {
-            output.extend_from_slice(piece);
+            let mut parts = piece.splitn(2, |&byte| byte == b'|');
+            output.extend_from_slice(parts.next().unwrap_or_default());
+            notes.extend_from_slice(parts.next().unwrap_or_default());
         }
         ends.push(output.len() as u32);
+        note_ends.push(notes.len() as u32);
     }
     answer.answered = ends.len() as u64;
     answer.output = output.into();
     answer.output_ends = ends.into();
     answer.errors = errors.into();
     answer.error_text = error_text.into();
+    // Also where nobody asked for them, and then nobody should look at them.
+    answer.notes = notes.into();
+    answer.note_ends = note_ends.into();
 }
 
 fn tell_lie(&[_, about, index, value]: &[u8; 4], answer: &mut Answer, status: &mut u32) {
@@ -197,6 +235,7 @@ fn tell_lie(&[_, about, index, value]: &[u8; 4], answer: &mut Answer, status: &m
     let number = value.wrapping_sub(b'0').cast_signed() as u32;
     let index = usize::from(index.wrapping_sub(b'0'));
     let end = answer.output_ends.get_mut(index);
+    let note_end = answer.note_ends.get_mut(index);
     let error = answer.errors.get_mut(index);
     match about {
         b's' => *status = KINDS[number as usize % KINDS.len()],
@@ -215,6 +254,12 @@ fn tell_lie(&[_, about, index, value]: &[u8; 4], answer: &mut Answer, status: &m
             }
         }
         b'1' => drop(answer.errors.pop()),
+        b'E' => note_end.into_iter().for_each(|end| *end = number),
+        b'a' => answer.note_ends.push(number),
+        b'z' => drop(answer.note_ends.pop()),
+        b'c' => answer.note_ends.clear(),
+        b'l' => answer.notes.truncate(number as usize),
+        b'L' => answer.notes.get_mut(index).into_iter().for_each(|byte| *byte = value),
         b'o' => answer.output.truncate(number as usize),
         b'm' => answer.error_text.truncate(number as usize),
         b'O' => answer.output.get_mut(index).into_iter().for_each(|byte| *byte = value),
@@ -225,7 +270,7 @@ fn tell_lie(&[_, about, index, value]: &[u8; 4], answer: &mut Answer, status: &m
 }
 
 /// What an answer means, by the words of the border's docs.
-fn meaning(status: u32, answer: &Answer, asked: usize) -> Result<Vec<Fate>, End> {
+fn meaning(status: u32, answer: &Answer, ask: &Ask<'_>) -> Result<Vec<Fate>, End> {
     match status {
         0 => {}
         kind::MODEL_BROKEN => return Err(End::Broken),
@@ -234,7 +279,7 @@ fn meaning(status: u32, answer: &Answer, asked: usize) -> Result<Vec<Fate>, End>
     }
     let sound = |is: bool| if is { Ok(()) } else { Err(End::Unsound) };
     let answered = answer.output_ends.len();
-    sound(answer.answered == answered as u64 && answered <= asked)?;
+    sound(answer.answered == answered as u64 && answered <= ask.records.len())?;
     let mut errors: Vec<Option<&RecordError>> = vec![None; answered];
     let mut texts = vec![(String::new(), String::new()); answered];
     let (mut text_start, mut last) = (0, None);
@@ -249,19 +294,23 @@ fn meaning(status: u32, answer: &Answer, asked: usize) -> Result<Vec<Fate>, End>
         errors[record] = Some(error);
         (text_start, last) = (error.text_end as usize, Some(record));
     }
-    let mut predictions = Vec::new();
-    let mut start = 0;
-    for &end in &answer.output_ends {
-        predictions.push(answer.output.get(start..end as usize).ok_or(End::Unsound)?);
-        start = end as usize;
+    let predictions = pieces(&answer.output, &answer.output_ends)?;
+    let mut notes = vec![&b""[..]; answered];
+    if ask.trace && !(answer.notes.is_empty() && answer.note_ends.is_empty()) {
+        notes = pieces(&answer.notes, &answer.note_ends)?;
+        sound(notes.len() == answered)?;
     }
     if answered == 0 {
         return Err(End::Nothing);
     }
-    let fates = predictions.iter().zip(errors).zip(texts).map(|((prediction, error), text)| {
+    let is_note = |note: &[u8]| {
+        let object = sound_text(note, ask.trace).filter(|note| note.trim_start().starts_with('{'));
+        note.is_empty() || object.is_some()
+    };
+    let predictions = predictions.iter().zip(notes);
+    let fates = predictions.zip(errors).zip(texts).map(|(((prediction, note), error), text)| {
         let Some(error) = error else {
-            let text = std::str::from_utf8(prediction).ok().filter(|text| is_sound(text));
-            return Ok(match text {
+            return Ok(match sound_text(prediction, ask.trace).filter(|_| is_note(note)) {
                 Some(text) => Fate::Written(text.to_owned()),
                 None => {
                     let (kind, path) = (RejectKind::WrongOutput, String::new());
@@ -277,4 +326,20 @@ fn meaning(status: u32, answer: &Answer, asked: usize) -> Result<Vec<Fate>, End>
         Ok(Fate::Rejected { kind, path, message: Some(message) })
     });
     fates.collect()
+}
+
+/// The pieces that end there.
+fn pieces<'a>(bytes: &'a [u8], ends: &[u32]) -> Result<Vec<&'a [u8]>, End> {
+    let mut start = 0;
+    let pieces = ends.iter().map(|&end| {
+        let piece = bytes.get(start..end as usize).ok_or(End::Unsound)?;
+        start = end as usize;
+        Ok(piece)
+    });
+    pieces.collect()
+}
+
+/// A text that can stand in the output, and in a line of a log where there is one.
+fn sound_text(text: &[u8], is_logged: bool) -> Option<&str> {
+    std::str::from_utf8(text).ok().filter(|text| is_sound_inside(is_logged.into(), text))
 }

@@ -153,6 +153,15 @@ impl Text {
         self.bytes.truncate(self.start_of_next());
     }
 
+    /// What was appended and completed for record `source`, the last one, is taken back.
+    pub fn take_back_all(&mut self, source: usize) {
+        while self.sources.pop_if(|last| *last == source as u32).is_some() {
+            let span = self.spans.pop().expect("there is one for each source");
+            self.bytes.truncate(span.start as usize);
+        }
+        self.take_back();
+    }
+
     /// Whether so many bytes more may be appended; offsets in it have 32 bits.
     pub fn has_room_for(&self, bytes: usize) -> bool {
         self.bytes.len() + bytes < u32::MAX as usize
@@ -519,6 +528,18 @@ impl Batch {
         self.rejections.iter().map(|rejection| rejection.record).chain(oversized)
     }
 
+    /// A record as it was read, by its index.
+    pub(crate) fn record_read(&self, index: usize) -> &[u8] {
+        self.block.spans.get(index).map_or(&[], |&span| slice(&self.block.bytes, span))
+    }
+
+    /// Where each record that was read stood.
+    pub(crate) fn places_read(&self) -> Vec<(Arc<str>, RecordPosition)> {
+        let mut places = Places::new(&self.block);
+        let records = 0..self.block.spans.len();
+        records.map(|record| places.of(record)).map(|(name, at)| (name.clone(), at)).collect()
+    }
+
     /// Rejections from `first` on were made by a node of this name.
     pub(crate) fn name_rejections(&mut self, first: usize, node: &Arc<str>) {
         let rejections = self.rejections.get_mut(first..).unwrap_or_default();
@@ -544,6 +565,18 @@ impl Batch {
         self.spares.extend(flow.clear());
     }
 
+    /// What the last step put aside: for each record its text, and the index of the one that was read of
+    /// which it was made.
+    pub(crate) fn aside(&self) -> impl Iterator<Item = (u32, &[u8])> {
+        self.aside.iter().flat_map(|flow| {
+            let bytes = flow.bytes(&self.block);
+            flow.origins
+                .iter()
+                .zip(&flow.spans)
+                .map(|(&origin, &span)| (origin, slice(bytes, span)))
+        })
+    }
+
     /// What the last step put aside.
     pub(crate) fn take_aside(&mut self) -> Flow {
         self.aside.take().unwrap_or_default()
@@ -564,8 +597,9 @@ impl Batch {
 
     /// Several flows as one, record by record; of one record, in the order of the flows.
     pub(crate) fn merge(&mut self, mut flows: Vec<Flow>) -> Flow {
-        if flows.len() == 1 {
-            return flows.remove(0);
+        flows.retain(|flow| flow.len() > 0);
+        if flows.len() <= 1 {
+            return flows.pop().unwrap_or_default();
         }
         let mut next = vec![0; flows.len()];
         let first = flows.iter().find(|flow| flow.len() > 0);

@@ -7,6 +7,7 @@ mod args;
 mod check;
 mod config;
 mod describe;
+mod dry_run;
 mod exits;
 mod files;
 mod formats;
@@ -18,6 +19,8 @@ mod outputs;
 mod paths;
 mod progress;
 mod resume;
+mod run;
+mod schema;
 mod score;
 mod sense;
 mod services;
@@ -25,6 +28,8 @@ mod signals;
 mod smallest;
 mod status;
 mod tables;
+mod test;
+mod validate;
 
 use crate::error::Error;
 use crate::pipeline::RunError;
@@ -55,6 +60,10 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    Run(Box<run::RunFileArgs>),
+    Validate(validate::ValidateArgs),
+    Test(test::TestArgs),
+    Schema(schema::SchemaArgs),
     Replay(Box<ReplayArgs>),
     Inspect(inspect::InspectArgs),
     Check(check::CheckArgs),
@@ -78,9 +87,14 @@ pub fn main(args: impl Iterator<Item = OsString>) -> u8 {
     };
     let verbose = match (&command, &score) {
         (Some(Command::Replay(replay)), _) => replay.job.run.verbose,
+        (Some(Command::Run(run)), _) => run.run.verbose,
         (_, score) => score.as_ref().is_some_and(|score| score.job.run.verbose),
     };
     let done = match (command, score) {
+        (Some(Command::Run(args)), _) => run::run(&args),
+        (Some(Command::Validate(args)), _) => validate::validate(&args),
+        (Some(Command::Test(args)), _) => test::test(&args),
+        (Some(Command::Schema(args)), _) => schema::schema(&args),
         (Some(Command::Replay(args)), _) => args.job().and_then(|job| score::score(&job)),
         (Some(Command::Inspect(args)), _) => inspect::inspect(&args),
         (Some(Command::List(args)), _) => list::list(&args),

@@ -15,7 +15,7 @@ use std::iter;
 use std::str::Chars;
 
 /// Deepest nesting that passes: serde_json, which reads our texts in plugins, stops at 128.
-const DEPTH_MAX: usize = 127;
+pub(crate) const DEPTH_MAX: usize = 127;
 
 /// How many members the buffers keep room for (1.3 MB): one freak of a record, millions of members
 /// wide, must not hold its memory until the end of the run.

@@ -18,6 +18,7 @@
 //! ```
 
 pub mod batch;
+mod caught;
 pub mod causes;
 pub mod check;
 pub mod child;
@@ -28,9 +29,11 @@ pub mod error;
 pub mod format;
 pub mod journal;
 mod json;
+pub mod picture;
 pub mod pipeline;
 pub mod plugin;
 pub mod record;
+pub mod run_time;
 pub mod schema;
 pub mod shell;
 pub mod sink;

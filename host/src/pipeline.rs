@@ -18,6 +18,7 @@ pub mod graph;
 mod lane;
 pub mod limits;
 mod pace;
+pub mod trial;
 
 use crate::batch::Batch;
 use crate::counts::{Counted, Counts, Node};
@@ -490,9 +491,9 @@ impl Collector {
         written.map_err(|source| {
             // As of `2>&1 | head`, where rejects go the way of the output. Whoever reads the output
             // elsewhere is to know that it ends early.
-            let is_same = |sink: &Box<dyn Sink>| self.rejects.is_same_stream(sink.output());
-            self.pipe_closed =
-                source.kind() == io::ErrorKind::BrokenPipe && self.sinks.iter().any(is_same);
+            let mut outputs = self.sinks.iter().map(|sink| sink.output());
+            self.pipe_closed = source.kind() == io::ErrorKind::BrokenPipe
+                && outputs.any(|output| self.rejects.is_same_stream(output));
             self.rejects_error(source)
         })
     }

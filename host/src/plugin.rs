@@ -12,6 +12,7 @@
 //! Nothing outside of this module sees a type of the border except [`runner`]'s request and
 //! answer, and nothing in here knows sources or sinks.
 
+pub mod few;
 pub mod folder;
 pub mod judge;
 pub mod library;

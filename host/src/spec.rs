@@ -5,6 +5,8 @@
 
 pub mod check;
 pub mod file;
+pub mod print;
+pub mod schema;
 
 use crate::columns::Column;
 use crate::format::{Compression, Format};
@@ -88,6 +90,18 @@ pub struct Node<T> {
     pub from: Vec<Port>,
     /// What it is.
     pub what: T,
+}
+
+impl Node<StepSpec> {
+    /// Whether it asks a model.
+    pub fn is_model(&self) -> bool {
+        matches!(self.what, StepSpec::Model(_))
+    }
+
+    /// Whether it logs what a model predicted: it takes what the model's node puts aside.
+    pub fn is_log(&self) -> bool {
+        matches!(self.what, StepSpec::Log(_))
+    }
 }
 
 /// What a node gives on: `NAME`, or `NAME.blocked` for what a rule held back.
@@ -200,7 +214,7 @@ pub enum StepSpec {
 }
 
 /// Which model is asked, and what is written.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ModelSpec {
     /// The plugin's file.
     pub plugin: Option<PathBuf>,

@@ -1,10 +1,14 @@
 //! Steps: batch in, batch out, and the records that can't go on. One file a step.
 
+pub mod block;
 pub mod check;
 pub mod emit;
 pub mod first;
+pub mod jq;
+pub mod log;
 pub mod lookup;
 pub mod model;
+pub mod pass;
 pub mod place;
 pub mod sample;
 pub mod validate;
@@ -14,6 +18,10 @@ use crate::plugin::ModelError;
 use crate::record::RejectKind;
 use std::fmt::Display;
 use std::sync::Arc;
+
+/// How much stack a thread must have that has steps work: a program may call itself, and values may nest.
+/// Of what is not touched, nothing is taken.
+pub const STACK_BYTES: usize = 64 * 1024 * 1024;
 
 /// Something done to every record. Each worker has its own instance, so that a step can keep
 /// buffers without a lock.

@@ -169,7 +169,7 @@
 //! **Notes.** What a prediction was made of (votes, scores, the path taken) goes into the [`Trace`]
 //! of [`predict_traced`](MLModel::predict_traced) (`fn predict_traced(&self, input: &Self::Input,
 //! trace: &mut Trace) -> Result<Self::Output, PredictError>`), which a host calls where it keeps a
-//! prediction log; this one does not yet.
+//! prediction log that is to have them.
 //!
 //! **Examples** are part of the description that the plugin gives of itself. Run them in a test of
 //! yours, as above; `etl-host check FILE` runs them too, and tries the plugin with whatever its

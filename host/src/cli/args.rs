@@ -6,6 +6,7 @@ use super::services::ServiceArgs;
 use super::tables::TableArgs;
 use crate::pipeline::limits::MaxRejects;
 use crate::plugin::Selector;
+use crate::run_time::RunTime;
 use crate::source::ldjson::LINE_BYTES_MAX;
 use clap::{ArgGroup, Args, ValueEnum, value_parser};
 use std::ffi::OsString;
@@ -179,12 +180,24 @@ pub(super) struct RunArgs {
     pub(super) checkpoint_seconds: Duration,
 
     /// There may be a checkpoint behind each record that holds a multiple of so many bytes of input
-    #[arg(long, value_name = "BYTES", default_value = "262144")]
+    #[arg(long, value_name = "BYTES", default_value_t = CHECKPOINT_BYTES)]
     pub(super) checkpoint_bytes: NonZeroU64,
+
+    /// Have everything that is written bear this time, in UTC: 2026-11-27T01:30:00Z [default: when the
+    /// run began]
+    ///
+    /// It stands in a prediction log, and its ids depend on it. A run that is resumed keeps the time of
+    /// the one that began it.
+    #[arg(long, value_name = "TIME")]
+    pub(super) run_time: Option<RunTime>,
 
     /// Write what the run did to this file, as JSON
     #[arg(long, value_name = "FILE")]
     pub(super) summary: Option<PathBuf>,
+
+    /// Print the pipeline that this asks for, as a file, and run nothing
+    #[arg(long)]
+    pub(super) print_pipeline: bool,
 
     /// Say nothing on stderr but errors (and rejects, where they go there)
     #[arg(short, long)]
@@ -214,3 +227,23 @@ pub(super) enum OnError {
     /// Stop, publishing nothing
     Fail,
 }
+
+impl Default for RunArgs {
+    /// For a command that writes nothing.
+    fn default() -> Self {
+        RunArgs {
+            resume: false,
+            state: None,
+            checkpoint_seconds: Duration::from_secs(1),
+            checkpoint_bytes: CHECKPOINT_BYTES,
+            run_time: None,
+            summary: None,
+            print_pipeline: false,
+            quiet: false,
+            verbose: false,
+        }
+    }
+}
+
+/// There may be a checkpoint so often, where nothing is said.
+const CHECKPOINT_BYTES: NonZeroU64 = NonZeroU64::new(256 * 1024).expect("it is more than none");

@@ -9,6 +9,7 @@ use crate::format::Compression;
 use crate::journal::{
     self, Checkpoint, Header, Identity, InputFile, Journal, JournalError, Left, place,
 };
+use crate::run_time::RunTime;
 use crate::sink::publish::{self, Names, OpenError, Output};
 use crate::spec::{Node, Records, SinkSpec, SourceSpec, StepSpec};
 use crate::storage::disk::Local;
@@ -257,6 +258,8 @@ pub(super) fn header(
         false => of_flags(job, files),
     };
     identity.push((journal::HOST.to_owned(), env!("CARGO_PKG_VERSION").to_owned()));
+    let time = job.run.run_time.as_ref().map_or_else(String::new, RunTime::to_string);
+    identity.push(("--run-time".to_owned(), time));
     let shown = |path: &Path| path.display().to_string();
     // The same name may be another object at another server.
     let place = |location: &Location, names: &Names| {

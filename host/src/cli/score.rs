@@ -9,6 +9,7 @@ mod inputs;
 pub(super) mod models;
 mod nodes;
 mod shapes;
+pub(super) mod trial;
 
 use super::files::{self, Files, Plan};
 use super::formats::{compression_of_output, compression_told, of_output};
@@ -18,7 +19,7 @@ use super::progress::Progress;
 use super::resume::{self, Resumable};
 use super::{exits, paths, say, sense, signals};
 use crate::columns::Column;
-use crate::error::Error;
+use crate::error::{Error, exit};
 use crate::journal::{Checkpoint, Header, InputFile, Left};
 use crate::pipeline::checkpoints::Checkpoints;
 use crate::pipeline::graph::Work;
@@ -26,10 +27,11 @@ use crate::pipeline::limits::Limits;
 use crate::pipeline::{self, Pipeline, RunError};
 use crate::plugin::PluginError;
 use crate::record::RecordPosition;
+use crate::run_time::RunTime;
 use crate::sink::publish::{OpenError, Output, folder_of};
 use crate::sink::{self, Sink, table};
 use crate::source::{Source, many};
-use crate::spec::{Node, SinkSpec};
+use crate::spec::{Node, SinkSpec, print};
 use crate::stop::Stop;
 use crate::storage::disk::HoldError;
 use crate::storage::location::Location;
@@ -67,6 +69,9 @@ struct Run<'a> {
 
 /// Scores, says what was done, and returns the exit code.
 pub(super) fn score(job: &Job<'_>) -> Result<u8, Error> {
+    if job.run.print_pipeline {
+        return super::print(&print::print(&job.spec)).map(|()| exit::OK);
+    }
     let (started, since) = (SystemTime::now(), Instant::now());
     let found = models::find(&job.spec)?;
     let stop = Stop::default();
@@ -88,27 +93,25 @@ pub(super) fn score(job: &Job<'_>) -> Result<u8, Error> {
         Some(threads) => threads.into(),
         None => std::thread::available_parallelism().map_or(1, usize::from),
     };
-    let steps = Steps::prepare(job, &stop)?;
-
-    let outputs = Outputs::take_stdout()?;
     let exits = exits::Watch::new(end::state_if_ended(&plan, is_resumable), &stop);
-    let opened = models::open(found, &exits, job.run.summary.is_some() || is_resumable)?;
-    let described = opened.iter().map(|it: &Opened<'_>| (it.node(), &it.description)).collect();
-    let reads = shapes::reads(&job.spec, &described);
-    // One that goes into a folder is told of in its turn.
-    let sources = match (&plan.runs[..], &resumables[..]) {
-        ([files], [None]) if !plan.is_folder => {
-            let begin = (0, RecordPosition::default());
-            let sources = inputs::open((job, &services), files, &reads, begin)?;
-            shapes_of(job, &described, &steps, &sources)?;
-            Some(sources)
+    let outputs = Outputs::take_stdout()?;
+    let has_log = job.spec.steps.iter().any(Node::is_log);
+    let is_identified = job.run.summary.is_some() || is_resumable || has_log;
+    let loading = Loading { job, services: &services, exits: &exits, threads, is_identified };
+    let loaded = loading.load(found, &stop, |reads| {
+        // One that goes into a folder is told of in its turn.
+        match (&plan.runs[..], &resumables[..]) {
+            ([files], [None]) if !plan.is_folder => {
+                let begin = (0, RecordPosition::default());
+                inputs::open((job, &services), files, reads, begin).map(Some)
+            }
+            ([files], [Some(_)]) if !plan.is_folder => {
+                inputs::versions(files, &services).map(|_| None)
+            }
+            _ => Ok(None),
         }
-        ([files], [Some(_)]) if !plan.is_folder => {
-            inputs::versions(files, &services).map(|_| None)?
-        }
-        _ => None,
-    };
-    let models = Models::load(opened, &exits, threads)?;
+    })?;
+    let Loaded { steps, models, reads, sources } = loaded;
     let (plan, services) = (&plan, services);
     let session = Session {
         job,
@@ -129,16 +132,57 @@ pub(super) fn score(job: &Job<'_>) -> Result<u8, Error> {
     result
 }
 
+/// How a pipeline is loaded.
+struct Loading<'a> {
+    job: &'a Job<'a>,
+    services: &'a Arc<Services>,
+    exits: &'a exits::Watch,
+    /// How many will ask each model at once.
+    threads: usize,
+    /// Whether somebody will ask what the plugins' files hold.
+    is_identified: bool,
+}
+
+/// All that a run of a pipeline needs, but for where it writes to.
+struct Loaded<S> {
+    steps: Steps,
+    models: Models,
+    reads: Vec<Reads>,
+    /// The sources, where they were opened.
+    sources: Option<Vec<S>>,
+}
+
+impl Loading<'_> {
+    /// Compiles, opens and loads. `open` opens the sources, when it is known how they are read.
+    fn load<S: Source>(
+        &self,
+        found: Vec<models::Found<'_>>,
+        stop: &Stop,
+        open: impl FnOnce(&[Reads]) -> Result<Option<Vec<S>>, Error>,
+    ) -> Result<Loaded<S>, Error> {
+        let Loading { job, services, exits, threads, is_identified } = *self;
+        let steps = Steps::prepare(job, services, stop)?;
+        let opened = models::open(found, exits, is_identified)?;
+        let described = opened.iter().map(|it: &Opened<'_>| (it.node(), &it.description)).collect();
+        let reads = shapes::reads(&job.spec, &described);
+        let sources = open(&reads)?;
+        if let Some(sources) = &sources {
+            shapes_of(job, &described, &steps, sources)?;
+        }
+        let models = Models::load(opened, exits, threads)?;
+        Ok(Loaded { steps, models, reads, sources })
+    }
+}
+
 /// What is known of all records, now that the first inputs are open; refuses what can't go together.
 fn shapes_of(
     job: &Job<'_>,
     models: &Described<'_>,
     steps: &Steps,
-    sources: &[many::Reader],
+    sources: &[impl Source],
 ) -> Result<Shapes, Error> {
     let columns = sources.iter().map(|source| source.columns()).collect();
-    let tables = steps.tables.iter().map(|(node, columns)| (&**node, columns.clone())).collect();
-    Shapes::of(job, models, columns, &tables)
+    Shapes::of(job, models, columns, &steps.tables)
 }
 
 impl Session<'_> {
@@ -187,6 +231,11 @@ impl Session<'_> {
         summary.transpose()
     }
 
+    /// The time that everything bears that is written of it.
+    fn time(&self) -> RunTime {
+        self.job.run.run_time.clone().unwrap_or_else(|| self.started.into())
+    }
+
     fn started(&self) -> String {
         humantime::format_rfc3339_millis(self.started).to_string()
     }
@@ -218,6 +267,11 @@ impl Run<'_> {
             }
             (journal, ..) => journal,
         };
+        // That of the run that began it, which stands in what it wrote.
+        let time = match left.header.as_ref().map(|header| header.started.parse()) {
+            Some(Ok(began)) => began,
+            _ => self.session.time(),
+        };
         let resumed = left.checkpoint.clone();
         let sources = match sources {
             Some(sources) => sources,
@@ -245,7 +299,7 @@ impl Run<'_> {
         let Session { steps, models, threads, .. } = self.session;
         let outcome = pipeline::run(
             Pipeline {
-                nodes: nodes::nodes(job, steps, models, (sources, sinks), stop),
+                nodes: nodes::nodes(job, steps, models, (sources, sinks), &time, stop),
                 rejects,
                 limits: Limits::new(job.spec.fails_at_first, job.spec.max_rejects),
                 threads: *threads,
@@ -385,7 +439,7 @@ impl Run<'_> {
 
     fn header(&self, resumable: &Resumable, inputs: &[InputFile]) -> Header {
         let Session { job, services, models, .. } = self.session;
-        let (started, inputs) = (self.session.started(), inputs.to_vec());
+        let (started, inputs) = (self.session.time().to_string(), inputs.to_vec());
         let mut header =
             resume::header((job, self.files, services), resumable, models, inputs, started);
         header.identity.0.extend(self.session.steps.identity.iter().cloned());

@@ -118,12 +118,17 @@ pub(super) struct Passed {
     pub(super) is_enough: bool,
 }
 
+/// In the order in which they are read.
+pub(super) type Sources = Vec<Box<dyn Source>>;
+/// In the order in which they are written.
+pub(super) type Sinks = Vec<Box<dyn Sink>>;
+
 /// Looks on: at the node by its place, behind it, and at the records that it gives on.
 pub(super) type Observer<'a> = &'a mut dyn FnMut(usize, &Batch);
 
 impl Graph {
     /// The nodes of a pipeline, whose sources and sinks are somebody else's.
-    pub(super) fn new(nodes: Vec<Node>) -> (Self, Vec<Box<dyn Source>>, Vec<Box<dyn Sink>>) {
+    pub(super) fn new(nodes: Vec<Node>) -> (Self, Sources, Sinks) {
         let sources = nodes.iter().filter(|node| node.work.role() == Role::Source).count();
         let mut graph = Graph {
             places: Vec::with_capacity(nodes.len()),

@@ -8,7 +8,7 @@ use super::pace::{BLOCK_BYTES_MAX, Pace};
 use crate::batch::Batch;
 use crate::counts::Counted;
 use crate::source::{Source, SourceError};
-use crate::step::StepError;
+use crate::step::{STACK_BYTES, StepError};
 use crate::stop::Stop;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use std::any::Any;
@@ -136,7 +136,7 @@ fn spawn(
     sender: Sender<Message>,
     run: impl FnOnce(&Sender<Message>) + Send + 'static,
 ) -> bool {
-    let spawned = thread::Builder::new().name(name.to_owned()).spawn({
+    let spawned = thread::Builder::new().name(name.to_owned()).stack_size(STACK_BYTES).spawn({
         let sender = sender.clone();
         move || {
             // Nothing of what it held is used again.

@@ -6,7 +6,9 @@ use super::runner::{Answered, Ask, Runner, ask, is_broken};
 use crate::json::Scanner;
 use model_abi::describe::ModelDescription;
 use model_abi::{LoadContext, LoadReport};
-use model_abi_layout::{Answer, LoadAnswer, Model, PluginRef, RSlice, Request, Span, kind};
+use model_abi_layout::{
+    Answer, FLAG_TRACE, LoadAnswer, Model, PluginRef, RSlice, Request, Span, kind,
+};
 
 /// A model that is ready to predict, in this process.
 pub struct LoadedModel {
@@ -151,7 +153,7 @@ impl LoadedModel {
         })?;
         let records = [Span { start: 0, len }];
         let bytes = record.as_bytes();
-        let question = Ask { bytes, records: &records, output_bytes_max: u64::MAX };
+        let question = Ask { bytes, records: &records, output_bytes_max: u64::MAX, trace: false };
         let mut answer = Answer::default();
         let answers = ask(self, question, &mut answer)?;
         match answers.iter().next() {
@@ -181,7 +183,7 @@ impl Runner for LoadedModel {
             records: RSlice::from_slice(ask.records),
             // In this process a slice is short, and nobody reads along.
             control: std::ptr::null(),
-            flags: 0,
+            flags: if ask.trace { FLAG_TRACE } else { 0 },
             output_bytes_max: ask.output_bytes_max,
             reserved: [0; 9],
         };

@@ -8,6 +8,7 @@ use super::ModelError;
 use model_abi_layout::{Answer, RecordError, Span, kind};
 use std::borrow::Cow;
 use std::ops::Range;
+use std::str::Utf8Error;
 
 /// Something that predicts blocks of records.
 pub trait Runner: Send + Sync {
@@ -24,6 +25,8 @@ pub struct Ask<'a> {
     pub records: &'a [Span],
     /// The output should not grow longer than this.
     pub output_bytes_max: u64,
+    /// Whether the model is to note how it came to its predictions.
+    pub trace: bool,
 }
 
 /// Calls the model and checks what it answers. `answer` lends its buffers.
@@ -37,10 +40,13 @@ pub fn ask<'a>(
     answer.output_ends.clear();
     answer.errors.clear();
     answer.error_text.clear();
+    answer.notes.clear();
+    answer.note_ends.clear();
     answer.reserved = Default::default();
     let status = runner.call(&ask, answer);
     let text = || String::from_utf8_lossy(&answer.error_text).into_owned();
     match status {
+        0 if ask.trace => Answers::check(answer, ask.records.len())?.with_notes(answer),
         0 => Answers::check(answer, ask.records.len()),
         kind::MODEL_BROKEN => Err(ModelError::Broken(text())),
         kind::WRONG_COUNT => Err(ModelError::Lied(text())),
@@ -56,6 +62,9 @@ pub struct Answers<'a> {
     error_text: &'a [u8],
     /// The output as text, where all of it is UTF-8.
     text: Option<&'a str>,
+    /// None where nobody asked for them, or nothing is noted.
+    notes: &'a [u8],
+    note_ends: &'a [u32],
 }
 
 /// What a model answered to one record.
@@ -88,16 +97,7 @@ impl<'a> Answers<'a> {
             return lied(format!("it gave {} predictions for {answered} records", ends.len()));
         }
         let output = answer.output.as_slice();
-        let mut before = 0;
-        for (record, &end) in ends.iter().enumerate() {
-            if end < before || end as usize > output.len() {
-                let len = output.len();
-                return lied(format!(
-                    "the prediction of record {record} ends at {end}, after {before}, of {len} bytes"
-                ));
-            }
-            before = end;
-        }
+        check_ends("the prediction", ends, output)?;
         let error_text = answer.error_text.as_slice();
         let (mut next_record, mut text_start) = (0, 0);
         for error in &answer.errors {
@@ -113,7 +113,24 @@ impl<'a> Answers<'a> {
             (next_record, text_start) = (error.record + 1, error.text_end);
         }
         let text = std::str::from_utf8(output).ok();
-        Ok(Answers { output, ends, errors: answer.errors.as_slice(), error_text, text })
+        let (errors, notes, note_ends) = (answer.errors.as_slice(), &[][..], &[][..]);
+        Ok(Answers { output, ends, errors, error_text, text, notes, note_ends })
+    }
+
+    /// The notes too. A plugin that knows of none may give no ends of them either.
+    fn with_notes(mut self, answer: &'a Answer) -> Result<Self, ModelError> {
+        let (notes, ends) = (answer.notes.as_slice(), answer.note_ends.as_slice());
+        if notes.is_empty() && ends.is_empty() {
+            return Ok(self);
+        }
+        let (given, answered) = (ends.len(), self.len());
+        if given != answered {
+            let what = format!("it gave {given} ends of notes for {answered} records");
+            return Err(ModelError::Lied(what));
+        }
+        check_ends("what it notes", ends, notes)?;
+        (self.notes, self.note_ends) = (notes, ends);
+        Ok(self)
     }
 
     /// How many records, from the first, are answered.
@@ -124,6 +141,14 @@ impl<'a> Answers<'a> {
     /// Whether none is.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
+    }
+
+    /// What the model noted on one of the records, by its index: whether it is JSON is not known yet.
+    /// Empty: nothing.
+    pub fn notes(&self, record: usize) -> Result<&'a str, Utf8Error> {
+        let Some(&end) = self.note_ends.get(record) else { return Ok("") };
+        let start = record.checked_sub(1).map_or(0, |before| self.note_ends[before]);
+        std::str::from_utf8(&self.notes[start as usize..end as usize])
     }
 
     /// The answers, in order.
@@ -153,6 +178,20 @@ impl<'a> Answers<'a> {
     }
 }
 
+/// Whether the texts of all records lie in `bytes`, one after the other.
+fn check_ends(what: &str, ends: &[u32], bytes: &[u8]) -> Result<(), ModelError> {
+    let (mut before, len) = (0, bytes.len());
+    for (record, &end) in ends.iter().enumerate() {
+        if end < before || end as usize > len {
+            return Err(ModelError::Lied(format!(
+                "{what} of record {record} ends at {end}, after {before}, of {len} bytes"
+            )));
+        }
+        before = end;
+    }
+    Ok(())
+}
+
 /// Checks UTF-8 once for the whole output; only where that fails, piece by piece.
 fn piece<'a>(output: &'a [u8], text: Option<&'a str>, range: Range<usize>) -> Option<&'a str> {
     match text {
@@ -180,12 +219,14 @@ mod tests {
         }
     }
 
+    const RECORDS: [Span; 3] = [Span { start: 0, len: 1 }; 3];
+    const ASK: Ask<'static> =
+        Ask { bytes: b"x", records: &RECORDS, output_bytes_max: 100, trace: false };
+
     /// Asks about three records; the answers, or the error, as text.
     fn told(model: impl Fn(&mut Answer) -> u32 + Send + Sync) -> String {
-        let records = [Span { start: 0, len: 1 }; 3];
         let mut answer = Answer::default();
-        let question = Ask { bytes: b"x", records: &records, output_bytes_max: 100 };
-        match ask(&Fake(model), question, &mut answer) {
+        match ask(&Fake(model), ASK, &mut answer) {
             Ok(answers) => format!("{:?}", answers.iter().collect::<Vec<_>>()),
             Err(error) => error.to_string(),
         }
@@ -264,11 +305,76 @@ mod tests {
 
     #[test]
     fn what_an_earlier_call_left_is_no_answer() {
-        let records = [Span { start: 0, len: 1 }; 3];
         let mut answer = Answer::default();
-        sound(&mut answer);
-        let question = Ask { bytes: b"x", records: &records, output_bytes_max: 100 };
-        assert!(ask(&Fake(|_: &mut Answer| 0), question, &mut answer).unwrap().is_empty());
+        noted(&mut answer);
+        let question = Ask { trace: true, ..ASK };
+        let answers = ask(&Fake(|_: &mut Answer| 0), question, &mut answer).unwrap();
+        assert!(answers.is_empty());
+        assert_eq!(answers.notes(0), Ok(""));
+    }
+
+    /// A sound answer with notes on the first and on the last record.
+    fn noted(answer: &mut Answer) -> u32 {
+        answer.notes = RVec::from(br#"{"a":1}{"b":"\u00e4"}"#.to_vec());
+        answer.note_ends = RVec::from(vec![7, 7, 21]);
+        sound(answer)
+    }
+
+    /// What the model is said to have noted, where it was asked to.
+    #[track_caller]
+    fn check_notes(trace: bool, lie: impl Fn(&mut Answer) + Send + Sync, expected: &str) {
+        let model = |answer: &mut Answer| {
+            let status = noted(answer);
+            lie(answer);
+            status
+        };
+        let mut answer = Answer::default();
+        let told = match ask(&Fake(model), Ask { trace, ..ASK }, &mut answer) {
+            Ok(answers) => {
+                let notes = (0..answers.len()).map(|record| answers.notes(record).unwrap_or("?"));
+                notes.collect::<Vec<_>>().join("|")
+            }
+            Err(error) => error.to_string(),
+        };
+        assert!(told.contains(expected) && expected.is_empty() == told.is_empty(), "{told}");
+    }
+
+    #[test]
+    fn notes_are_those_of_their_record() {
+        check_notes(true, |_| (), r#"{"a":1}||{"b":"\u00e4"}"#);
+        check_notes(true, |a| a.note_ends = RVec::from(vec![0, 0, 0]), "||");
+        check_notes(true, |a| a.notes[1] = 0xff, "?||{");
+        // All of it is UTF-8, but an end cuts a character in two.
+        check_notes(
+            true,
+            |a| {
+                a.notes = RVec::from("\u{e4}\u{e4}".as_bytes().to_vec());
+                a.note_ends = RVec::from(vec![2, 3, 4]);
+            },
+            "\u{e4}|?|?",
+        );
+    }
+
+    #[test]
+    fn a_model_need_not_know_of_notes() {
+        let none = |a: &mut Answer| (a.notes, a.note_ends) = (RVec::new(), RVec::new());
+        check_notes(true, none, "||");
+    }
+
+    #[test]
+    fn notes_that_lie_about_themselves_are_refused_where_they_were_asked_for() {
+        type Lie = fn(&mut Answer);
+        let lies: [(Lie, &str); 5] = [
+            (|a| a.note_ends = RVec::from(vec![7, 21]), "it gave 2 ends of notes for 3 records"),
+            (|a| a.note_ends = RVec::new(), "it gave 0 ends of notes for 3 records"),
+            (|a| a.note_ends.push(21), "it gave 4 ends of notes for 3 records"),
+            (|a| a.note_ends[1] = 6, "what it notes of record 1 ends at 6, after 7, of 21 bytes"),
+            (|a| a.note_ends[2] = u32::MAX, "what it notes of record 2 ends at 4294967295"),
+        ];
+        for (lie, expected) in lies {
+            check_notes(true, lie, expected);
+            check_notes(false, lie, "||");
+        }
     }
 
     #[test]

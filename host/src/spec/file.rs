@@ -195,4 +195,4 @@ fn section_of<'a>(
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -104,6 +104,11 @@ impl Emitter {
         Emitter { emit, what, record, prediction }
     }
 
+    /// The prediction is to stand inside of an object too, elsewhere.
+    pub(super) fn nest_prediction(&mut self) {
+        self.prediction = scanner(&Emit::Nest);
+    }
+
     pub(super) fn emit(&self) -> &Emit {
         &self.emit
     }

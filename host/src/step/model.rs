@@ -4,6 +4,7 @@
 //! between two of them, whatever the size of the batch.
 
 use super::emit::{EXTRA_BYTES, Emit, Emitter};
+use super::log::{Entry, Log, Logging, ordinals};
 use super::{Step, StepError, Why, path_of};
 use crate::batch::{Batch, Rejection, Text};
 use crate::plugin::ModelError;
@@ -32,7 +33,10 @@ pub struct ModelStep {
     stop: Stop,
     answer: Answer,
     rejections: Vec<Rejection>,
-    slices: Slices,
+    /// Of calls that ask for no notes, and of those that do.
+    slices: [Slices; 2],
+    /// Where predictions are logged.
+    log: Option<Box<Log>>,
 }
 
 impl ModelStep {
@@ -51,8 +55,20 @@ impl ModelStep {
             stop,
             answer: Answer::default(),
             rejections: Vec::new(),
-            slices: Slices::default(),
+            slices: Default::default(),
+            log: None,
         }
+    }
+
+    /// The same, but puts aside a line for each prediction, for a log.
+    pub fn logged(self, logging: Logging) -> Self {
+        self.logged_in(Log::new(Arc::new(logging)))
+    }
+
+    fn logged_in(mut self, log: Log) -> Self {
+        self.log = Some(Box::new(log));
+        self.writer.emitter.nest_prediction();
+        self
     }
 }
 
@@ -62,33 +78,48 @@ impl Step for ModelStep {
     }
 
     fn another(&self) -> Box<dyn Step> {
-        Box::new(ModelStep::new(
+        let step = ModelStep::new(
             &self.name,
             self.runner.clone(),
             self.writer.emitter.emit().clone(),
             self.writer.validator.clone(),
             self.stop.clone(),
-        ))
+        );
+        Box::new(match &self.log {
+            None => step,
+            Some(log) => step.logged_in(log.another()),
+        })
     }
 
     fn apply(&mut self, batch: &mut Batch) -> Result<(), StepError> {
         let mut text = batch.new_text();
         self.rejections.clear(); // a batch that ended in an error may have left some
+        if let Some(log) = &mut self.log {
+            log.begin(batch);
+        }
+        let mut places = batch.places().zip(ordinals(batch.origins()));
         let mut done = 0;
         while done < batch.len() {
             if self.stop.is_set() {
                 return Err(StepError::Stopped);
             }
-            let slice = self.slices.next(batch.len() - done);
+            let (first, left) = (done, batch.len() - done);
+            let (trace, alike) = self.log.as_ref().map_or((false, left), |log| log.asks(first));
+            let slices = &mut self.slices[usize::from(trace)];
+            let slice = slices.next(left.min(alike));
             let question = Ask {
                 bytes: batch.bytes(),
                 records: &batch.spans()[done..done + slice],
                 output_bytes_max: OUTPUT_BYTES_MAX,
+                trace,
             };
             let began = Instant::now();
             let answers = ask(&*self.runner, question, &mut self.answer)?;
-            self.slices.took(answers.len(), began.elapsed());
+            slices.took(answers.len(), began.elapsed());
             if answers.is_empty() {
+                if self.stop.is_set() {
+                    return Err(StepError::Stopped); // it was cancelled
+                }
                 return Err(ModelError::NoProgress { asked: slice }.into());
             }
             // Not a `for`, which copies each answer twice on its way out of the iterator: with a
@@ -105,7 +136,19 @@ impl Step for ModelStep {
                     let message = format!("{path}{message} ({source}: line {line}, byte {byte})");
                     return Err(ModelError::Broken(message));
                 }
-                match self.writer.write(batch.record(record), answered, &mut text) {
+                let input = batch.record(record);
+                let written = self.writer.write(input, answered, &mut text);
+                let logged = match &mut self.log {
+                    None => written.map(|_| ()),
+                    Some(log) => {
+                        let (place, ordinal) = places.next().expect("each record has a place");
+                        let notes = answers.notes(record - first);
+                        written.and_then(|output| {
+                            log.write(&Entry { record, place, ordinal, input, output, notes })
+                        })
+                    }
+                };
+                match logged {
                     Ok(()) => text.complete(record),
                     Err(Why { kind, path, message }) => {
                         text.take_back();
@@ -116,8 +159,12 @@ impl Step for ModelStep {
                 Ok(())
             })?;
         }
+        drop(places);
+        if let Some(log) = &mut self.log {
+            batch.put_aside(log.end(), false);
+        }
         batch.rewrite(text, &mut self.rejections);
-        if self.answer.output.capacity() > ANSWER_BYTES_KEPT {
+        if self.answer.output.capacity().max(self.answer.notes.capacity()) > ANSWER_BYTES_KEPT {
             self.answer = Answer::default();
         }
         Ok(())
@@ -132,7 +179,13 @@ struct Writer {
 }
 
 impl Writer {
-    fn write(&mut self, record: &[u8], answered: Answered<'_>, text: &mut Text) -> Result<(), Why> {
+    /// Appends what is written of a record. Its prediction, which is JSON.
+    fn write<'a>(
+        &mut self,
+        record: &[u8],
+        answered: Answered<'a>,
+        text: &mut Text,
+    ) -> Result<&'a str, Why> {
         let prediction = match answered {
             Answered::Prediction(prediction) => prediction,
             Answered::NotText => return Err(Why::wrong_output("it is not UTF-8")),
@@ -152,7 +205,8 @@ impl Writer {
             let message = "the predictions of one batch are over 4 GiB long";
             return Err(Why::new(RejectKind::NotWritable, message));
         }
-        self.emitter.write(record, prediction, text.buffer())
+        self.emitter.write(record, prediction, text.buffer())?;
+        Ok(prediction)
     }
 }
 

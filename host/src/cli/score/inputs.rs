@@ -109,12 +109,9 @@ fn waiting(
 pub(super) fn table(
     (job, services): (&Job<'_>, &Arc<Services>),
     source: &SourceSpec,
-    reads: &Reads,
+    locations: &[Location],
 ) -> Result<many::Reader, Error> {
-    let Records::Inputs(paths) = &source.records else { unreachable!("a table is in files") };
-    let locations = paths.iter().map(|path| Ok(services.resolve(path)?));
-    let locations = locations.collect::<Result<Vec<_>, Error>>()?;
-    let waiting = waiting((job, services), source, &locations, reads)?;
+    let waiting = waiting((job, services), source, locations, &Reads::typed(&source.types))?;
     many::Reader::open(waiting, 0, RecordPosition::default())
         .map_err(|(path, source)| Error::Input { path: path.into(), source })
 }

@@ -1,50 +1,132 @@
 //! The nodes of a run, made of what was asked for. What can be compiled or read once for all runs is:
 //! before anything else is opened, so that a mistake is found before it costs anything.
 
-use super::models::Models;
+use super::inputs;
+use super::models::{Model, Models};
 use crate::batch::Batch;
 use crate::cli::job::Job;
-use crate::columns::Column;
+use crate::columns::{Column, Kind};
 use crate::error::Error;
 use crate::pipeline::graph::{Node, Port, Work};
+use crate::plugin::few::Few;
+use crate::plugin::runner::Runner;
+use crate::run_time::RunTime;
 use crate::source::{Source, SourceError};
-use crate::spec::{self, ModelSpec, StepSpec};
+use crate::spec::{self, LogSpec, LookupSpec, ModelSpec, Records, Spec, StepSpec};
+use crate::step::block::BlockStep;
 use crate::step::check::CheckStep;
 use crate::step::first::{FirstStep, Which};
+use crate::step::jq::JqStep;
+use crate::step::log::Logging;
+use crate::step::lookup::LookupStep;
+use crate::step::lookup::table::Table;
 use crate::step::model::ModelStep;
+use crate::step::pass::PassStep;
 use crate::step::place::PlaceStep;
+use crate::step::sample::SampleStep;
+use crate::step::validate::ValidateStep;
 use crate::step::{Step, StepError};
 use crate::stop::Stop;
+use crate::storage::location::Location;
+use crate::storage::services::Services;
 use jsonschema::Validator;
 use std::collections::HashMap;
+use std::num::NonZero;
 use std::sync::Arc;
 
 /// The steps of a pipeline that are the same for each of its runs, by name.
 pub(super) struct Steps {
     ready: HashMap<String, Box<dyn Step>>,
     /// The columns of the tables that are looked into.
-    pub(super) tables: HashMap<String, Vec<Column>>,
+    pub(super) tables: HashMap<String, Option<Vec<Column>>>,
     /// What they read besides records, by names for people: it shapes the outputs.
     pub(super) identity: Vec<(String, String)>,
 }
 
 impl Steps {
     /// Compiles programs, and reads schemas and tables.
-    pub(super) fn prepare(job: &Job<'_>, stop: &Stop) -> Result<Self, Error> {
+    pub(super) fn prepare(
+        job: &Job<'_>,
+        services: &Arc<Services>,
+        stop: &Stop,
+    ) -> Result<Self, Error> {
         let mut steps =
             Steps { ready: HashMap::new(), tables: HashMap::new(), identity: Vec::new() };
         for node in &job.spec.steps {
             let name = &*node.name;
+            let refused = |message: String, hint| Error::Usage {
+                message: format!("the step `{name}` can't be: {message}"),
+                hint,
+            };
             let step: Box<dyn Step> = match &node.what {
                 StepSpec::Limit(count) => first(name, Which::Limit(*count), stop),
                 StepSpec::Skip(count) => first(name, Which::Skip(*count), stop),
+                StepSpec::Sample(spec) => Box::new(SampleStep::new(name, *spec)),
                 StepSpec::Place => Box::new(PlaceStep::default()),
-                StepSpec::Model(_) | StepSpec::Log(_) | StepSpec::Join => continue,
-                other => return Err(Error::usage(format!("not yet: {other:?}"))),
+                StepSpec::Validate(spec) => {
+                    steps.reads(name, &Location::Local(spec.schema.clone()), services)?;
+                    let step = ValidateStep::new(name, spec);
+                    Box::new(step.map_err(|why| refused(why.message, why.hint))?)
+                }
+                StepSpec::Lookup(spec) => {
+                    let (table, columns) = steps.table(name, spec, (job, services), stop)?;
+                    steps.tables.insert(name.to_owned(), columns);
+                    Box::new(LookupStep::new(name, spec, Arc::new(table)))
+                }
+                StepSpec::Log(_) => Box::new(PassStep::new(name)),
+                StepSpec::Model(_) | StepSpec::Join => continue,
+                StepSpec::Jq(spec) => {
+                    Box::new(JqStep::new(name, spec).map_err(|why| refused(why.to_string(), None))?)
+                }
+                StepSpec::Block(spec) => {
+                    let step = BlockStep::new(name, spec);
+                    Box::new(step.map_err(|why| refused(why.to_string(), None))?)
+                }
             };
             steps.ready.insert(name.to_owned(), step);
         }
         Ok(steps)
+    }
+
+    /// The table of a lookup, and the columns of it that go into records, where they are known.
+    fn table(
+        &mut self,
+        name: &str,
+        spec: &LookupSpec,
+        (job, services): (&Job<'_>, &Arc<Services>),
+        stop: &Stop,
+    ) -> Result<(Table, Option<Vec<Column>>), Error> {
+        let Records::Inputs(paths) = &spec.table.records else {
+            unreachable!("a table is in files")
+        };
+        let locations = paths.iter().map(|path| Ok(services.resolve(path)?));
+        let locations = locations.collect::<Result<Vec<_>, Error>>()?;
+        for location in &locations {
+            self.reads(name, location, services)?;
+        }
+        let source = inputs::table((job, services), &spec.table, &locations)?;
+        let columns = match &spec.columns[..] {
+            [] => source.columns().map(|mut columns| {
+                columns.retain(|column| column.name != spec.key);
+                columns
+            }),
+            names => {
+                let column = |name: &String| Column { name: name.clone(), kind: Kind::Json };
+                Some(names.iter().map(column).collect())
+            }
+        };
+        let table = Table::read(Box::new(source), spec, stop).map_err(|why| Error::Usage {
+            message: format!("the step `{name}` can't be: {}", why.message),
+            hint: why.hint,
+        });
+        Ok((table?, columns))
+    }
+
+    /// A step reads this: what it holds shapes the outputs.
+    fn reads(&mut self, name: &str, location: &Location, services: &Services) -> Result<(), Error> {
+        let version = inputs::version(location, services)?.version;
+        self.identity.push((format!("what `{name}` reads, `{location}`"), version));
+        Ok(())
     }
 
     fn of(&self, node: &str) -> Box<dyn Step> {
@@ -56,12 +138,14 @@ fn first(name: &str, which: Which, stop: &Stop) -> Box<dyn Step> {
     Box::new(FirstStep::new(name, which, stop.clone()))
 }
 
-/// The nodes of one run: `sources` and `sinks` in the order of what was asked for.
+/// The nodes of one run, which bears this time: `sources` and `sinks` in the order of what was asked
+/// for.
 pub(super) fn nodes(
     job: &Job<'_>,
     steps: &Steps,
     models: &Models,
     (sources, sinks): (Vec<Box<dyn Source>>, Vec<Work>),
+    time: &RunTime,
     stop: &Stop,
 ) -> Vec<Node> {
     let spec = &job.spec;
@@ -69,8 +153,7 @@ pub(super) fn nodes(
     let mut nodes: Vec<Node> = Vec::new();
     let mut add = |name: &str, from: &[spec::Port], work: Work| {
         // What a log takes, its model's node puts aside.
-        let is_log =
-            spec.steps.iter().any(|it| it.name == name && matches!(it.what, StepSpec::Log(_)));
+        let is_log = spec.steps.iter().any(|it| it.name == name && it.is_log());
         let from = from
             .iter()
             .map(|port| Port { node: places[&port.node], is_aside: port.is_aside || is_log });
@@ -84,8 +167,13 @@ pub(super) fn nodes(
     }
     for node in &spec.steps {
         let work = match &node.what {
-            StepSpec::Model(model) => {
-                Work::Step(Box::new(model_step(&node.name, model, models, stop)))
+            StepSpec::Model(asked) => {
+                let model = models.of(&node.name);
+                let step = model_step(asked, model, stop);
+                Work::Step(Box::new(match logging(spec, model, time) {
+                    Some(logging) => step.logged(logging),
+                    None => step,
+                }))
             }
             StepSpec::Join => Work::Join(node.from.iter().map(spec::Port::to_string).collect()),
             _ => Work::Step(steps.of(&node.name)),
@@ -98,15 +186,38 @@ pub(super) fn nodes(
     nodes
 }
 
-fn model_step(node: &str, spec: &ModelSpec, models: &Models, stop: &Stop) -> ModelStep {
-    let model = models.of(node).loaded.clone();
-    let description = model.description();
+fn model_step(spec: &ModelSpec, model: &Model, stop: &Stop) -> ModelStep {
+    let description = model.loaded.description();
     let validator: Option<Arc<Validator>> = spec.validates_output.then(|| {
         let validator = jsonschema::validator_for(&description.output_schema);
         Arc::new(validator.expect("it was compiled when the plugin was opened"))
     });
-    let name = description.qualified_name.clone();
-    ModelStep::new(&name, model, spec.emit.clone(), validator, stop.clone())
+    let runner: Arc<dyn Runner> = match spec.threads.and_then(NonZero::new) {
+        Some(threads) => Arc::new(Few::new(model.loaded.clone(), threads, stop.clone())),
+        None => model.loaded.clone(),
+    };
+    let name = &description.qualified_name;
+    ModelStep::new(name, runner, spec.emit.clone(), validator, stop.clone())
+}
+
+/// What is logged of a model's predictions, where anything is.
+fn logging(spec: &Spec, model: &Model, time: &RunTime) -> Option<Logging> {
+    let log = spec.steps.iter().find_map(|step| match &step.what {
+        StepSpec::Log(log) if step.from.iter().any(|port| port.node == model.node) => Some(log),
+        _ => None,
+    });
+    let LogSpec { id, sample, trace } = log?.clone();
+    let description = model.loaded.description();
+    Some(Logging {
+        id,
+        sample,
+        trace,
+        node: model.node.clone(),
+        time: time.clone(),
+        model: description.qualified_name.clone(),
+        version: description.version(),
+        plugin_sha256: model.sha256.clone(),
+    })
 }
 
 /// A source whose records are seen to be JSON, since nobody behind it looks.

@@ -145,12 +145,12 @@ pub(super) fn is_passed_on(spec: &Spec, source: &str) -> bool {
 pub(super) struct Shapes(HashMap<Port, Shape>);
 
 impl Shapes {
-    /// `sources`: the columns of those that are tables. `tables`: those of the lookups' tables.
+    /// `sources`: the columns of those that are tables. `tables`: what the lookups put into records.
     pub(super) fn of(
         job: &Job<'_>,
         models: &Described<'_>,
         sources: Vec<Option<Vec<Column>>>,
-        tables: &HashMap<&str, Vec<Column>>,
+        tables: &HashMap<String, Option<Vec<Column>>>,
     ) -> Result<Self, Error> {
         let mut shapes = Shapes(HashMap::new());
         for (source, columns) in job.spec.sources.iter().zip(sources) {
@@ -176,7 +176,7 @@ impl Shapes {
                 StepSpec::Join => Shape::of_table(
                     step.from.iter().map(|from| column(&from.to_string(), Kind::Json)).collect(),
                 ),
-                StepSpec::Lookup(lookup) => looked_up(given, lookup, &tables[name]),
+                StepSpec::Lookup(lookup) => looked_up(given, lookup, tables[name].as_deref()),
                 StepSpec::Place => given.placed(),
                 StepSpec::Limit(_)
                 | StepSpec::Skip(_)
@@ -221,10 +221,11 @@ fn held_back(given: &Shape, emit: &Emit) -> Shape {
     given.predicted(emit, &json!({}), &schema)
 }
 
-fn looked_up(mut given: Shape, lookup: &LookupSpec, table: &[Column]) -> Shape {
-    match &lookup.into {
-        Some(field) => given.columns.push(column(field, Kind::Json)),
-        None => given.columns.extend(table.iter().cloned()),
+fn looked_up(mut given: Shape, lookup: &LookupSpec, table: Option<&[Column]>) -> Shape {
+    match (&lookup.into, table) {
+        (Some(field), _) => given.columns.push(column(field, Kind::Json)),
+        (None, Some(columns)) => given.columns.extend(columns.iter().cloned()),
+        (None, None) => given.is_open = true,
     }
     given
 }

@@ -56,8 +56,8 @@ fn follow(first: usize, next: impl Fn(usize) -> usize) -> Vec<usize> {
 /// For each node the sources that it is reached from.
 pub(super) fn reached(members: &Members<'_>, steps: &[usize]) -> Vec<Vec<bool>> {
     let mut reached = vec![vec![false; members.sources]; members.all.len()];
-    for source in 0..members.sources {
-        reached[source][source] = true;
+    for (source, own) in reached.iter_mut().enumerate().take(members.sources) {
+        own[source] = true;
     }
     for node in steps.iter().copied().chain(members.sinks_at..members.all.len()) {
         for port in members.all[node].from {

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::spec::{BlockSpec, JqSpec, LogSpec, ModelSpec, Node, SinkSpec, SourceSpec, StepSpec};
-use crate::step::emit::Emit;
 
 /// Nodes, one a word or line: `in source`, `a jq < in`, `out sink < a b.blocked`. A sink writes to a
 /// file that is called as it is.
@@ -30,15 +29,7 @@ fn spec(text: &str) -> Spec {
             "block" => StepSpec::Block(BlockSpec::default()),
             "log" => StepSpec::Log(LogSpec::default()),
             "join" => StepSpec::Join,
-            "model" => StepSpec::Model(ModelSpec {
-                plugin: None,
-                plugin_dir: None,
-                model: None,
-                config: String::new(),
-                emit: Emit::Prediction,
-                validates_output: false,
-                threads: None,
-            }),
+            "model" => StepSpec::Model(ModelSpec::default()),
             other => panic!("{other}"),
         };
         spec.steps.push(Node { name, from, what: step });

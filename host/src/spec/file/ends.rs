@@ -1,7 +1,7 @@
 //! The sources and the sinks of a pipeline file.
 
 use super::from;
-use super::keys::{SINK, SOURCE};
+use super::keys::{SINK, SOURCE, TYPES};
 use super::section::{Context, Section, Text, located};
 use crate::columns::{Column, Kind};
 use crate::format::{Compression, Format};
@@ -115,20 +115,14 @@ pub(super) fn reading(section: &Section<'_>) -> Result<SourceSpec, Wrong> {
 
 /// Columns and their types.
 fn types(section: &Section<'_>) -> Result<Vec<Column>, Wrong> {
-    let known = [
-        ("number", Kind::Number),
-        ("integer", Kind::Integer),
-        ("boolean", Kind::Boolean),
-        ("string", Kind::String),
-        ("json", Kind::Json),
-    ];
     let columns = section.object("types")?.into_iter().map(|(name, value)| {
-        let kind = known.iter().find(|(known, _)| value.as_str() == Some(known));
+        let kind = TYPES.iter().find(|(known, _)| value.as_str() == Some(known));
         match kind {
             Some((_, kind)) => Ok(Column { name, kind: kind.clone() }),
             None => {
-                let message = format!("the column `{}` has no type that is known", on_a_line(&name));
-                let hint = format!("known are {}", list(known.iter().map(|(name, _)| *name)));
+                let message =
+                    format!("the column `{}` has no type that is known", on_a_line(&name));
+                let hint = format!("known are {}", list(TYPES.iter().map(|(name, _)| *name)));
                 Err(section.wrong("types", message, Some(hint)))
             }
         }

@@ -1,6 +1,7 @@
 //! Every key that a pipeline file may have. What reads the file goes by this table, and so does the
 //! schema that editors are given.
 
+use crate::columns::Kind;
 use crate::format::Format;
 use crate::source::ldjson::LINE_BYTES_MAX;
 
@@ -41,6 +42,8 @@ pub(crate) enum Takes {
     Table(Keys),
     /// A table with any.
     Any,
+    /// A table in which each column has one of [`TYPES`].
+    Types,
     /// A table with any, or JSON as a text.
     Json,
     /// A table in which each source or node has a list of records: tables, or JSON texts.
@@ -71,7 +74,7 @@ const fn needed(key: Key) -> Key {
     Key { is_needed: true, ..key }
 }
 
-const ANY_COUNT: Takes = Takes::Whole(0, i64::MAX as u64);
+const ANY_COUNT: Takes = Takes::Whole(0, u64::MAX);
 const THREADS: Takes = Takes::Whole(1, 1024);
 const FORMAT: Takes = Takes::OneOf(|| Format::names().collect());
 
@@ -109,17 +112,23 @@ pub(crate) const SOURCE: Keys = &[
     )],
 ];
 
-/// The types of columns.
-const TYPES: Key = key(
-    "types",
-    Takes::Any,
-    "types = { width = \"number\" }",
-    "The types of columns, where no model's schema tells them: number, integer, boolean, string or json.",
-);
+/// The types of columns, by their names.
+pub(crate) const TYPES: &[(&str, Kind)] = &[
+    ("number", Kind::Number),
+    ("integer", Kind::Integer),
+    ("boolean", Kind::Boolean),
+    ("string", Kind::String),
+    ("json", Kind::Json),
+];
 
 /// How something is read.
 const READING: &[Key] = &[
-    TYPES,
+    key(
+        "types",
+        Takes::Types,
+        "types = { width = \"number\" }",
+        "The types of columns, where no model's schema tells them: number, integer, boolean, string or json.",
+    ),
     key(
         "format",
         FORMAT,
@@ -217,13 +226,18 @@ pub(crate) const SINK: Keys = &[&[
     ),
     key("create_table", Takes::Flag, "create_table = true", "Whether that table is made first."),
     key(
-            "columns",
-            Takes::List,
-            "columns = [\"id\", \"species\"]",
-            "The columns of a table [default: those of what comes to it, where they are known].",
-        ),
-        TYPES,
-        key(
+        "columns",
+        Takes::List,
+        "columns = [\"id\", \"species\"]",
+        "The columns of a table [default: those of what comes to it, where they are known].",
+    ),
+    key(
+        "types",
+        Takes::Types,
+        "types = { id = \"integer\" }",
+        "The types of these columns: number, integer, boolean, string or json [default: json].",
+    ),
+    key(
         "upsert",
         Takes::List,
         "upsert = [\"id\"]",

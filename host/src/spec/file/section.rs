@@ -149,7 +149,9 @@ impl<'a> Section<'a> {
             Takes::Whole(..) => (it.is_integer() || is_parameter, "a whole number"),
             Takes::Number(..) => (it.is_integer() || it.is_float() || is_parameter, "a number"),
             Takes::WholeOrText => (it.is_integer() || is_text, "a whole number or a text"),
-            Takes::Table(_) | Takes::Any | Takes::Records => (it.is_table(), "a table"),
+            Takes::Table(_) | Takes::Any | Takes::Types | Takes::Records => {
+                (it.is_table(), "a table")
+            }
             Takes::Json => (it.is_table() || is_text, "a table, or JSON as a text"),
             Takes::Tables(_) => {
                 let tables = it.as_array();
@@ -295,7 +297,10 @@ impl<'a> Section<'a> {
         let parse = |text: &str, radix| {
             let number = u64::from_str_radix(text, radix).ok();
             let number = number.filter(|number| (least..=most).contains(number));
-            number.ok_or_else(|| format!("a whole number from {least} to {most} is wanted"))
+            number.ok_or_else(|| match most {
+                u64::MAX => format!("a whole number from {least} on is wanted"),
+                most => format!("a whole number from {least} to {most} is wanted"),
+            })
         };
         match self.get(name) {
             Some(DeValue::Integer(it)) => parse(it.as_str(), it.radix())

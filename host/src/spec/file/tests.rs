@@ -1,6 +1,7 @@
 //! Files that are right, and files that are wrong in every way.
 
 use super::*;
+use crate::columns::{Column, Kind};
 use crate::format::{Compression, Format};
 use crate::spec::{Records, StepSpec};
 use crate::step::emit::Emit;
@@ -48,6 +49,7 @@ quote = "none"
 fields = ["id", "country", "sl"]
 header = true
 null_value = "NA"
+types = { id = "integer", sl = "number" }
 line_bytes_max = 1_000
 
 [sources.again]
@@ -151,6 +153,8 @@ compression = "zstd"
 delimiter = "tab"
 header = false
 null_value = "NULL"
+columns = ["id", "name", "country"]
+types = { name = "string", id = "integer" }
 
 [sinks.table]
 from = "where"
@@ -205,6 +209,8 @@ fn a_file_may_say_all_this() {
     assert_eq!(flowers.csv.fields.as_ref().unwrap()[..], ["id", "country", "sl"]);
     assert!(flowers.csv.has_header && flowers.csv.null_value == "NA");
     assert_eq!(flowers.line_bytes_max, 1000);
+    let types: Vec<_> = flowers.types.iter().map(|it| (&it.name[..], &it.kind)).collect();
+    assert_eq!(types, [("id", &Kind::Integer), ("sl", &Kind::Number)]);
     let is = |records: &Records, expected: &str| assert_eq!(format!("{records:?}"), expected);
     is(&again.what.records, r#"Rejects("/p/out/rejects.ldjson")"#);
     is(&one.what.records, r#"One("{\"id\": 12345678901234567890}")"#);
@@ -262,6 +268,9 @@ fn a_file_may_say_all_this() {
     assert_eq!(out.what.compression, Some(Some(Compression::Zstd)));
     assert_eq!((out.what.csv.delimiter, out.what.csv.has_header), (Some(b'\t'), false));
     assert_eq!(out.what.csv.null_value, "NULL");
+    let columns = [("id", Kind::Integer), ("name", Kind::String), ("country", Kind::Json)];
+    let column = |(name, kind): (&str, Kind)| Column { name: name.to_owned(), kind };
+    assert_eq!(out.what.columns, columns.map(column));
     assert_eq!(table.what.output.as_ref().unwrap(), "sqlite:/p/out.db");
     assert!(table.what.creates_table && table.what.upsert == ["id"]);
     assert_eq!(table.what.table.as_ref().unwrap().sql(), "\"scores\"");

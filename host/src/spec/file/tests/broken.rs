@@ -103,6 +103,10 @@ const PARTS: &str = "
     3: key `sources.in.line_bytes_max`: it can't be `${SECRET}`: a whole number =>
 [sources.in] / path='a' / line_bytes_max=1.5
     3: key `sources.in.line_bytes_max`: a whole number is wanted, and this is another =>
+[sources.in] / path='a' / types={a='nubmer'}
+    3: key `sources.in.types`: the column `a` has no type that is known => known are number
+[sinks.x] / from='end' / path='x' / columns=['a'] / types={b='number'}
+    5: key `sinks.x.types`: there is no column `b` => in `columns` too
 [sources.in] / path='a' / from='end'
     3: key `sources.in.from`: there is no such key here => known are path
 [sources.in] / path='${unknown}'
@@ -152,7 +156,7 @@ const PARTS: &str = "
 [steps.x] / type='limit' / from='end'
     1: `steps.x` has no key `count` => count = 1000
 [steps.x] / type='limit' / from='end' / count=-1
-    4: key `steps.x.count`: a whole number from 0 to => count = 1000
+    4: key `steps.x.count`: a whole number from 0 on is wanted => count = 1000
 [steps.x] / type='sample' / from='end' / share=10
     4: key `steps.x.share`: a number from 0 to 1 is wanted => share = 0.1
 [steps.x] / type='log' / from='end' / sample={seed=1}
