@@ -59,14 +59,16 @@ impl Steps {
                 hint,
             };
             let step: Box<dyn Step> = match &node.what {
-                StepSpec::Limit(count) => first(name, Which::Limit(*count), stop),
-                StepSpec::Skip(count) => first(name, Which::Skip(*count), stop),
                 StepSpec::Sample(spec) => Box::new(SampleStep::new(name, *spec)),
                 StepSpec::Place => Box::new(PlaceStep::default()),
                 StepSpec::Validate(spec) => {
                     steps.reads(name, &Location::Local(spec.schema.clone()), services)?;
                     let step = ValidateStep::new(name, spec);
-                    Box::new(step.map_err(|why| refused(why.message, why.hint))?)
+                    let step = step.map_err(|why| refused(why.message, why.hint))?;
+                    for file in step.files() {
+                        steps.reads(name, &Location::Local(file.clone()), services)?;
+                    }
+                    Box::new(step)
                 }
                 StepSpec::Lookup(spec) => {
                     let (table, columns) = steps.table(name, spec, (job, services), stop)?;
@@ -74,6 +76,8 @@ impl Steps {
                     Box::new(LookupStep::new(name, spec, Arc::new(table)))
                 }
                 StepSpec::Log(_) => Box::new(PassStep::new(name)),
+                // Each run counts its own records.
+                StepSpec::Limit(_) | StepSpec::Skip(_) => continue,
                 StepSpec::Model(_) | StepSpec::Join => continue,
                 StepSpec::Jq(spec) => {
                     Box::new(JqStep::new(name, spec).map_err(|why| refused(why.to_string(), None))?)
@@ -134,8 +138,8 @@ impl Steps {
     }
 }
 
-fn first(name: &str, which: Which, stop: &Stop) -> Box<dyn Step> {
-    Box::new(FirstStep::new(name, which, stop.clone()))
+fn first(name: &str, which: Which, stop: &Stop) -> Work {
+    Work::Step(Box::new(FirstStep::new(name, which, stop.clone())))
 }
 
 /// The nodes of one run, which bears this time: `sources` and `sinks` in the order of what was asked
@@ -176,6 +180,8 @@ pub(super) fn nodes(
                 }))
             }
             StepSpec::Join => Work::Join(node.from.iter().map(spec::Port::to_string).collect()),
+            StepSpec::Limit(count) => first(&node.name, Which::Limit(*count), stop),
+            StepSpec::Skip(count) => first(&node.name, Which::Skip(*count), stop),
             _ => Work::Step(steps.of(&node.name)),
         };
         add(&node.name, &node.from, work);
