@@ -1,5 +1,5 @@
 //! The host's parts, each for itself: how long it takes to cut a block into records, to splice
-//! predictions, to bring batches back into order, to cross the border. `make bench-micro`.
+//! predictions, to run a jq program, to bring batches back into order, to cross the border. `make bench-micro`.
 //!
 //! For questions of the kind "did this change cost anything, and where"; what a user gets is
 //! measured by `bench.py`. Each works on batches as a run has them, and shows its throughput.
@@ -10,6 +10,7 @@
 mod border;
 mod data;
 mod framing;
+mod jq;
 mod order;
 mod splice;
 

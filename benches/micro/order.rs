@@ -9,6 +9,7 @@ use crate::data::{BATCH_BYTES, fill, flowers};
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use etl_host::batch::Batch;
+use etl_host::pipeline::graph::{self, Work};
 use etl_host::pipeline::limits::Limits;
 use etl_host::pipeline::{self, Pipeline};
 use etl_host::sink::ldjson::Writer;
@@ -86,12 +87,12 @@ fn run(bencher: Bencher<'_, '_>, lines: &str, takes: Option<Duration>, threads: 
     let void =
         || Output::stream(File::options().write(true).open("/dev/null").expect("it is there"));
     let pipeline = || Pipeline {
-        source: Box::new(Copies { lines: lines.clone(), left: BATCHES }),
-        steps: takes
-            .map(|takes| Box::new(Uneven("uneven".into(), takes)) as _)
-            .into_iter()
-            .collect(),
-        sink: Box::new(Writer::new(void())),
+        nodes: graph::line(
+            [Work::Source(Box::new(Copies { lines: lines.clone(), left: BATCHES }))]
+                .into_iter()
+                .chain(takes.map(|takes| Work::Step(Box::new(Uneven("uneven".into(), takes)))))
+                .chain([Work::Sink(Box::new(Writer::new(void())))]),
+        ),
         rejects: void(),
         limits: Limits::default(),
         threads,

@@ -11,12 +11,14 @@ mod dry_run;
 mod exits;
 mod files;
 mod formats;
+mod graph;
 mod inspect;
 mod job;
 mod list;
 mod new;
 mod outputs;
 mod paths;
+mod printed;
 mod progress;
 mod resume;
 mod run;
@@ -63,6 +65,7 @@ enum Command {
     Run(Box<run::RunFileArgs>),
     Validate(validate::ValidateArgs),
     Test(test::TestArgs),
+    Graph(graph::GraphArgs),
     Schema(schema::SchemaArgs),
     Replay(Box<ReplayArgs>),
     Inspect(inspect::InspectArgs),
@@ -94,6 +97,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> u8 {
         (Some(Command::Run(args)), _) => run::run(&args),
         (Some(Command::Validate(args)), _) => validate::validate(&args),
         (Some(Command::Test(args)), _) => test::test(&args),
+        (Some(Command::Graph(args)), _) => graph::graph(&args),
         (Some(Command::Schema(args)), _) => schema::schema(&args),
         (Some(Command::Replay(args)), _) => args.job().and_then(|job| score::score(&job)),
         (Some(Command::Inspect(args)), _) => inspect::inspect(&args),
@@ -158,6 +162,11 @@ fn print(text: &str) -> Result<(), Error> {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(unwritable(error)),
         _ => Ok(()),
     }
+}
+
+/// So many of something.
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Stdout took no more of a command's result.

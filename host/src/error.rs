@@ -75,6 +75,16 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// What a step reads besides records can't be opened.
+    #[error("{what}, `{}`, can't be opened", path.display())]
+    StepInput {
+        /// What it is.
+        what: String,
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The plugin ended the process.
     #[error("plugin `{}` ended the process", path.display())]
     Exited {
@@ -236,6 +246,7 @@ impl Error {
             Error::Plugin { .. } | Error::Folder { .. } => exit::PLUGIN,
             Error::Exited { .. } => exit::MODEL,
             Error::Input { .. }
+            | Error::StepInput { .. }
             | Error::Output { .. }
             | Error::Format { .. }
             | Error::Summary { .. }
@@ -274,7 +285,9 @@ impl Error {
             }
             Error::Forget { .. } => Some("remove it by hand".to_owned()),
             Error::Exited { .. } => Some(MODELS_FAULT.to_owned()),
-            Error::Input { source, .. } if is_damaged(source) => Some(DAMAGED.to_owned()),
+            Error::Input { source, .. } | Error::StepInput { source, .. } if is_damaged(source) => {
+                Some(DAMAGED.to_owned())
+            }
             _ => None,
         }
     }

@@ -87,6 +87,11 @@ impl Format {
         !matches!(self, Format::Ldjson | Format::JsonArray)
     }
 
+    /// Whether it is a table that is written as text.
+    pub fn is_text_table(self) -> bool {
+        self.is_table() && !self.is_binary()
+    }
+
     /// Whether its bytes can't be cut into lines of text.
     pub fn is_binary(self) -> bool {
         matches!(self, Format::Parquet | Format::Arrow | Format::ArrowStream)

@@ -477,7 +477,10 @@ impl Collector {
     fn write_error(&self, sink: usize, source: io::Error) -> RunError {
         let output = self.sinks[sink].output();
         let what = match output.is_stream() {
-            true => "the output".to_owned(),
+            true => match &self.names[self.nodes.len() - self.sinks.len() + sink] {
+                Some(name) => format!("the output of `{name}`"),
+                None => "the output".to_owned(),
+            },
             false => format!("the output `{}`", output.path().display()),
         };
         RunError::Write { what, source }

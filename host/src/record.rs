@@ -50,6 +50,28 @@ pub enum RejectKind {
 }
 
 impl RejectKind {
+    /// All of them.
+    pub const ALL: [RejectKind; 18] = [
+        RejectKind::LineTooLong,
+        RejectKind::InvalidUtf8,
+        RejectKind::InvalidJson,
+        RejectKind::InvalidCsv,
+        RejectKind::Schema,
+        RejectKind::Value,
+        RejectKind::Panic,
+        RejectKind::NotFinite,
+        RejectKind::NotWritable,
+        RejectKind::WrongOutput,
+        RejectKind::FieldClash,
+        RejectKind::Jq,
+        RejectKind::NoColumn,
+        RejectKind::Lookup,
+        RejectKind::Refused,
+        RejectKind::TryLater,
+        RejectKind::NotAttempted,
+        RejectKind::Record,
+    ];
+
     /// As written in the rejects file; documented in the README.
     pub fn name(self) -> &'static str {
         match self {

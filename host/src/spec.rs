@@ -6,6 +6,7 @@
 pub mod check;
 pub mod file;
 pub mod print;
+pub mod relative;
 pub mod schema;
 
 use crate::columns::Column;
@@ -16,6 +17,8 @@ use crate::step::emit::Emit;
 use crate::storage::database::Selection;
 use crate::storage::names::TableName;
 use crate::{sink, source};
+use relative::Relative;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
@@ -43,8 +46,19 @@ pub struct Spec {
     pub threads: Option<u16>,
     /// The file of services.
     pub services: Option<PathBuf>,
+    /// On which line of its file each step begins, where it is in one.
+    pub lines: BTreeMap<String, usize>,
     /// What it is to do with some records, for `etl-host test`.
     pub tests: Vec<TestSpec>,
+}
+
+impl Spec {
+    /// The names of all nodes, in their order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let sources = self.sources.iter().map(|node| &*node.name);
+        let steps = self.steps.iter().map(|node| &*node.name);
+        sources.chain(steps).chain(self.sinks.iter().map(|node| &*node.name))
+    }
 }
 
 /// Why a pipeline can't be so.
@@ -98,7 +112,14 @@ impl Node<StepSpec> {
         matches!(self.what, StepSpec::Model(_))
     }
 
-    /// Whether it logs what a model predicted: it takes what the model's node puts aside.
+    /// What it takes its records from: a log, what the node of its model puts aside.
+    pub fn takes(&self) -> Vec<Port> {
+        let mut from = self.from.clone();
+        from.iter_mut().for_each(|port| port.is_aside |= self.is_log());
+        from
+    }
+
+    /// Whether it logs what a model predicted.
     pub fn is_log(&self) -> bool {
         matches!(self.what, StepSpec::Log(_))
     }
@@ -152,6 +173,8 @@ pub struct SourceSpec {
     pub types: Vec<Column>,
     /// A line that is longer, in bytes, is a reject.
     pub line_bytes_max: u32,
+    /// What of it a pipeline's file names relative to its folder.
+    pub relative: Relative,
 }
 
 /// What is read.
@@ -239,8 +262,12 @@ pub struct ModelSpec {
 pub struct JqSpec {
     /// The program.
     pub program: String,
+    /// The file that it is from, if it is from one.
+    pub file: Option<PathBuf>,
     /// What `$params` is: an object.
     pub params: serde_json::Map<String, serde_json::Value>,
+    /// Those of them that somebody gave from outside of the file. They may be secrets.
+    pub given: BTreeSet<String>,
 }
 
 /// A rule. Its name is the node's.
@@ -334,6 +361,7 @@ impl Default for SourceSpec {
             selection: None,
             types: Vec::new(),
             line_bytes_max: LINE_BYTES_MAX_USUAL,
+            relative: Relative::default(),
         }
     }
 }

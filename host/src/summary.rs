@@ -214,7 +214,11 @@ pub fn total(run: &RunSummary, is_hidden: bool) -> String {
     let mut text = String::new();
     let Counts { read, written, filtered, blocked, rejected, abandoned } = run.counts;
     let _ = write!(text, "{read} record{}: {written} ", if read == 1 { "" } else { "s" });
-    text += if is_hidden { "predicted, none published" } else { "written" };
+    text += match is_hidden {
+        false => "written",
+        true if run.outputs.is_empty() => "predicted, none published",
+        true => "done, none published",
+    };
     for (count, fate) in [(filtered, "filtered"), (blocked, "blocked")] {
         if count > 0 {
             let _ = write!(text, ", {count} {fate}");

@@ -20,6 +20,9 @@ pub struct Wrong {
     pub hint: Option<String>,
 }
 
+/// The place of what is wrong with a file but stands nowhere in it.
+pub const NOWHERE: usize = usize::MAX;
+
 /// What is wrong, and where.
 pub fn wrong(byte: usize, message: impl Into<String>, hint: Option<String>) -> Wrong {
     Wrong { byte, message: message.into(), hint }
@@ -28,8 +31,13 @@ pub fn wrong(byte: usize, message: impl Into<String>, hint: Option<String>) -> W
 impl Wrong {
     /// The line that it is on.
     pub fn line(&self, text: &str) -> usize {
-        1 + text.bytes().take(self.byte).filter(|&byte| byte == b'\n').count()
+        line(text, self.byte)
     }
+}
+
+/// The line that a byte of a text is on.
+pub fn line(text: &str, byte: usize) -> usize {
+    1 + text.bytes().take(byte).filter(|&byte| byte == b'\n').count()
 }
 
 /// A text as TOML.

@@ -55,13 +55,13 @@ pub(crate) fn follow(document: &str, folder: &Path) {
     }
 }
 
-struct Block<'a> {
-    mark: &'a str,
-    text: String,
-    line: usize,
+pub(crate) struct Block<'a> {
+    pub(crate) mark: &'a str,
+    pub(crate) text: String,
+    pub(crate) line: usize,
 }
 
-fn blocks(document: &str) -> Vec<Block<'_>> {
+pub(crate) fn blocks(document: &str) -> Vec<Block<'_>> {
     let mut blocks = Vec::new();
     let mut lines = document.lines().enumerate();
     while let Some((index, line)) = lines.next() {
@@ -116,7 +116,7 @@ fn lend_lock_file(folder: &Path) {
 }
 
 /// Whether a text is what is expected, where `…` stands for anything.
-fn matches(expected: &str, text: &str) -> bool {
+pub(crate) fn matches(expected: &str, text: &str) -> bool {
     let parts: Vec<&str> = expected.trim_end().split('…').collect();
     let (first, rest) = parts.split_first().expect("there is a part");
     let Some(mut text) = text.trim_end().strip_prefix(first) else { return false };

@@ -33,7 +33,7 @@ fn packed(ending: &str, text: impl AsRef<[u8]>) -> Vec<u8> {
 }
 
 #[track_caller]
-fn unpacked(ending: &str, bytes: &[u8]) -> String {
+pub(crate) fn unpacked(ending: &str, bytes: &[u8]) -> String {
     let mut text = String::new();
     match ending {
         "gz" => MultiGzDecoder::new(bytes).read_to_string(&mut text),

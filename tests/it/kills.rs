@@ -204,7 +204,7 @@ fn kill_and_resume(job: &Job, kills: u64, random: &mut Random) -> Figures {
     figures
 }
 
-fn number_from_environment(name: &str, otherwise: u64) -> u64 {
+pub(crate) fn number_from_environment(name: &str, otherwise: u64) -> u64 {
     env::var(name).map_or(otherwise, |text| text.parse().expect("a number"))
 }
 

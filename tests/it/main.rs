@@ -19,6 +19,7 @@ mod million;
 mod misbehaving;
 mod objects;
 mod panics;
+mod pipelines;
 mod refusals;
 mod replay;
 mod resume;

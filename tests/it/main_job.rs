@@ -43,7 +43,7 @@ pub(crate) fn rejects(lines: impl AsRef<[u8]>) -> Vec<Value> {
     lines.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
-fn mkfifo(path: &Path) {
+pub(crate) fn mkfifo(path: &Path) {
     let made = Command::new("mkfifo").arg(path).status().expect("mkfifo runs");
     assert!(made.success(), "no FIFO at {}", path.display());
 }
@@ -289,7 +289,12 @@ mod sayings {
         let sha256 = sha256.split(' ').next().unwrap();
         let folder = Folder::new();
         folder.write("in.json", format!("{SETOSA}\n{BAD}\n{SETOSA}\n"));
-        let node = |name, taken, given, rejected| json!({"name": name, "in": taken, "out": given, "err": rejected});
+        let node = |name, role, taken, given, rejected| {
+            json!({
+                "name": name, "role": role, "in": taken, "out": given, "yielded": given,
+                "filtered": 0, "blocked": 0, "err": rejected,
+            })
+        };
 
         iris(&folder, "-i in.json -o out.json --summary s.json").run().exits(1);
         let expected = json!({
@@ -304,7 +309,9 @@ mod sayings {
             "rejects": "out.json.rejects.ldjson",
             "counts": {"read": 3, "written": 2, "filtered": 0, "blocked": 0, "rejected": 1, "abandoned": 0},
             "nodes": [
-                node("LdjsonReader", 0, 3, 0), node("iris_model", 3, 2, 1), node("LdjsonWriter", 2, 0, 0),
+                node("LdjsonReader", "source", 0, 3, 0),
+                node("iris_model", "step", 3, 2, 1),
+                node("LdjsonWriter", "sink", 2, 2, 0),
             ],
             "published": true,
             "resumed": null,

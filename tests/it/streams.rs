@@ -16,7 +16,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long to wait for what must come; long, since the machine may be busy with other tests.
-const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Waits for something that can only be looked at.
 #[track_caller]
@@ -73,7 +73,7 @@ impl Live {
     }
 
     /// Writes lines until the host is gone, and counts how often it could.
-    fn write_for_ever(&mut self, lines: &str) -> Arc<AtomicU64> {
+    pub(crate) fn write_for_ever(&mut self, lines: &str) -> Arc<AtomicU64> {
         let mut stdin = self.stdin.take().expect("stdin is open");
         let lines = format!("{lines}\n").repeat(100);
         let written = Arc::new(AtomicU64::new(0));
@@ -91,6 +91,11 @@ impl Live {
     pub(crate) fn answer(&self) -> String {
         let lines = self.lines.as_ref().expect("stdout is open");
         lines.recv_timeout(DEADLINE).expect("an answer comes before the deadline")
+    }
+
+    /// Closes its stdout, at the next line of it.
+    pub(crate) fn close(&mut self) {
+        self.lines = None;
     }
 
     /// The most memory that it held so far.

@@ -228,21 +228,19 @@ pub(super) enum OnError {
     Fail,
 }
 
-impl Default for RunArgs {
+impl RunArgs {
     /// For a command that writes nothing.
-    fn default() -> Self {
-        RunArgs {
-            resume: false,
-            state: None,
-            checkpoint_seconds: Duration::from_secs(1),
-            checkpoint_bytes: CHECKPOINT_BYTES,
-            run_time: None,
-            summary: None,
-            print_pipeline: false,
-            quiet: false,
-            verbose: false,
-        }
-    }
+    pub(super) const TRIAL: RunArgs = RunArgs {
+        resume: false,
+        state: None,
+        checkpoint_seconds: Duration::from_secs(1),
+        checkpoint_bytes: CHECKPOINT_BYTES,
+        run_time: None,
+        summary: None,
+        print_pipeline: false,
+        quiet: false,
+        verbose: false,
+    };
 }
 
 /// There may be a checkpoint so often, where nothing is said.

@@ -2,11 +2,10 @@
 //! for each input.
 
 use super::job::Job;
-use super::paths::{is_stderr, is_stdout};
 use crate::error::Error;
 use crate::sink::publish::names;
 use crate::spec::Records;
-use crate::storage::location::Location;
+use crate::storage::location::{Location, is_stderr, is_stdout};
 use crate::storage::services::Services;
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
@@ -30,9 +29,10 @@ impl Files {
         self.sources.iter().flatten()
     }
 
-    /// The output that is published last.
+    /// The output that is published last; where none is, the last.
     pub(super) fn main_output(&self) -> &Location {
-        self.outputs.last().expect("a pipeline has a sink")
+        let published = self.published().last();
+        published.or(self.outputs.last()).expect("a pipeline has a sink")
     }
 
     /// The outputs that are published.
@@ -78,12 +78,10 @@ pub(super) fn plan(job: &Job<'_>, services: &Services) -> Result<Plan, Error> {
         let runs = into_folder(sources.remove(0), folder, rejects)?;
         return Ok(Plan { runs, is_folder: true });
     }
-    let main = outputs.last().expect("a pipeline has a sink");
-    let rejects = match rejects {
-        Some(rejects) => rejects,
-        None if is_database(main) => Location::Stream,
-        None => beside(main),
-    };
+    let rejects = rejects.unwrap_or_else(|| {
+        let mut files = outputs.iter().filter(|output| !is_database(output)).map(beside);
+        files.rfind(|rejects| *rejects != Location::Stream).unwrap_or(Location::Stream)
+    });
     Ok(Plan { runs: vec![Files { sources, outputs, rejects }], is_folder: false })
 }
 

@@ -3,7 +3,7 @@
 
 use super::args::RunArgs;
 use super::services::ServiceArgs;
-use crate::spec::{Node, Records, SinkSpec, SourceSpec, Spec};
+use crate::spec::{Node, SinkSpec, Spec};
 use std::path::PathBuf;
 
 /// The task of one command.
@@ -11,7 +11,7 @@ pub(super) struct Job<'a> {
     pub(super) spec: Spec,
     /// The file that it is written in; `None`: the command line.
     pub(super) file: Option<PathBuf>,
-    /// Whether nobody is told of more than errors.
+    /// How it is run.
     pub(super) run: &'a RunArgs,
     pub(super) services: &'a ServiceArgs,
 }
@@ -20,6 +20,8 @@ pub(super) struct Job<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     Source,
+    /// The table that a step looks into.
+    Lookup,
     Sink,
     Run,
 }
@@ -54,6 +56,7 @@ impl Job<'_> {
     pub(super) fn option(&self, part: Part, node: &str, key: &str) -> String {
         let of = match part {
             Part::Source => format!("sources.{node}"),
+            Part::Lookup => format!("steps.{node}"),
             Part::Sink => format!("sinks.{node}"),
             Part::Run => "run".to_owned(),
         };
@@ -67,6 +70,17 @@ impl Job<'_> {
         match self.is_named() {
             true => format!("{} = {value:?}", self.option(part, node, key)),
             false => format!("{} {value}", self.option(part, node, key)),
+        }
+    }
+
+    /// Where a key of a step stands.
+    pub(super) fn place_of_step(&self, step: &str, key: &str) -> String {
+        let key = if key.is_empty() { String::new() } else { format!(".{key}") };
+        match (&self.file, self.spec.lines.get(step)) {
+            (Some(file), Some(line)) => {
+                format!("pipeline file `{}`, line {line}: key `steps.{step}{key}`", file.display())
+            }
+            _ => format!("`steps.{step}{key}`"),
         }
     }
 
@@ -85,10 +99,25 @@ impl Job<'_> {
     pub(super) fn is_resumable(&self) -> bool {
         self.run.resume || self.run.state.is_some()
     }
+}
 
-    /// The record, where one was given in place of any input, on a command line.
-    pub(super) fn is_one(&self) -> bool {
-        let is_one = |source: &Node<SourceSpec>| matches!(source.what.records, Records::One(_));
-        !self.is_named() && self.spec.sources.iter().all(is_one)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::file::{Settings, parse};
+
+    #[test]
+    fn a_key_of_a_step_is_found_in_the_file_that_it_is_in() {
+        let text = "[sources.a]\npath='a'\n\n[steps.x]\ntype='jq'\nfrom='a'\nprogram='.'\n\
+            [sinks.o]\nfrom='x'\npath='o'\n";
+        let settings = Settings { set: Default::default(), variables: &|_| None };
+        let spec = parse(text, "".as_ref(), &settings).unwrap();
+        let (run, services) = (RunArgs::TRIAL, ServiceArgs::default());
+        let mut job = Job { spec, file: None, run: &run, services: &services };
+        assert_eq!(job.place_of_step("x", "program"), "`steps.x.program`");
+        job.file = Some("p.toml".into());
+        let expected = "pipeline file `p.toml`, line 4: key `steps.x.program`";
+        assert_eq!(job.place_of_step("x", "program"), expected);
+        assert!(job.place_of_step("x", "").ends_with("key `steps.x`"));
     }
 }

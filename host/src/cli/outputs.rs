@@ -1,12 +1,14 @@
 //! Opens what a run writes to, compressed where it is to be, with stdout out of the plugin's reach:
 //! what a plugin prints goes to stderr and never into the data.
 
-use super::paths;
+use super::files::Files;
 use crate::error::Error;
 use crate::format::Compression;
-use crate::sink::publish::{OpenError, Output};
-use crate::storage::location::Location;
+use crate::sink::publish::{OpenError, Output, folder_of, names};
+use crate::storage::disk::HoldError;
+use crate::storage::location::{Location, is_stderr};
 use crate::storage::services::Services;
+use rustix::fs::{Access, access};
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::stdio;
 use std::fs::File;
@@ -35,7 +37,7 @@ impl Outputs {
     /// Opens a path, or stdout where there is none. `what` stands in the error.
     pub(super) fn open(&self, what: &'static str, path: Option<&Path>) -> Result<Output, Error> {
         match path {
-            Some(path) if paths::is_stderr(path) => self.stderr(),
+            Some(path) if is_stderr(path) => self.stderr(),
             Some(path) => Output::create(path).map_err(|source| Error::Output {
                 what,
                 path: path.to_owned(),
@@ -70,6 +72,24 @@ impl Outputs {
         let stderr = fcntl_dupfd_cloexec(stdio::stderr(), 3);
         stderr.map(|fd| Output::stream(fd.into())).map_err(|error| closed("stderr", error.into()))
     }
+}
+
+/// Refuses outputs of a run whose folders are not there, or can't be written to, so far as can be seen
+/// without writing.
+pub(super) fn check_folders(files: &Files) -> Result<(), Error> {
+    let outputs = files.outputs.iter().map(|output| ("the output", output));
+    for (what, location) in outputs.chain([("the rejects file", &files.rejects)]) {
+        let Some(path) = location.local() else { continue };
+        let failed = |source| Error::Output { what, path: path.to_owned(), source };
+        let Some(names) = names(path).map_err(failed)? else { continue };
+        let folder = folder_of(&names.path);
+        // A name with `/` behind it is that of a folder only.
+        if let Err(error) = access(folder.join(""), Access::WRITE_OK | Access::EXEC_OK) {
+            let (action, source) = ("can't write in", error.into());
+            return Err(failed(HoldError::Io { action, path: folder, source }.into()));
+        }
+    }
+    Ok(())
 }
 
 /// An output, compressed as it is to be.

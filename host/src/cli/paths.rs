@@ -5,9 +5,9 @@ use super::job::Job;
 use crate::error::Error;
 use crate::journal::place;
 use crate::plugin::folder;
-use crate::spec::{ModelSpec, Records, StepSpec};
+use crate::spec::{BlockSpec, ModelSpec, Records, StepSpec};
 use crate::storage::database::Database;
-use crate::storage::location::Location;
+use crate::storage::location::{Location, is_stdout};
 use crate::storage::services::Services;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -25,17 +25,6 @@ pub(super) fn plugin(args: &ModelSpec) -> Result<PathBuf, Error> {
     }
     let path = plugin_folder(args.plugin_dir.as_ref());
     folder::find(&path, args.model.as_ref()).map_err(|source| Error::Folder { path, source })
-}
-
-/// Whether a path means stdout. The system's names for it too: by the time outputs are opened, they
-/// mean what plugins may print to.
-pub(super) fn is_stdout(path: &Path) -> bool {
-    ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"].iter().any(|name| path == Path::new(name))
-}
-
-/// Whether a path means stderr.
-pub(super) fn is_stderr(path: &Path) -> bool {
-    ["/dev/stderr", "/dev/fd/2", "/proc/self/fd/2"].iter().any(|name| path == Path::new(name))
 }
 
 /// Refuses a pipeline in which an output is also something else.
@@ -78,15 +67,24 @@ pub(super) fn refuse_to_overwrite(
         }
     }
     let told = job.services.services.as_deref().or(spec.services.as_deref());
-    let mut others = vec![("--services", told), ("the pipeline", job.file.as_deref())];
-    others.extend(plugins.iter().map(|plugin| ("--plugin", Some(*plugin))));
+    let mut others =
+        vec![("--services".to_owned(), told), ("the pipeline".to_owned(), job.file.as_deref())];
+    others.extend(plugins.iter().map(|plugin| ("--plugin".to_owned(), Some(*plugin))));
     others.extend(spec.steps.iter().map(|step| match &step.what {
-        StepSpec::Model(model) => ("--config", model.config_file.as_deref()),
-        StepSpec::Validate(validate) => ("a schema", Some(&*validate.schema)),
-        _ => ("", None),
+        StepSpec::Model(model) if job.is_named() => {
+            (format!("the config of `{}`", step.name), model.config_file.as_deref())
+        }
+        StepSpec::Model(model) => ("--config".to_owned(), model.config_file.as_deref()),
+        StepSpec::Validate(validate) => {
+            (format!("the schema of `{}`", step.name), Some(&*validate.schema))
+        }
+        StepSpec::Jq(jq) | StepSpec::Block(BlockSpec { when: jq, .. }) => {
+            (format!("the program of `{}`", step.name), jq.file.as_deref())
+        }
+        _ => (String::new(), None),
     }));
     for (what, path) in others.into_iter().filter_map(|(what, path)| Some((what, path?))) {
-        let other = (what.to_owned(), false);
+        let other = (what, false);
         seen.extend(identity(&Location::Local(path.to_owned())).map(|it| (it, other)));
     }
     for step in &spec.steps {
@@ -159,5 +157,49 @@ fn identity(path: &Path) -> Option<PathBuf> {
             let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned()); // is made later
             Some(folder.join(path.file_name()?))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::args::RunArgs;
+    use crate::cli::files;
+    use crate::cli::services::ServiceArgs;
+    use crate::spec::file::{Settings, parse};
+    use std::fs;
+
+    #[test]
+    fn a_program_is_not_written_over_by_its_own_pipeline() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| folder.path().join(name);
+        for name in ["in.ldjson", "p.jq", "when.jq", "s.json"] {
+            fs::write(file(name), ".").unwrap();
+        }
+        let refused = |path: &str| {
+            let text = format!(
+                "[sources.a]\npath='in.ldjson'\n[steps.x]\ntype='jq'\nfrom='a'\nfile='p.jq'\n\
+                 [steps.y]\ntype='block'\nfrom='x'\nfile='when.jq'\nreason='r'\n\
+                 [steps.z]\ntype='validate'\nfrom='y'\nschema='s.json'\n\
+                 [sinks.o]\nfrom='z'\npath='{path}'\n"
+            );
+            let settings = Settings { set: Default::default(), variables: &|_| None };
+            let spec = parse(&text, folder.path(), &settings).unwrap();
+            let (run, services) = (RunArgs::TRIAL, ServiceArgs::default());
+            let job = Job { spec, file: None, run: &run, services: &services };
+            let plan = files::plan(&job, &Services::default()).unwrap();
+            refuse_to_overwrite(&job, &plan, &[], &Services::default()).map_err(|it| it.to_string())
+        };
+        for (path, what) in [
+            ("in.ldjson", "the input of `a`"),
+            ("./p.jq", "the program of `x`"),
+            ("when.jq", "the program of `y`"),
+            ("s.json", "the schema of `z`"),
+        ] {
+            let told = refused(path).unwrap_err();
+            let expected = format!("the output of `o` and {what} are the same file");
+            assert!(told.starts_with(&expected), "{told}");
+        }
+        refused("out.ldjson").unwrap();
     }
 }

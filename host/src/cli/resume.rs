@@ -11,7 +11,8 @@ use crate::journal::{
 };
 use crate::run_time::RunTime;
 use crate::sink::publish::{self, Names, OpenError, Output};
-use crate::spec::{Node, Records, SinkSpec, SourceSpec, StepSpec};
+use crate::spec::{LookupSpec, Node, Records, SinkSpec, SourceSpec, StepSpec};
+use crate::step::emit::Emit;
 use crate::storage::disk::Local;
 use crate::storage::location::{Location, Remote};
 use crate::storage::services::Services;
@@ -59,6 +60,20 @@ pub(super) fn wanted(
     if files.sources.iter().any(Vec::is_empty) || !files.inputs().all(is_lasting) {
         return Err(refused("its input is a file", "write the records to a file first"));
     }
+    for step in &job.spec.steps {
+        let StepSpec::Lookup(LookupSpec { table, .. }) = &step.what else { continue };
+        let Records::Inputs(paths) = &table.records else { continue };
+        for path in paths {
+            if services.database(&services.resolve(path)?).is_some() {
+                let condition =
+                    format!("the table of `{}` is a file, which tells its changes", step.name);
+                return Err(refused(
+                    &condition,
+                    "write its rows to a file first, and look into that",
+                ));
+            }
+        }
+    }
     for location in files.outputs.iter().chain([&files.rejects]) {
         let Location::Remote(remote) = location else { continue };
         if services.database(location).is_some() {
@@ -98,18 +113,19 @@ pub(super) fn wanted(
             let named = named.map_err(|source| Error::Output { what, path, source })?;
             named.flatten().ok_or_else(|| refused(condition, hint))
         };
-    let (what, hint) = ("the rejects file", "name one: --rejects FILE");
-    let condition = format!("{what} is a file");
-    let mut all = vec![names(&files.rejects, what, &condition, hint, ".etl-host-rejects")?];
+    let mut all = Vec::new();
     for (at, (sink, output)) in job.spec.sinks.iter().zip(&files.outputs).enumerate() {
         let hint = format!("name one: {}", job.set(Part::Sink, &sink.name, "path", "FILE"));
         let condition = format!("{} is a file", job.output(sink));
         let ending = match at + 1 == files.outputs.len() {
             true => String::new(),
-            false => format!(".etl-host-{}", sink.name),
+            false => format!(".etl-host-sink-{}", sink.name),
         };
         all.push(names(output, "the output", &condition, &hint, &ending)?);
     }
+    let (what, hint) = ("the rejects file", "name one: --rejects FILE");
+    let condition = format!("{what} is a file");
+    all.insert(0, names(&files.rejects, what, &condition, hint, ".etl-host-rejects")?);
     let is_here = |names: &&Names| names.elsewhere.is_none();
     let outputs_here = || all[1..].iter().filter(is_here).map(|names| &*names.path);
     outputs_here().for_each(place::remove_stale_link);
@@ -255,7 +271,7 @@ pub(super) fn header(
     let outputs: Vec<Names> = outputs.collect();
     let mut identity = match job.is_named() {
         true => of_nodes(job),
-        false => of_flags(job, files),
+        false => of_flags(job),
     };
     identity.push((journal::HOST.to_owned(), env!("CARGO_PKG_VERSION").to_owned()));
     let time = job.run.run_time.as_ref().map_or_else(String::new, RunTime::to_string);
@@ -284,7 +300,11 @@ pub(super) fn header(
         add(job.option(Part::Sink, &sink.name, "format"), format.to_owned());
         let compression = compression_of_output(&sink.what, location);
         let compression = compression.map_or("none", Compression::name).to_owned();
-        add(format!("the compression of {}", job.output(sink)), compression);
+        let name = match job.is_named() {
+            true => format!("the compression of `{}`", sink.name),
+            false => "the output's compression".to_owned(),
+        };
+        add(name, compression);
     }
     let mut others = BTreeMap::from([("working folder".to_owned(), whole(Path::new(".")))]);
     for (i, model) in models.all().iter().enumerate() {
@@ -319,7 +339,7 @@ fn input_name(job: &Job<'_>) -> &'static str {
 }
 
 /// What a command line says of all that shapes the outputs.
-fn of_flags(job: &Job<'_>, files: &Files) -> Vec<(String, String)> {
+fn of_flags(job: &Job<'_>) -> Vec<(String, String)> {
     let mut flags = Vec::new();
     let mut add = |name: &str, value: String| flags.push((name.to_owned(), value));
     let shown = |byte: Option<u8>| byte.map(char::from).map_or_else(String::new, String::from);
@@ -332,16 +352,20 @@ fn of_flags(job: &Job<'_>, files: &Files) -> Vec<(String, String)> {
     add("--output-delimiter", shown(sink.csv.delimiter));
     add("--no-output-header", (!sink.csv.has_header).to_string());
     add("--line-bytes-max", source.line_bytes_max.to_string());
+    let is_placed = |step: &Node<StepSpec>| matches!(step.what, StepSpec::Place);
+    add("--place", job.spec.steps.iter().any(is_placed).to_string());
     for step in &job.spec.steps {
-        match &step.what {
-            StepSpec::Model(model) => {
-                add("--emit", format!("{:?}", model.emit).to_lowercase());
-                add("--validate-output", model.validates_output.to_string());
-            }
-            step => add("--place", matches!(step, StepSpec::Place).to_string()),
-        }
+        let StepSpec::Model(model) = &step.what else { continue };
+        let (emit, keep): (_, &[String]) = match &model.emit {
+            Emit::Prediction => ("prediction", &[]),
+            Emit::Keep(fields) => ("prediction", fields),
+            Emit::Merge => ("merge", &[]),
+            Emit::Nest => ("nest", &[]),
+        };
+        add("--emit", emit.to_owned());
+        add("--keep", format!("{keep:?}"));
+        add("--validate-output", model.validates_output.to_string());
     }
-    let _ = files;
     flags
 }
 
@@ -351,7 +375,14 @@ fn of_nodes(job: &Job<'_>) -> Vec<(String, String)> {
     let sources = spec.sources.iter().map(|it| (format!("source `{}`", it.name), wish(it)));
     let steps = spec.steps.iter().map(|it| (format!("step `{}`", it.name), wish(it)));
     let sinks = spec.sinks.iter().map(|it| (format!("sink `{}`", it.name), wish(it)));
-    sources.chain(steps).chain(sinks).collect()
+    // A journal tells of nodes by their place.
+    let names = [
+        spec.sources.iter().map(|it| &*it.name).collect::<Vec<_>>().join(", "),
+        spec.steps.iter().map(|it| &*it.name).collect::<Vec<_>>().join(", "),
+        spec.sinks.iter().map(|it| &*it.name).collect::<Vec<_>>().join(", "),
+    ];
+    let order = ("the order of the nodes".to_owned(), names.join("; "));
+    sources.chain(steps).chain(sinks).chain([order]).collect()
 }
 
 /// What is asked of a node, so that it can be compared and not read: there may be secrets in it.

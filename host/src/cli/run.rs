@@ -11,7 +11,6 @@ use crate::spec::file::{self, Settings};
 use crate::spec::{Spec, SpecError};
 use clap::{Args, value_parser};
 use std::ffi::OsString;
-use std::num::NonZero;
 use std::path::PathBuf;
 
 /// Run the pipeline that is in a file: several sources, models, rules, programs and outputs
@@ -42,8 +41,9 @@ pub(super) struct RunFileArgs {
     threads: Option<u16>,
 
     /// Show what each node does to the first N records of each source, and write nothing
-    #[arg(long, value_name = "N")]
-    dry_run: Option<NonZero<u32>>,
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..),
+        conflicts_with_all = ["rejects", "on_error", "max_rejects", "resume", "state", "summary", "print_pipeline"])]
+    dry_run: Option<u32>,
 
     #[command(flatten)]
     services: ServiceArgs,
@@ -71,6 +71,16 @@ impl PipelineArgs {
         let variables = &|name: &str| std::env::var(name).ok();
         Ok(file::read(&self.file, &Settings { set, variables })?)
     }
+
+    /// Reads the file, for a command that writes nothing.
+    pub(super) fn trial<'a>(&self, services: &'a ServiceArgs) -> Result<Job<'a>, Error> {
+        Ok(Job {
+            spec: self.read()?,
+            file: Some(self.file.clone()),
+            run: &RunArgs::TRIAL,
+            services,
+        })
+    }
 }
 
 impl From<SpecError> for Error {
@@ -80,6 +90,7 @@ impl From<SpecError> for Error {
 }
 
 pub(super) fn run(args: &RunFileArgs) -> Result<u8, Error> {
+    args.services.refuse_bucket()?;
     let mut spec = args.pipeline.read()?;
     spec.rejects = args.rejects.clone().or(spec.rejects);
     spec.max_rejects = args.max_rejects.or(spec.max_rejects);
@@ -90,7 +101,39 @@ pub(super) fn run(args: &RunFileArgs) -> Result<u8, Error> {
     let file = Some(args.pipeline.file.clone());
     let job = Job { spec, file, run: &args.run, services: &args.services };
     match args.dry_run {
-        Some(records) => dry_run::dry_run(&job, records.get() as usize),
-        None => score::score(&job),
+        Some(records) if !args.run.print_pipeline => dry_run::dry_run(&job, records as usize),
+        _ => score::score(&job),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::FromArgMatches as _;
+
+    fn parsed(words: &str) -> Result<RunFileArgs, String> {
+        let command = RunFileArgs::augment_args(clap::Command::new("run"));
+        let words = ["run", "x.toml"].into_iter().chain(words.split_whitespace());
+        let parsed = command.try_get_matches_from(words);
+        parsed.and_then(|it| RunFileArgs::from_arg_matches(&it)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_dry_run_takes_no_option_that_would_do_nothing() {
+        assert_eq!(parsed("--dry-run 2").unwrap().dry_run, Some(2));
+        for other in [
+            "--rejects r",
+            "--on-error fail",
+            "--max-rejects 1",
+            "--resume",
+            "--state s",
+            "--summary s",
+            "--print-pipeline",
+        ] {
+            let error = parsed(&format!("--dry-run 2 {other}")).unwrap_err();
+            assert!(error.contains("'--dry-run <N>' cannot be used with"), "{other}: {error}");
+        }
+        let error = parsed("--dry-run 0").unwrap_err();
+        assert!(error.contains("0 is not in 1..=4294967295"), "{error}");
     }
 }

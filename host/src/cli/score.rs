@@ -4,6 +4,7 @@
 //! tables of its steps; the plugins; what their schemas say of the way to emit; the inputs; the models; the
 //! outputs; and then the first record.
 
+mod columns;
 mod end;
 mod inputs;
 pub(super) mod models;
@@ -13,8 +14,9 @@ pub(super) mod trial;
 
 use super::files::{self, Files, Plan};
 use super::formats::{compression_of_output, compression_told, of_output};
-use super::job::{Job, Part};
+use super::job::Job;
 use super::outputs::{Outputs, compressed};
+use super::printed::printed;
 use super::progress::Progress;
 use super::resume::{self, Resumable};
 use super::{exits, paths, say, sense, signals};
@@ -31,20 +33,20 @@ use crate::run_time::RunTime;
 use crate::sink::publish::{OpenError, Output, folder_of};
 use crate::sink::{self, Sink, table};
 use crate::source::{Source, many};
-use crate::spec::{Node, SinkSpec, print};
+use crate::spec::{Node, SinkSpec};
 use crate::stop::Stop;
 use crate::storage::disk::HoldError;
-use crate::storage::location::Location;
+use crate::storage::location::{Location, is_stdout};
 use crate::storage::services::Services;
 use end::Ended;
 use models::{Models, Opened};
 use nodes::{Checked, Steps};
-use shapes::{Described, Reads, Shapes};
+use shapes::Reads;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-/// What all runs of a command line share, and what their end is told with.
+/// What all runs of a pipeline share, and what their end is told with.
 struct Session<'a> {
     job: &'a Job<'a>,
     plan: &'a Plan,
@@ -70,7 +72,7 @@ struct Run<'a> {
 /// Scores, says what was done, and returns the exit code.
 pub(super) fn score(job: &Job<'_>) -> Result<u8, Error> {
     if job.run.print_pipeline {
-        return super::print(&print::print(&job.spec)).map(|()| exit::OK);
+        return super::print(&printed(job)).map(|()| exit::OK);
     }
     let (started, since) = (SystemTime::now(), Instant::now());
     let found = models::find(&job.spec)?;
@@ -162,27 +164,16 @@ impl Loading<'_> {
     ) -> Result<Loaded<S>, Error> {
         let Loading { job, services, exits, threads, is_identified } = *self;
         let steps = Steps::prepare(job, services, stop)?;
-        let opened = models::open(found, exits, is_identified)?;
+        let opened = models::open(found, exits, job.is_named(), is_identified)?;
         let described = opened.iter().map(|it: &Opened<'_>| (it.node(), &it.description)).collect();
         let reads = shapes::reads(&job.spec, &described);
         let sources = open(&reads)?;
         if let Some(sources) = &sources {
-            shapes_of(job, &described, &steps, sources)?;
+            columns::shapes(job, &described, &steps, sources)?;
         }
         let models = Models::load(opened, exits, threads)?;
         Ok(Loaded { steps, models, reads, sources })
     }
-}
-
-/// What is known of all records, now that the first inputs are open; refuses what can't go together.
-fn shapes_of(
-    job: &Job<'_>,
-    models: &Described<'_>,
-    steps: &Steps,
-    sources: &[impl Source],
-) -> Result<Shapes, Error> {
-    let columns = sources.iter().map(|source| source.columns()).collect();
-    Shapes::of(job, models, columns, &steps.tables)
 }
 
 impl Session<'_> {
@@ -226,7 +217,7 @@ impl Session<'_> {
 
     fn open_summary(&self) -> Result<Option<Output>, Error> {
         let summary = self.job.run.summary.as_deref().map(|path| {
-            self.outputs.open("the summary", Some(path).filter(|path| !paths::is_stdout(path)))
+            self.outputs.open("the summary", Some(path).filter(|path| !is_stdout(path)))
         });
         summary.transpose()
     }
@@ -314,9 +305,9 @@ impl Run<'_> {
 
     fn say_resumed(&self, Checkpoint { input, position, counts, .. }: &Checkpoint) {
         let RecordPosition { line, byte } = position;
-        let mut inputs = self.files.inputs();
-        let of = match (inputs.nth(*input), self.files.inputs().count()) {
-            (Some(input), 2..) => format!(" of {input}"),
+        let inputs = || inputs::all(self.session.job, self.files);
+        let of = match (inputs().nth(*input), inputs().count()) {
+            (Some((input, _)), 2..) => format!(" of {input}"),
             _ => String::new(),
         };
         say(&format!(
@@ -332,32 +323,20 @@ impl Run<'_> {
         sources: &[many::Reader],
     ) -> Result<(Output, Vec<Box<dyn Sink>>), Error> {
         let Session { job, services, models, steps, .. } = self.session;
-        let described = models.all().iter().map(|it| (&*it.node, it.loaded.description()));
-        let shapes = shapes_of(job, &described.collect(), steps, sources)?;
+        let locations = &self.files.outputs;
+        let columns = columns::of_sinks(job, (steps, models), sources, locations, services)?;
         let mut outputs = self.outputs(left)?.into_iter();
         let rejects = outputs.next().flatten().expect("rejects always have a place");
         let mut sinks = Vec::new();
-        for ((node, location), output) in
-            job.spec.sinks.iter().zip(&self.files.outputs).zip(outputs)
-        {
-            let shape = shapes.taken(&node.from);
-            let columns = match &node.what.columns[..] {
-                [] => shape.columns,
-                told => told.to_vec(),
-            };
+        let nodes = job.spec.sinks.iter().zip(locations).zip(columns);
+        for (((node, location), columns), output) in nodes.zip(outputs) {
             let Some(output) = output else {
                 let database = services.database(location).expect("all else has an output");
-                if columns.is_empty() {
-                    return Err(self.without_columns(node, "a table"));
-                }
                 let table = self.table(&database, location, &node.what, columns)?;
                 sinks.push(Box::new(table) as Box<dyn Sink>);
                 continue;
             };
             let format = of_output(&node.what, location);
-            if columns.is_empty() && format.is_table() {
-                return Err(self.without_columns(node, format.name()));
-            }
             let options = sink::Options { columns, csv: node.what.csv.clone() };
             let sink = sink::open(format, output, options).map_err(|source| Error::Format {
                 what: format!("the output `{location}`"),
@@ -366,17 +345,6 @@ impl Run<'_> {
             sinks.push(sink?);
         }
         Ok((rejects, sinks))
-    }
-
-    fn without_columns(&self, node: &Node<SinkSpec>, what: &str) -> Error {
-        let set = self.session.job.option(Part::Sink, &node.name, "columns");
-        Error::Usage {
-            message: format!(
-                "which columns has {}? {what} has some, and nothing is known of what comes to it",
-                self.session.job.output(node)
-            ),
-            hint: Some(format!("name them: {set} = [\"a\", \"b\"]")),
-        }
     }
 
     /// Begins to write to a table.
@@ -468,3 +436,6 @@ pub(super) fn long_report(error: &Error) -> Option<&str> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,8 +28,12 @@ pub(super) fn check(job: &Job<'_>, plan: &Plan, services: &Services) -> Result<(
     let writes_any = sinks().any(|(at, _)| writes(at));
     for (at, source) in sources() {
         let formats = formats_in(at);
-        check_source(job, source, &formats, reads || (!job.is_named() && writes_any))?;
-        check_tables_read(job, source, &locations(at).collect::<Vec<_>>(), plan, services)?;
+        let what = (Part::Source, &*source.name, &source.what);
+        check_source(job, what, &formats, reads || (!job.is_named() && writes_any))?;
+        let inputs: Vec<_> = locations(at).collect();
+        if let Some(input) = check_selection(job, what, &inputs, services)? {
+            check_database(job, input, plan)?;
+        }
     }
     for (at, sink) in sinks() {
         check_sink(job, sink, writes(at))?;
@@ -37,6 +41,19 @@ pub(super) fn check(job: &Job<'_>, plan: &Plan, services: &Services) -> Result<(
         check_table_written(job, sink, &outputs(at).collect::<Vec<_>>(), services)?;
     }
     check_rejects(files, services)
+}
+
+/// The same of the table that a step looks into.
+pub(super) fn check_lookup(
+    job: &Job<'_>,
+    (name, table): (&str, &SourceSpec),
+    locations: &[Location],
+    services: &Services,
+) -> Result<(), Error> {
+    let what = (Part::Lookup, name, table);
+    let formats = formats_of(table, locations.iter());
+    check_source(job, what, &formats, formats.iter().any(is_table))?;
+    check_selection(job, what, &locations.iter().collect::<Vec<_>>(), services).map(drop)
 }
 
 fn is_table(format: &Format) -> bool {
@@ -61,14 +78,15 @@ fn refused(message: String, hint: impl Into<String>) -> Error {
 /// `is_null_value_of_use`: whether anything is read or written that knows one.
 fn check_source(
     job: &Job<'_>,
-    Node { name, what: source, .. }: &Node<SourceSpec>,
+    what @ (part, name, source): (Part, &str, &SourceSpec),
     formats: &[Format],
     is_null_value_of_use: bool,
 ) -> Result<(), Error> {
-    let option = |key| job.option(Part::Source, name, key);
+    let option = |key| job.option(part, name, key);
     let reads = formats.iter().any(is_table);
     if matches!(source.records, Records::One(_)) && source.format.is_some() {
-        let message = format!("{} is of no use: the record of --record is JSON", option("format"));
+        let record = if job.is_named() { "a record" } else { "the record of --record" };
+        let message = format!("{} is of no use: {record} is JSON", option("format"));
         return Err(Error::usage(message));
     }
     let (csv, usual) = (&source.csv, source::csv::Options::default());
@@ -81,10 +99,14 @@ fn check_source(
         ("null_value", !csv.null_value.is_empty(), reads || is_null_value_of_use),
     ] {
         if is_given && !is_of_use {
-            let or_output = if key == "null_value" && !job.is_named() { " or output" } else { "" };
+            let nothing = match part {
+                Part::Lookup => "the table is no",
+                _ if key == "null_value" && !job.is_named() => "no input or output is",
+                _ => "no input is",
+            };
             return Err(refused(
-                format!("{} is of no use: no input{or_output} is CSV or TSV", option(key)),
-                format!("is it one? then say so: {}", job.set(Part::Source, name, "format", "csv")),
+                format!("{} is of no use: {nothing} CSV or TSV", option(key)),
+                format!("is it one? then say so: {}", job.set(part, name, "format", "csv")),
             ));
         }
     }
@@ -110,17 +132,16 @@ fn check_source(
     if let Some(why) = source::csv::fault_of_names(fields) {
         return Err(Error::usage(format!("{} can't be so: {why}", option("fields"))));
     }
-    check_characters(job, name, source, formats)
+    check_characters(job, what, formats)
 }
 
 /// Whether each character and text can be told from the others.
 fn check_characters(
     job: &Job<'_>,
-    name: &str,
-    source: &SourceSpec,
+    (part, name, source): (Part, &str, &SourceSpec),
     formats: &[Format],
 ) -> Result<(), Error> {
-    let option = |key| job.option(Part::Source, name, key);
+    let option = |key| job.option(part, name, key);
     let csv = &source.csv;
     if formats.iter().filter(|it| is_table(it)).any(|it| Some(csv.delimiter_of(*it)) == csv.quote) {
         let (delimiter, quote) = (option("delimiter"), option("quote"));
@@ -212,19 +233,19 @@ fn check_rejects(files: &[Files], services: &Services) -> Result<(), Error> {
 }
 
 /// Refuses options that mean nothing, and databases without the options that say what of them is meant.
-fn check_tables_read(
+/// The database, where it is one.
+fn check_selection<'a>(
     job: &Job<'_>,
-    Node { name, what: source, .. }: &Node<SourceSpec>,
-    inputs: &[&Location],
-    plan: &Plan,
+    (part, name, source): (Part, &str, &SourceSpec),
+    inputs: &[&'a Location],
     services: &Services,
-) -> Result<(), Error> {
-    let option = |key| job.option(Part::Source, name, key);
-    let set = |key, value| job.set(Part::Source, name, key, value);
-    let mut databases = inputs.iter().filter(|input| services.database(input).is_some());
+) -> Result<Option<&'a Location>, Error> {
+    let option = |key| job.option(part, name, key);
+    let set = |key, value| job.set(part, name, key, value);
+    let mut databases = inputs.iter().copied().filter(|input| services.database(input).is_some());
     let Some(input) = databases.next() else {
         if source.selection.is_none() {
-            return Ok(());
+            return Ok(None);
         }
         let (table, query) = (option("table"), option("query"));
         let (postgres, sqlite) = (set("path", "postgres://…"), set("path", "sqlite://…"));
@@ -255,6 +276,11 @@ fn check_tables_read(
             "{format} says what bytes are, and `{input}` is a database"
         )));
     }
+    Ok(Some(input))
+}
+
+/// Refuses to read a database where only files can be read.
+fn check_database(job: &Job<'_>, input: &Location, plan: &Plan) -> Result<(), Error> {
     if plan.is_folder {
         return Err(refused(
             format!("the output is a folder, and `{input}` has no name for a file"),

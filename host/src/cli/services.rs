@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 // No doc comment here: clap would take it for what the command is for.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 pub(super) struct ServiceArgs {
     /// Find services in this file: `NAME://path` is a path in the one that is called NAME there
     ///
@@ -49,6 +49,18 @@ fn secret(text: &str) -> Result<Secret, String> {
 }
 
 impl ServiceArgs {
+    /// Refuses a bucket where paths are those of a pipeline's file: they have its folder before them.
+    pub(super) fn refuse_bucket(&self) -> Result<(), Error> {
+        match &self.bucket {
+            None => Ok(()),
+            Some(bucket) => Err(Error::Usage {
+                message: "--bucket is for the paths of a command line, and not for those of a pipeline's file"
+                    .to_owned(),
+                hint: Some(format!("there the bucket stands in the path: s3://{bucket}/KEY")),
+            }),
+        }
+    }
+
     /// All services, made once for a command. Once `stop` is set, they wait for nobody. `file`: of the
     /// pipeline, where no flag names another.
     pub(super) fn open(&self, file: Option<&Path>, stop: &Stop) -> Result<Arc<Services>, Error> {
@@ -87,6 +99,15 @@ pub(super) fn rewritten(args: impl Iterator<Item = OsString>) -> impl Iterator<I
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bucket_is_not_for_a_pipeline_that_is_in_a_file() {
+        let mut args = ServiceArgs::default();
+        args.refuse_bucket().unwrap();
+        args.bucket = Some("b".to_owned());
+        let error = args.refuse_bucket().unwrap_err();
+        assert!(error.hint().unwrap().ends_with("s3://b/KEY"));
+    }
 
     #[test]
     fn two_letters_behind_a_dash_are_a_flag_only_as_a_whole_argument() {

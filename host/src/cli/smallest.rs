@@ -4,10 +4,10 @@
 use super::args::{EmitMode, JobArgs, ModelArgs, OnError, ReplayArgs, ScoreArgs};
 use super::config;
 use super::job::Job;
-use super::paths::is_stdout;
 use crate::error::Error;
 use crate::spec::{ModelSpec, Node, Port, Records, SinkSpec, SourceSpec, Spec, StepSpec};
 use crate::step::emit::Emit;
+use crate::storage::location::is_stdout;
 use std::path::Path;
 
 /// What the nodes are called, for who asks to see the pipeline.

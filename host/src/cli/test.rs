@@ -1,7 +1,5 @@
 //! `etl-host test FILE`: the tests that a pipeline's file holds, for people who own a pipeline and no Rust.
 
-use super::args::RunArgs;
-use super::job::Job;
 use super::on_a_line;
 use super::run::PipelineArgs;
 use super::score::trial::Trial;
@@ -15,8 +13,12 @@ use std::fmt::Write as _;
 
 /// Run the tests that a pipeline's file holds, and show what is not as expected
 ///
-/// Each [[test]] has records for sources and says what nodes are to give on of them. Nothing else is read
-/// and nothing is written, but for tables and schemas that steps look into.
+/// Each [[test]] has records for sources and says what nodes are to give on of them. Nothing else is read,
+/// but for tables and schemas that steps look into, and nothing is written.
+///
+/// The records of a test are what a reader would make of an input: no reader sees them, so that a row of
+/// CSV is an object with the texts, numbers and nulls that come out of it. A log bears the time
+/// 2000-01-01T00:00:00Z, and the name of the source in place of an input's.
 ///
 /// Exit codes: 0 all is as expected; 1 something is not; else as of a run.
 #[derive(Args, Debug)]
@@ -29,20 +31,20 @@ pub(super) struct TestArgs {
 }
 
 pub(super) fn test(args: &TestArgs) -> Result<u8, Error> {
-    let (spec, file) = (args.pipeline.read()?, Some(args.pipeline.file.clone()));
+    args.services.refuse_bucket()?;
+    let job = args.pipeline.trial(&args.services)?;
     let name = args.pipeline.file.display();
-    if spec.tests.is_empty() {
+    if job.spec.tests.is_empty() {
         return Err(Error::Usage {
             message: format!("there is no test in `{name}`"),
             hint: Some("begin one with [[test]]; docs/pipelines.md shows some".to_owned()),
         });
     }
-    let job = Job { spec, file, run: &RunArgs::default(), services: &args.services };
     let trial = Trial::load(&job, false)?;
-    let names: Vec<String> = trial.names().into_iter().map(str::to_owned).collect();
+    let names: Vec<&str> = job.spec.names().collect();
     let (mut text, mut failed) = (String::new(), 0);
     for test in &job.spec.tests {
-        let differences = differences(test, &names, &trial.given(&test.input)?);
+        let differences = differences(test, &names, &trial.given(test)?);
         let state = if differences.is_empty() { "ok" } else { "FAILED" };
         let _ = writeln!(text, "test {} ... {state}", on_a_line(&test.name));
         text += &differences;
@@ -54,7 +56,7 @@ pub(super) fn test(args: &TestArgs) -> Result<u8, Error> {
 }
 
 /// What is not as a test expects; empty: nothing.
-fn differences(test: &TestSpec, names: &[String], tried: &[Tried]) -> String {
+fn differences(test: &TestSpec, names: &[&str], tried: &[Tried]) -> String {
     let mut text = String::new();
     for (port, expected) in &test.expect {
         let node = names.iter().position(|name| *name == port.node);
@@ -67,7 +69,7 @@ fn differences(test: &TestSpec, names: &[String], tried: &[Tried]) -> String {
         if given.len() == expected.len() && given.iter().zip(expected).all(is_same) {
             continue;
         }
-        let _ = writeln!(text, "  `{port}` gives (-), which is not as expected (+):");
+        let _ = writeln!(text, "  `{port}` does not give what is expected (-), but this (+):");
         let mut expected = expected.iter();
         for given in &given {
             match expected.next() {
@@ -75,15 +77,15 @@ fn differences(test: &TestSpec, names: &[String], tried: &[Tried]) -> String {
                     let _ = writeln!(text, "      {}", on_a_line(given));
                 }
                 expected => {
-                    let _ = writeln!(text, "    - {}", on_a_line(given));
                     if let Some(expected) = expected {
-                        let _ = writeln!(text, "    + {}", on_a_line(&expected.to_string()));
+                        let _ = writeln!(text, "    - {}", on_a_line(&expected.to_string()));
                     }
+                    let _ = writeln!(text, "    + {}", on_a_line(given));
                 }
             }
         }
         for missing in expected {
-            let _ = writeln!(text, "    + {}", on_a_line(&missing.to_string()));
+            let _ = writeln!(text, "    - {}", on_a_line(&missing.to_string()));
         }
     }
     let rejects: Vec<&Rejected> = tried.iter().flat_map(|record| &record.rejects).collect();
@@ -95,13 +97,14 @@ fn differences(test: &TestSpec, names: &[String], tried: &[Tried]) -> String {
         None => true,
     };
     if !are_expected {
-        let _ = writeln!(text, "  rejected are (-), which is not as expected (+):");
-        for Rejected { node, kind, message, .. } in rejects {
-            let _ = writeln!(text, "    - {node}: {}: {}", kind.name(), on_a_line(message));
-        }
+        let _ = writeln!(text, "  what is rejected is not what is expected (-), but this (+):");
         for ExpectedReject { node, kind, message } in test.rejects.iter().flatten() {
-            let kind = kind.as_deref().unwrap_or("any");
-            let _ = writeln!(text, "    + {node}: {kind}: {}", on_a_line(message));
+            let kind = kind.as_deref().unwrap_or("any kind");
+            let message = if message.is_empty() { "any message" } else { message };
+            let _ = writeln!(text, "    - {node}: {kind}: {}", on_a_line(message));
+        }
+        for Rejected { node, kind, message, .. } in rejects {
+            let _ = writeln!(text, "    + {node}: {}: {}", kind.name(), on_a_line(message));
         }
     }
     text
@@ -130,7 +133,49 @@ fn same(a: &Value, b: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::trial::Given;
+    use crate::record::{RecordPosition, RejectKind};
+    use crate::spec::Port;
     use serde_json::json;
+
+    #[test]
+    fn what_is_not_as_expected_is_shown_as_a_diff() {
+        let port = |node: &str| Port { node: node.to_owned(), is_aside: false };
+        let reject = |kind: Option<&str>, message: &str| ExpectedReject {
+            node: "b".to_owned(),
+            kind: kind.map(str::to_owned),
+            message: message.to_owned(),
+        };
+        let test = TestSpec {
+            name: "t".to_owned(),
+            input: Vec::new(),
+            expect: vec![
+                (port("a"), vec![json!({"x": 1}), json!(2), json!(3), json!(4)]),
+                (port("b"), Vec::new()),
+            ],
+            rejects: Some(vec![reject(Some("schema"), "long"), reject(None, "")]),
+        };
+        let texts = [r#"{"x":1.0}"#, "[2]"].map(str::to_owned).to_vec();
+        let rejected = Rejected {
+            node: "b".to_owned(),
+            kind: RejectKind::Schema,
+            path: String::new(),
+            message: "too long".to_owned(),
+        };
+        let tried = Tried {
+            node: 0,
+            place: ("a".into(), RecordPosition::default()),
+            record: String::new(),
+            given: vec![Given { node: 0, is_aside: false, texts }],
+            rejects: vec![rejected],
+        };
+        assert_eq!(
+            differences(&test, &["a", "b"], &[tried]),
+            "  `a` does not give what is expected (-), but this (+):\n      {\"x\":1.0}\n    - 2\n    \
+             + [2]\n    - 3\n    - 4\n  what is rejected is not what is expected (-), but this (+):\n    \
+             - b: schema: long\n    - b: any kind: any message\n    + b: schema: too long\n"
+        );
+    }
 
     #[test]
     fn values_are_the_same_however_they_are_written() {

@@ -1,11 +1,9 @@
 //! `etl-host validate FILE`: whether the pipeline in a file can run, without running it.
 
-use super::args::RunArgs;
-use super::job::Job;
-use super::on_a_line;
 use super::run::PipelineArgs;
 use super::score::trial::Trial;
 use super::services::ServiceArgs;
+use super::{counted, on_a_line};
 use crate::error::{Error, exit};
 use crate::pipeline::trial::Tried;
 use crate::record::RecordPosition;
@@ -15,7 +13,8 @@ use std::fmt::Write as _;
 /// Say whether the pipeline in a file can run: everything is loaded and nothing is written
 ///
 /// Compiles its programs, reads its schemas and tables, loads its plugins, looks whether what comes to
-/// each model can be what it asks for, opens each source and takes its first record through all nodes.
+/// each model can be what it asks for, and whether the folders of its outputs can be written to, opens each
+/// source and takes its first record through all nodes.
 ///
 /// Exit codes: 0 it can; 1 it can, but the first record of a source is rejected; else as of a run.
 #[derive(Args, Debug)]
@@ -28,9 +27,10 @@ pub(super) struct ValidateArgs {
 }
 
 pub(super) fn validate(args: &ValidateArgs) -> Result<u8, Error> {
-    let (spec, file) = (args.pipeline.read()?, Some(args.pipeline.file.clone()));
-    let job = Job { spec, file, run: &RunArgs::default(), services: &args.services };
-    let trial = Trial::load(&job, true)?;
+    args.services.refuse_bucket()?;
+    let job = args.pipeline.trial(&args.services)?;
+    let mut trial = Trial::load(&job, true)?;
+    trial.check_outputs()?;
     let tried = trial.first(1)?;
     let mut text = String::new();
     for (node, source) in job.spec.sources.iter().enumerate() {
@@ -49,8 +49,7 @@ pub(super) fn validate(args: &ValidateArgs) -> Result<u8, Error> {
         (spec.sinks.len(), "sink"),
         (spec.tests.len(), "test"),
     ];
-    let counts =
-        counts.map(|(count, what)| format!("{count} {what}{}", if count == 1 { "" } else { "s" }));
+    let counts = counts.map(|(count, what)| counted(count, what));
     let _ = writeln!(text, "{}: it can run: {}", args.pipeline.file.display(), counts.join(", "));
     let is_rejected = tried.iter().any(|tried| !tried.rejects.is_empty());
     trial.end(&text, if is_rejected { exit::REJECTS } else { exit::OK })

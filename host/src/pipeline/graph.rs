@@ -341,7 +341,7 @@ impl Graph {
 
     /// How many records of the batch that was passed are wanted of its source, where none is behind it:
     /// each way to an end leads through a limit that has had enough.
-    fn wanted(&self, source: usize) -> Option<usize> {
+    pub(super) fn wanted(&self, source: usize) -> Option<usize> {
         let mut by_way_of = vec![0; self.places.len()];
         by_way_of[source] = usize::MAX;
         for at in self.sources..self.places.len() {

@@ -59,7 +59,7 @@ pub(super) struct Lane {
 }
 
 /// For each source whether nothing more of it is wanted.
-type Ended = Arc<[AtomicBool]>;
+type Ended = Arc<[Arc<AtomicBool>]>;
 
 impl Lane {
     pub(super) fn start(
@@ -75,12 +75,13 @@ impl Lane {
         let (sender, messages) = unbounded(); // holds batches, of which there are so many
         let records_read = Arc::new(AtomicU64::new(0));
         let pace = Arc::new(Pace::default());
-        let ended: Ended = sources.iter().map(|_| AtomicBool::new(false)).collect();
+        let ended: Ended = sources.iter().map(|_| Arc::default()).collect();
         for _ in 0..batches {
             let _ = empty.send(Batch::default());
         }
         let reader = Reader {
             sources,
+            graph: graph.another(),
             ended: ended.clone(),
             empties,
             stash: Vec::with_capacity(batches),
@@ -162,6 +163,8 @@ fn panic_message(panic: &(dyn Any + Send)) -> String {
 
 struct Reader {
     sources: Vec<Box<dyn Source>>,
+    /// Says what is wanted.
+    graph: Graph,
     ended: Ended,
     empties: Receiver<Batch>,
     /// Empty batches that were taken out of the round.
@@ -177,12 +180,18 @@ impl Reader {
     fn run(mut self, sender: &Sender<Message>) {
         let mut sequence = 0;
         for (number, mut source) in std::mem::take(&mut self.sources).into_iter().enumerate() {
-            let ended = self.ended.clone();
-            let is_ended = || ended[number].load(Ordering::Acquire);
+            let ended = self.ended[number].clone();
+            let is_ended = || ended.load(Ordering::Acquire);
+            // A pipe that has no more for now is not waited for when nothing more is wanted of it.
+            let stop = self.stop.of_part(ended.clone());
             let mut failed = None;
+            // Nothing is under way: what limits have counted so far is all there is.
+            if self.graph.wanted(number) == Some(0) {
+                ended.store(true, Ordering::Release);
+            }
             while !is_ended() {
                 let Some(mut batch) = self.empty() else { return };
-                let read = source.read_batch(&mut batch, self.pace.bytes_wanted(), &self.stop);
+                let read = source.read_batch(&mut batch, self.pace.bytes_wanted(), &stop);
                 if read.is_ok() && batch.read() > 0 && !self.stop.is_set() {
                     batch.sequence = sequence;
                     batch.source = number as u32;

@@ -83,7 +83,9 @@ impl Limits {
                     return Some((index, self.hit(SHARE_FROM_RECORD, rejects[..index].last())));
                 }
             }
-            self.rejected += 1;
+            // Several ways may reject the same record.
+            let is_another = index == 0 || rejects[index - 1].index != reject.index;
+            self.rejected += u64::from(is_another);
             let is_share_exceeded = record >= SHARE_FROM_RECORD && self.is_share_exceeded(record);
             if self.fail_at_first || self.is_count_exceeded() || is_share_exceeded {
                 return Some((index + 1, self.hit(record, Some(reject))));
@@ -188,6 +190,14 @@ mod tests {
         check("0", 10, &[3, 4], Some(1));
         check("1", 10, &[3, 4], Some(2));
         check("2", 10, &[3, 4], None);
+    }
+
+    #[test]
+    fn a_record_that_several_ways_reject_counts_once() {
+        check("fail", 10, &[3, 3], Some(1));
+        check("1", 10, &[3, 3, 4, 4], Some(3));
+        check("2", 10, &[3, 3, 4, 4], None);
+        check("20%", 10, &[3, 3, 4, 4], None);
     }
 
     #[test]

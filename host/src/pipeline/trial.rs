@@ -4,7 +4,7 @@ use super::graph::{Graph, Node};
 use crate::batch::Batch;
 use crate::record::{RecordPosition, RejectKind};
 use crate::source::SourceError;
-use crate::step::StepError;
+use crate::step::{STACK_BYTES, StepError};
 use crate::stop::Stop;
 use std::sync::Arc;
 
@@ -57,6 +57,9 @@ pub enum TrialError {
     /// A source can't be read.
     #[error("the input can't be read")]
     Source(#[source] SourceError),
+    /// The system gives us no thread.
+    #[error("a thread can't be started")]
+    Thread(#[source] std::io::Error),
     /// A step can't go on with any record.
     #[error("step `{step}` can't go on")]
     Step {
@@ -69,6 +72,17 @@ pub enum TrialError {
 
 /// Takes the first records of each source, at most so many, through nodes without sinks.
 pub fn run(nodes: Vec<Node>, records_max: usize, stop: &Stop) -> Result<Vec<Tried>, TrialError> {
+    // On a thread that is as those of a run are: what a step may take of the stack, it counts on.
+    std::thread::scope(|scope| {
+        let builder = std::thread::Builder::new().name("trial".to_owned());
+        let trial = builder.stack_size(STACK_BYTES);
+        let trial = trial.spawn_scoped(scope, || try_out(nodes, records_max, stop));
+        let tried = trial.map_err(TrialError::Thread)?.join();
+        tried.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+fn try_out(nodes: Vec<Node>, records_max: usize, stop: &Stop) -> Result<Vec<Tried>, TrialError> {
     let (mut graph, sources, _) = Graph::new(nodes);
     let (mut batch, mut sequence, mut all) = (Batch::default(), 0, Vec::new());
     for (node, mut source) in sources.into_iter().enumerate() {

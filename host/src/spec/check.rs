@@ -8,11 +8,11 @@
 mod order;
 
 use super::{BLOCKED, Port, Records, Spec, SpecError, StepSpec};
-use crate::storage::location::Location;
+use crate::storage::location::{Location, is_stdin, is_stdout};
 use crate::toml_text::{list, meant, on_a_line};
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Component, Path};
 
 /// What is wrong with a graph.
 #[derive(Debug)]
@@ -302,7 +302,7 @@ fn check_streams(spec: &Spec, members: &Members<'_>) -> Result<(), Fault> {
             Records::Rejects(input) => std::slice::from_ref(input),
             Records::One(_) => &[],
         };
-        for _ in inputs.iter().filter(|input| *input == "-") {
+        for _ in inputs.iter().filter(|input| is_stdin(Path::new(input))) {
             if let Some(first) = first {
                 let message = match first == name {
                     true => "stdin stands there twice".to_owned(),
@@ -325,7 +325,11 @@ fn check_outputs(spec: &Spec, members: &Members<'_>) -> Result<(), Fault> {
         let place = match Location::of(place) {
             Location::Stream => "-".to_owned(),
             Location::Local(path) if path == Path::new("/dev/null") => continue,
-            Location::Local(path) => format!("{:?}", path.components().collect::<Vec<_>>()),
+            Location::Local(path) if is_stdout(&path) => "-".to_owned(),
+            Location::Local(path) => {
+                let parts = path.components().filter(|part| *part != Component::CurDir);
+                format!("{:?}", parts.collect::<Vec<_>>())
+            }
             Location::Remote(remote) => format!("{} {:?}", remote.whole(), node.what.table),
         };
         let is_stdout = place == "-";

@@ -25,9 +25,10 @@ mod section;
 mod steps;
 
 use super::check::{self, Fault};
+use super::relative::plain;
 use super::{Node, Port, Spec, SpecError};
 use crate::pipeline::limits::MaxRejects;
-use crate::toml_text::{self, Variables, Wrong, meant, on_a_line, wrong};
+use crate::toml_text::{self, NOWHERE, Variables, Wrong, meant, on_a_line, wrong};
 use keys::{Keys, RUN, SECTIONS};
 use params::{Params, Why};
 use section::{Context, Section, tables_of};
@@ -61,16 +62,19 @@ pub fn read(path: &Path, settings: &Settings<'_>) -> Result<Spec, SpecError> {
         hint: None,
     })?;
     let folder = path.parent().unwrap_or(Path::new(""));
-    parse(&text, folder, settings).map_err(|SpecError { message, hint }| SpecError {
-        message: format!("pipeline file `{name}`, {message}"),
-        hint,
+    parse(&text, folder, settings).map_err(|SpecError { message, hint }| {
+        let comma = if message.starts_with("line ") { "," } else { ":" };
+        SpecError { message: format!("pipeline file `{name}`{comma} {message}"), hint }
     })
 }
 
 /// Reads the text of a file that is in this folder.
 pub fn parse(text: &str, folder: &Path, settings: &Settings<'_>) -> Result<Spec, SpecError> {
-    whole(text, folder, settings).map_err(|wrong| SpecError {
-        message: format!("line {}: {}", wrong.line(text), wrong.message),
+    whole(text, &plain(folder), settings).map_err(|wrong| SpecError {
+        message: match wrong.byte {
+            NOWHERE => wrong.message,
+            _ => format!("line {}: {}", wrong.line(text), wrong.message),
+        },
         hint: wrong.hint,
     })
 }
@@ -97,9 +101,14 @@ fn whole(text: &str, folder: &Path, settings: &Settings<'_>) -> Result<Spec, Wro
         sinks: nodes(&context, &file, "sinks", ends::sink)?,
         ..run(&context, &file)?
     };
+    let steps = file.get("steps").and_then(|steps| steps.get_ref().as_table());
+    let steps = steps.into_iter().flat_map(section::in_order);
+    spec.lines = steps
+        .map(|(name, _)| (name.get_ref().to_string(), toml_text::line(text, name.span().start)))
+        .collect();
     check::check(&mut spec).map_err(|fault| at(&file, fault))?;
     spec.tests = cases::tests(&context, &file, &spec)?;
-    let refused = |Why { message, hint }| wrong(0, message, hint);
+    let refused = |Why { message, hint }| wrong(NOWHERE, message, hint);
     context.params.refuse_unused().map_err(refused)?;
     Ok(spec)
 }

@@ -1,7 +1,8 @@
 //! A pipeline as the text of a file that means the same.
 //!
-//! What is as it would be without a key is left out. A password in a location is left out as well, and
-//! a comment says so: then the text is to be completed before it is run.
+//! What is as it would be without a key is left out. A password in a location is left out as well, and so
+//! is a parameter of jq that somebody gave from outside of the file; a comment says so: then the text is to
+//! be completed before it is run. All other `${…}` stand there as what they were given.
 
 use super::file::keys::TYPES;
 use super::{
@@ -23,9 +24,11 @@ use serde_json::{Map, Value};
 use std::ffi::OsStr;
 use toml::ser::ValueSerializer;
 
-/// The text of a file. Paths in it are relative to the folder they were given in.
-pub fn print(spec: &Spec) -> String {
+/// The text of a file, with these comments before it. Paths in it are relative to the folder that it is
+/// printed in.
+pub fn print(spec: &Spec, comments: &[String]) -> String {
     let mut page = Page::default();
+    comments.iter().for_each(|comment| page.comment(comment));
     for Node { name, what, .. } in &spec.sources {
         page.table(&format!("[sources.{name}]"));
         source(&mut page, what);
@@ -271,10 +274,21 @@ fn emit(page: &mut Page, emit: &Emit) {
 }
 
 /// The program stands for this key. In it there are no parameters.
-fn jq(page: &mut Page, key: &str, JqSpec { program, params }: &JqSpec) {
-    page.key(key, program);
-    if !params.is_empty() {
-        page.key("params", all_escaped(params));
+fn jq(page: &mut Page, key: &str, JqSpec { program, file, params, given }: &JqSpec) {
+    match file {
+        Some(file) => page.location("file", file.as_os_str()),
+        None => page.key(key, program),
+    }
+    let mut written = params.clone();
+    written.retain(|name, _| !given.contains(name));
+    for name in given {
+        page.comment(&format!(
+            "$params.{name} was given by --set or the environment, and may be a secret:"
+        ));
+        page.comment("it is left out here, and to be written below");
+    }
+    if !written.is_empty() {
+        page.key("params", all_escaped(&written));
     }
 }
 
@@ -411,8 +425,9 @@ mod tests {
 
     #[track_caller]
     fn comes_back(spec: &Spec) {
-        let text = print(spec);
-        assert_eq!(format!("{:#?}", read(&text)), format!("{spec:#?}"), "{text}");
+        let text = print(spec, &[]);
+        let told = |spec: Spec| format!("{:#?}", Spec { lines: Default::default(), ..spec });
+        assert_eq!(told(read(&text)), told(spec.clone()), "{text}");
     }
 
     #[test]
@@ -437,20 +452,48 @@ mod tests {
         let text = "[sources.in]\npath = \"in.json\"\n\n\
             [steps.iris]\ntype = \"model\"\nfrom = \"in\"\nplugin = \"lib.so\"\n\n\
             [sinks.out]\nfrom = \"iris\"\npath = \"-\"\n";
-        assert_eq!(print(&read(text)), text);
+        assert_eq!(print(&read(text), &[]), text);
     }
 
     #[test]
-    fn a_config_that_is_in_a_file_stays_there() {
+    fn a_config_or_a_program_that_is_in_a_file_stays_there() {
         let mut spec = read(
-            "[sources.in]\npath='in'\n[sinks.out]\nfrom='x'\npath='out'\n\
-             [steps.x]\ntype='model'\nfrom='in'\nplugin='x.so'\nconfig='{\"a\":1}'\n",
+            "[sources.in]\npath='in'\n[sinks.out]\nfrom='y'\npath='out'\n\
+             [steps.x]\ntype='model'\nfrom='in'\nplugin='x.so'\nconfig='{\"a\":1}'\n\
+             [steps.y]\ntype='jq'\nfrom='x'\nprogram='.a'\n",
         );
-        assert!(print(&spec).contains("\nconfig = '{\"a\":1}'\n"));
+        assert!(print(&spec, &[]).contains("\nprogram = \".a\"\n"));
+        let StepSpec::Jq(jq) = &mut spec.steps[1].what else { panic!() };
+        jq.file = Some("a.jq".into());
+        let text = print(&spec, &[]);
+        assert!(text.contains("\nfile = \"a.jq\"\n") && !text.contains("program"), "{text}");
+        assert!(print(&spec, &[]).contains("\nconfig = '{\"a\":1}'\n"));
         let StepSpec::Model(model) = &mut spec.steps[0].what else { panic!() };
         model.config_file = Some("model.json".into());
-        let text = print(&spec);
+        let text = print(&spec, &[]);
         assert!(text.contains("\nconfig_file = \"model.json\"\n") && !text.contains("{"), "{text}");
+    }
+
+    #[test]
+    fn no_parameter_of_jq_is_printed_that_was_given_from_outside() {
+        let text = "[params]\nlist=['a']\ntok='x'\nown='x'\nplain=1\nmade='${tok}!'\n\
+            [sources.in]\npath='in'\n[sinks.out]\nfrom='x'\npath='out'\n\
+            [steps.x]\ntype='jq'\nfrom='in'\nprogram='.'\nparams={own='y',deep={a=['${TOK}']}}\n";
+        let set = [("list", "[\"hush\",null]"), ("own", "hush")];
+        let set = set.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let variables = |name: &str| name.eq_ignore_ascii_case("tok").then(|| "hush".to_owned());
+        let settings = Settings { set: set.into(), variables: &variables };
+        let spec = parse(text, Path::new(""), &settings).unwrap();
+        let StepSpec::Jq(jq) = &spec.steps[0].what else { panic!() };
+        assert_eq!(jq.params["made"], "hush!");
+        let printed = print(&spec, &["first".to_owned()]);
+        assert!(printed.starts_with("# first\n\n[sources.in]\n"), "{printed}");
+        assert!(!printed.contains("hush"), "{printed}");
+        for name in ["list", "tok", "made", "deep"] {
+            assert!(printed.contains(&format!("# $params.{name} was given")), "{printed}");
+        }
+        let StepSpec::Jq(jq) = read(&printed).steps.remove(0).what else { panic!() };
+        assert_eq!(Value::Object(jq.params), serde_json::json!({ "own": "y", "plain": 1 }));
     }
 
     #[test]
@@ -459,7 +502,7 @@ mod tests {
         let inputs = ["postgres://me:hush@host/db", "S3://bucket/key", "sqlite:a.db"];
         spec.sources[0].what.records = Records::Inputs(inputs.iter().map(Into::into).collect());
         spec.sinks[0].what.output = Some("https://host/x?sig=hush".into());
-        let text = print(&spec);
+        let text = print(&spec, &[]);
         assert!(!text.contains("hush"), "{text}");
         assert!(text.contains("# services, or in the environment, ${NAME}\npath = [\"postgres://me@host/db\", \"S3://bucket/key\", \"sqlite:a.db\"]"), "{text}");
         assert_eq!(text.matches("# what may be a password").count(), 2);

@@ -121,3 +121,105 @@ fn is_true(
     })?;
     answer.ok_or_else(|| unclear("no output"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::JqSpec;
+    use crate::step::emit::Emit;
+    use crate::step::jq::tests::{applied, batch};
+
+    fn rule(when: &str, emit: Emit) -> Result<BlockStep, BlockError> {
+        let params = json!({"held": ["FR", "DE"]}).as_object().unwrap().clone();
+        let when = JqSpec { program: when.to_owned(), params, ..JqSpec::default() };
+        let reason = "no predictions in \"this\" jurisdiction".to_owned();
+        BlockStep::new("allowed", &BlockSpec { when, reason, emit })
+    }
+
+    /// What goes on, with the rejects; and what goes the other way.
+    fn split(step: &mut dyn Step, text: &str) -> (String, String) {
+        let mut batch = batch(text);
+        let kept = applied(step, &mut batch);
+        let aside = batch.take_aside();
+        batch.set_flow(aside);
+        (kept, String::from_utf8(batch.lines(&mut Vec::new()).to_vec()).unwrap())
+    }
+
+    #[track_caller]
+    fn check(when: &str, emit: Emit, text: &str, kept: &str, blocked: &str) {
+        let mut step = rule(when, emit).unwrap();
+        let expected = (kept.to_owned(), blocked.to_owned());
+        assert_eq!(split(&mut step, text), expected, "{when}");
+        assert_eq!(split(&mut *step.another(), text), expected, "{when}");
+    }
+
+    const HELD: &str = r#""blocked":"allowed","reason":"no predictions in \"this\" jurisdiction""#;
+
+    #[test]
+    fn records_that_the_condition_is_true_of_go_the_other_way() {
+        let (held, free) = (r#"{ "id" : 1.10, "country":"FR" }"#, r#"{ "id":2, "country":"GB"}"#);
+        let text = format!("{held}\n{free}\n{held}\n");
+        for (emit, blocked) in [
+            (Emit::Prediction, format!("{{{HELD}}}\n")),
+            (Emit::Keep(vec!["id".into(), "no".into()]), format!("{{\"id\" : 1.10,{HELD}}}\n")),
+            (Emit::Merge, format!("{{\"id\" : 1.10, \"country\":\"FR\",{HELD}}}\n")),
+            (Emit::Nest, format!("{{\"input\":{held},\"prediction\":{{{HELD}}}}}\n")),
+        ] {
+            let when = ".country as $c | any($params.held[]; . == $c)";
+            check(when, emit, &text, &format!("{free}\n"), &blocked.repeat(2));
+        }
+    }
+
+    #[test]
+    fn those_that_go_on_are_not_copied() {
+        let mut batch = batch("{\"a\":1}\n{\"a\":2}\n");
+        let bytes = batch.bytes().as_ptr();
+        rule(".a == 1", Emit::Prediction).unwrap().apply(&mut batch).unwrap();
+        assert_eq!((batch.len(), batch.bytes().as_ptr()), (1, bytes));
+        assert_eq!(batch.blocked(), [0]);
+        assert_eq!(batch.take_aside().origins(), [0]);
+    }
+
+    #[test]
+    fn all_is_true_but_null_and_false() {
+        let text = "null\nfalse\n0\n\"\"\n[]\n{}\ntrue\n";
+        check(".", Emit::Prediction, text, "null\nfalse\n", &format!("{{{HELD}}}\n").repeat(5));
+        check(".a", Emit::Prediction, "{}\n{\"a\":null}\n", "{}\n{\"a\":null}\n", "");
+    }
+
+    #[test]
+    fn a_condition_says_yes_or_no() {
+        let text = "[]\n[true]\n[true,false]\n[0,0,0]\n";
+        let unclear = "where one says yes or no";
+        let kept = format!(
+            "0 jq: the rule's condition gives no output, {unclear}\n\
+             2 jq: the rule's condition gives several outputs, {unclear}\n\
+             3 jq: the rule's condition gives several outputs, {unclear}\n"
+        );
+        check(".[]", Emit::Prediction, text, &kept, &format!("{{{HELD}}}\n"));
+        check(".a > 1", Emit::Prediction, "[1]\n", "0 jq: cannot index [1] with \"a\"\n", "");
+        check(
+            ".",
+            Emit::Prediction,
+            "{\"a\":NaN}\n",
+            "0 invalid_json: expected a value at column 6\n",
+            "",
+        );
+    }
+
+    #[test]
+    fn a_record_that_can_not_be_written_with_the_reason_is_a_reject() {
+        let clash = "field_clash: the field is in the record and in the prediction\n";
+        check("true", Emit::Merge, "{\"reason\":1}\n", &format!("0 {clash}"), "");
+        check("true", Emit::Merge, "[1]\n", "0 schema: the record is not an object\n", "");
+        check("false", Emit::Merge, "{\"reason\":1}\n", "{\"reason\":1}\n", "");
+    }
+
+    #[test]
+    fn a_rule_that_can_not_be_used_is_refused() {
+        let why = |when, emit| rule(when, emit).err().unwrap().to_string();
+        assert!(why(".a ==", Emit::Prediction).contains(": expected a term, but the program ends"));
+        let keep = Emit::Keep(vec!["id".into(), "reason".into()]);
+        assert!(why("true", keep).contains("`reason`"));
+    }
+}

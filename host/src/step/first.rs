@@ -177,7 +177,11 @@ impl Step for FirstStep {
     }
 
     fn saturation(&self) -> Saturation {
-        self.saturation
+        // As far as others have counted, who was given nothing yet can tell it too.
+        match (self.which, &self.last) {
+            (Which::Limit(count), None) if self.counting().counted >= count => Saturation::Before,
+            _ => self.saturation,
+        }
     }
 }
 

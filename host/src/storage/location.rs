@@ -73,6 +73,26 @@ impl fmt::Display for Location {
     }
 }
 
+/// Whether a path means stdin, also by the system's names for it.
+pub fn is_stdin(path: &Path) -> bool {
+    is_one_of(path, ["-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"])
+}
+
+/// Whether a path means stdout. The system's names for it too: by the time outputs are opened, they
+/// mean what plugins may print to.
+pub fn is_stdout(path: &Path) -> bool {
+    is_one_of(path, ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
+}
+
+/// Whether a path means stderr.
+pub fn is_stderr(path: &Path) -> bool {
+    is_one_of(path, ["/dev/stderr", "/dev/fd/2", "/proc/self/fd/2"])
+}
+
+fn is_one_of<const N: usize>(path: &Path, names: [&str; N]) -> bool {
+    names.iter().any(|name| path == Path::new(name))
+}
+
 /// Something that is no file of this machine: `SCHEME://REST`.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Remote {

@@ -1,6 +1,6 @@
 //! How a run ended, told to everyone: lines for people, the summary, what is on disk, the exit code.
 
-use super::{Run, Session};
+use super::{Run, Session, inputs};
 use crate::causes::chain;
 use crate::cli::files::Plan;
 use crate::cli::formats::{compression_of_output, of_output};
@@ -55,7 +55,7 @@ impl Run<'_> {
         published: Result<Vec<Option<String>>, Unfinished>,
         inputs: Vec<InputFile>,
     ) -> Ended {
-        let mut versions = vec![None];
+        let mut versions = vec![None; self.files.outputs.len()];
         let (published, published_in_part, error) = match published {
             Ok(told) => {
                 versions = told;
@@ -94,6 +94,13 @@ impl Run<'_> {
         };
         let rejects = rejects.filter(|_| outcome.counts.rejected > 0);
         let is_hidden = self.files.published().next().is_some() && !outcome.published;
+        if outcome.pipe_closed && outcome.error.is_none() && self.files.published().next().is_some()
+        {
+            // No quiet end: who reads a file that was to be there would take the one before for it.
+            let source = io::ErrorKind::BrokenPipe.into();
+            outcome.error =
+                Some(RunError::Write { what: "an output that is a pipe".to_owned(), source });
+        }
         let state = self.state(&outcome);
         let summary = RunSummary {
             input: self.input(),
@@ -155,10 +162,8 @@ impl Run<'_> {
 
     /// What stands in messages as the place where records come from.
     fn input(&self) -> String {
-        match self.session.job.is_one() {
-            true => "--record".to_owned(),
-            false => self.files.inputs().map(Location::to_string).collect::<Vec<_>>().join(", "),
-        }
+        let names = inputs::all(self.session.job, self.files).map(|(name, _)| name);
+        names.collect::<Vec<_>>().join(", ")
     }
 
     /// Where each sink of a pipeline that somebody named wrote to.
@@ -177,10 +182,14 @@ impl Run<'_> {
     }
 
     fn inputs(&self, versions: Vec<InputFile>) -> Vec<InputSummary> {
-        let inputs = self.files.inputs().zip(versions);
-        let inputs = inputs.map(|(location, InputFile { version, .. })| InputSummary {
-            name: location.to_string(),
-            version: Some(version).filter(|version| !version.is_empty()),
+        let Session { job, .. } = self.session;
+        let mut versions = versions.into_iter();
+        // The record of a command line is no input.
+        let inputs = inputs::all(job, self.files)
+            .filter(|(_, location)| job.is_named() || location.is_some());
+        let inputs = inputs.map(|(name, location)| {
+            let version = location.and_then(|_| versions.next()).map(|it| it.version);
+            InputSummary { name, version: version.filter(|version| !version.is_empty()) }
         });
         inputs.collect()
     }
@@ -188,7 +197,7 @@ impl Run<'_> {
     fn resumed(&self, Checkpoint { input, position, counts, .. }: &Checkpoint) -> ResumedSummary {
         ResumedSummary {
             records: counts.read,
-            input: self.files.inputs().nth(*input).map(Location::to_string),
+            input: inputs::all(self.session.job, self.files).nth(*input).map(|(name, _)| name),
             line: (position.line > 0).then_some(position.line),
             byte: position.byte,
         }
@@ -225,13 +234,19 @@ impl Run<'_> {
             }
     }
 
+    /// What each output has taken that can't be taken back.
+    fn streams(&self, outcome: &Outcome) -> Vec<String> {
+        let published: Vec<&Location> = self.files.published().collect();
+        let nodes = &outcome.nodes[outcome.nodes.len() - self.files.outputs.len()..];
+        let sinks = self.session.job.spec.sinks.iter().zip(&self.files.outputs).zip(nodes);
+        let streams = sinks.filter(|((_, output), _)| !published.contains(output));
+        streams.map(|(sink, node)| self.taken(sink, node.given)).collect()
+    }
+
     fn state_of_output(&self, outcome: &Outcome) -> Option<String> {
         let outputs: Vec<&Location> = self.files.published().collect();
         if outputs.is_empty() {
-            let sinks = self.session.job.spec.sinks.iter().zip(&self.files.outputs);
-            let nodes = &outcome.nodes[outcome.nodes.len() - self.files.outputs.len()..];
-            let taken = sinks.zip(nodes).map(|(sink, node)| self.taken(sink, node.given));
-            return Some(taken.collect::<Vec<_>>().join("; "));
+            return Some(self.streams(outcome).join("; "));
         }
         let shown = shown_together(outputs.iter().map(|output| format!("`{output}`")));
         if outcome.published {
@@ -242,12 +257,20 @@ impl Run<'_> {
         }
         let mut state = match &outcome.published_in_part[..] {
             [] => Error::unpublished(&outputs),
-            [path, ..] => {
-                let last = self.files.main_output();
-                let path = path.display();
-                format!("`{path}` is this run's already; `{last}` {}", Error::as_before(last))
+            paths => {
+                let is_new = |output: &&&Location| {
+                    paths.iter().any(|path| path.display().to_string() == output.to_string())
+                };
+                let before = outputs.iter().filter(|output| !is_new(output));
+                let before =
+                    before.map(|output| format!("`{output}` {}", Error::as_before(output)));
+                let new = shown_together(paths.iter().map(|path| format!("`{}`", path.display())));
+                let (verb, before) =
+                    (if paths.len() == 1 { "is" } else { "are" }, shown_together(before));
+                format!("{new} {verb} this run's already; {before}")
             }
         };
+        self.streams(outcome).iter().for_each(|taken| state += &format!("; {taken}"));
         if let Some(Checkpoint { counts, .. }) = outcome.kept() {
             let records = match counts.read {
                 1 => "1 record is".to_owned(),

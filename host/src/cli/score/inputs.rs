@@ -30,7 +30,7 @@ pub(super) fn open(
     let mut before = 0;
     let sources = job.spec.sources.iter().zip(&files.sources).zip(reads);
     let opened = sources.map(|((source, locations), reads)| {
-        let waiting = waiting((job, services), &source.what, locations, reads)?;
+        let waiting = waiting((job, services), (&source.name, &source.what), locations, reads)?;
         let inputs = waiting.len();
         let first = before;
         before += inputs;
@@ -48,7 +48,7 @@ pub(super) fn open(
 /// The inputs of a source, each to be opened when it is its turn.
 fn waiting(
     (job, services): (&Job<'_>, &Arc<Services>),
-    source: &SourceSpec,
+    (node, source): (&str, &SourceSpec),
     locations: &[Location],
     reads: &Reads,
 ) -> Result<VecDeque<Waiting>, Error> {
@@ -65,19 +65,21 @@ fn waiting(
     };
     let mut waiting = VecDeque::new();
     if let Records::One(record) = &source.records {
-        let (record, options) = (one_line(record)?, options.text.clone());
-        waiting.push_back(Waiting {
-            name: "--record".to_owned(),
-            open: Box::new(move |_| {
-                let input = Box::new(Memory::new(record));
-                Ok(Box::new(ldjson::Reader::new("--record", input, options)))
-            }),
-        });
+        let of = if job.is_named() { format!(" of `{node}`") } else { String::new() };
+        let record = one_line(record, || format!("the record{of}"))?;
+        let (name, options) = (name_of_record(job, node), options.text.clone());
+        let source = name.clone();
+        let open = move |_: RecordPosition| {
+            let input = Box::new(Memory::new(record));
+            let reader = ldjson::Reader::new(&source, input, options);
+            Ok(Box::new(reader) as Box<dyn Source>)
+        };
+        waiting.push_back(Waiting { name, open: Box::new(open) });
     }
     let are_rejected = matches!(source.records, Records::Rejects(_));
     for location in locations {
         let (name, location, options) = (location.to_string(), location.clone(), options.clone());
-        let (path, services) = (name.clone(), services.clone());
+        let (path, services) = (source.relative.name_of(&location), services.clone());
         let format = of_input(source, &location);
         if let Some(database) = services.database(&location) {
             let selection = source.selection.clone().expect("it was checked that there is one");
@@ -105,13 +107,33 @@ fn waiting(
     Ok(waiting)
 }
 
+/// The name of a record that was given in place of an input.
+fn name_of_record(job: &Job<'_>, node: &str) -> String {
+    if job.is_named() { node.to_owned() } else { "--record".to_owned() }
+}
+
+/// All inputs, in the order in which they are read: the name of each, and where it is, if it is anywhere.
+pub(super) fn all<'a>(
+    job: &Job<'_>,
+    files: &'a Files,
+) -> impl Iterator<Item = (String, Option<&'a Location>)> {
+    let sources = job.spec.sources.iter().zip(&files.sources);
+    sources.flat_map(|(source, locations)| {
+        let record = matches!(source.what.records, Records::One(_))
+            .then(|| (name_of_record(job, &source.name), None));
+        let locations = locations.iter().map(|location| (location.to_string(), Some(location)));
+        record.into_iter().chain(locations)
+    })
+}
+
 /// The source that a table of a lookup is read from.
 pub(super) fn table(
     (job, services): (&Job<'_>, &Arc<Services>),
-    source: &SourceSpec,
+    (node, source): (&str, &SourceSpec),
     locations: &[Location],
 ) -> Result<many::Reader, Error> {
-    let waiting = waiting((job, services), source, locations, &Reads::typed(&source.types))?;
+    let reads = Reads::typed(&source.types);
+    let waiting = waiting((job, services), (node, source), locations, &reads)?;
     many::Reader::open(waiting, 0, RecordPosition::default())
         .map_err(|(path, source)| Error::Input { path: path.into(), source })
 }
@@ -149,15 +171,15 @@ pub(super) fn bytes_total(job: &Job<'_>, files: &Files, services: &Services) -> 
 }
 
 /// A record that may have been written over several lines. Line feeds between tokens are white
-/// space; one inside a string is not JSON, and must not be made so.
-fn one_line(record: &str) -> Result<String, Error> {
+/// space; one inside a string is not JSON, and must not be made so. `what` it is stands in the error.
+pub(super) fn one_line(record: &str, what: impl Fn() -> String) -> Result<String, Error> {
     if record.trim().is_empty() {
-        return Err(Error::usage("the record is empty"));
+        return Err(Error::usage(format!("{} is empty", what())));
     }
     if record.contains(['\n', '\r'])
         && let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(record)
     {
-        return Err(Error::usage(format!("the record is not JSON: {error}")));
+        return Err(Error::usage(format!("{} is not JSON: {error}", what())));
     }
     Ok(record.replace(['\n', '\r'], " "))
 }

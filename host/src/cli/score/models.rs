@@ -42,11 +42,12 @@ impl Opened<'_> {
     }
 }
 
-/// Opens the plugins, and sees whether their models can do what is wanted. `is_identified`: somebody
-/// will ask what their files hold.
+/// Opens the plugins, and sees whether their models can do what is wanted. `is_named`: whether the nodes
+/// have names; `is_identified`: somebody will ask what their files hold.
 pub(super) fn open<'a>(
     found: Vec<Found<'a>>,
     exits: &Watch,
+    is_named: bool,
     is_identified: bool,
 ) -> Result<Vec<Opened<'a>>, Error> {
     let opened = found.into_iter().map(|found| {
@@ -60,16 +61,21 @@ pub(super) fn open<'a>(
         };
         let description = plugin.model(found.spec.model.as_ref()).map_err(refused)?.clone();
         let (input, output) = (&description.input_schema, &description.output_schema);
-        found.spec.emit.check(input, output).map_err(cannot_emit)?;
+        let checked = found.spec.emit.check(input, output);
+        checked.map_err(|error| cannot_emit(found.node, is_named, &error))?;
         Ok(Opened { plugin, description, sha256, found })
     });
     opened.collect()
 }
 
-fn cannot_emit(error: EmitError) -> Error {
+fn cannot_emit(node: &str, is_named: bool, error: &EmitError) -> Error {
+    let (what, nest) = match is_named {
+        true => (format!("what `{node}` gives on"), "emit = \"nest\""),
+        false => ("the output".to_owned(), "--emit nest"),
+    };
     Error::Usage {
-        message: format!("the output can't be joined: {error}"),
-        hint: Some("--emit nest keeps the record and the prediction apart".to_owned()),
+        message: format!("{what} can't be joined: {error}"),
+        hint: Some(format!("{nest} keeps the record and the prediction apart")),
     }
 }
 

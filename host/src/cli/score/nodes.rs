@@ -5,6 +5,7 @@ use super::inputs;
 use super::models::{Model, Models};
 use crate::batch::Batch;
 use crate::cli::job::Job;
+use crate::cli::sense;
 use crate::columns::{Column, Kind};
 use crate::error::Error;
 use crate::pipeline::graph::{Node, Port, Work};
@@ -12,11 +13,11 @@ use crate::plugin::few::Few;
 use crate::plugin::runner::Runner;
 use crate::run_time::RunTime;
 use crate::source::{Source, SourceError};
-use crate::spec::{self, LogSpec, LookupSpec, ModelSpec, Records, Spec, StepSpec};
-use crate::step::block::BlockStep;
+use crate::spec::{self, JqSpec, LogSpec, LookupSpec, ModelSpec, Records, Spec, StepSpec};
+use crate::step::block::{BlockError, BlockStep};
 use crate::step::check::CheckStep;
 use crate::step::first::{FirstStep, Which};
-use crate::step::jq::JqStep;
+use crate::step::jq::{JqError, JqStep};
 use crate::step::log::Logging;
 use crate::step::lookup::LookupStep;
 use crate::step::lookup::table::Table;
@@ -54,19 +55,22 @@ impl Steps {
             Steps { ready: HashMap::new(), tables: HashMap::new(), identity: Vec::new() };
         for node in &job.spec.steps {
             let name = &*node.name;
-            let refused = |message: String, hint| Error::Usage {
-                message: format!("the step `{name}` can't be: {message}"),
+            let refused = |key, message: String, hint| Error::Usage {
+                message: format!("{}: {message}", job.place_of_step(name, key)),
                 hint,
             };
+            let key = |spec: &JqSpec, key| if spec.file.is_some() { "file" } else { key };
             let step: Box<dyn Step> = match &node.what {
                 StepSpec::Sample(spec) => Box::new(SampleStep::new(name, *spec)),
                 StepSpec::Place => Box::new(PlaceStep::default()),
                 StepSpec::Validate(spec) => {
-                    steps.reads(name, &Location::Local(spec.schema.clone()), services)?;
+                    let location = Location::Local(spec.schema.clone());
+                    steps.reads((name, "the schema"), &location, services)?;
                     let step = ValidateStep::new(name, spec);
-                    let step = step.map_err(|why| refused(why.message, why.hint))?;
+                    let step = step.map_err(|why| refused("schema", why.message, why.hint))?;
                     for file in step.files() {
-                        steps.reads(name, &Location::Local(file.clone()), services)?;
+                        let location = Location::Local(file.clone());
+                        steps.reads((name, "what the schema refers to"), &location, services)?;
                     }
                     Box::new(step)
                 }
@@ -76,15 +80,26 @@ impl Steps {
                     Box::new(LookupStep::new(name, spec, Arc::new(table)))
                 }
                 StepSpec::Log(_) => Box::new(PassStep::new(name)),
-                // Each run counts its own records.
-                StepSpec::Limit(_) | StepSpec::Skip(_) => continue,
-                StepSpec::Model(_) | StepSpec::Join => continue,
+                // Each run makes its own: of its model, or since they count.
+                StepSpec::Model(_) | StepSpec::Join | StepSpec::Limit(_) | StepSpec::Skip(_) => {
+                    continue;
+                }
                 StepSpec::Jq(spec) => {
-                    Box::new(JqStep::new(name, spec).map_err(|why| refused(why.to_string(), None))?)
+                    let step = JqStep::new(name, spec);
+                    let refused =
+                        |why: JqError| refused(key(spec, "program"), why.to_string(), None);
+                    Box::new(step.map_err(refused)?)
                 }
                 StepSpec::Block(spec) => {
                     let step = BlockStep::new(name, spec);
-                    Box::new(step.map_err(|why| refused(why.to_string(), None))?)
+                    let refused = |why: BlockError| {
+                        let key = match why {
+                            BlockError::When(_) => key(&spec.when, "when"),
+                            BlockError::Emit(_) => "",
+                        };
+                        refused(key, why.to_string(), None)
+                    };
+                    Box::new(step.map_err(refused)?)
                 }
             };
             steps.ready.insert(name.to_owned(), step);
@@ -105,10 +120,12 @@ impl Steps {
         };
         let locations = paths.iter().map(|path| Ok(services.resolve(path)?));
         let locations = locations.collect::<Result<Vec<_>, Error>>()?;
+        sense::check_lookup(job, (name, &spec.table), &locations, services)?;
         for location in &locations {
-            self.reads(name, location, services)?;
+            self.reads((name, "the table"), location, services)?;
         }
-        let source = inputs::table((job, services), &spec.table, &locations)?;
+        let source = inputs::table((job, services), (name, &spec.table), &locations);
+        let source = source.map_err(|error| of_step((name, "the table"), error))?;
         let columns = match &spec.columns[..] {
             [] => source.columns().map(|mut columns| {
                 columns.retain(|column| column.name != spec.key);
@@ -120,15 +137,21 @@ impl Steps {
             }
         };
         let table = Table::read(Box::new(source), spec, stop).map_err(|why| Error::Usage {
-            message: format!("the step `{name}` can't be: {}", why.message),
+            message: format!("{}: {}", job.place_of_step(name, ""), why.message),
             hint: why.hint,
         });
         Ok((table?, columns))
     }
 
     /// A step reads this: what it holds shapes the outputs.
-    fn reads(&mut self, name: &str, location: &Location, services: &Services) -> Result<(), Error> {
-        let version = inputs::version(location, services)?.version;
+    fn reads(
+        &mut self,
+        (name, what): (&str, &str),
+        location: &Location,
+        services: &Services,
+    ) -> Result<(), Error> {
+        let version = inputs::version(location, services);
+        let version = version.map_err(|error| of_step((name, what), error))?.version;
         self.identity.push((format!("what `{name}` reads, `{location}`"), version));
         Ok(())
     }
@@ -138,8 +161,18 @@ impl Steps {
     }
 }
 
-fn first(name: &str, which: Which, stop: &Stop) -> Work {
-    Work::Step(Box::new(FirstStep::new(name, which, stop.clone())))
+/// An error of what a step reads, and no source.
+fn of_step((name, what): (&str, &str), error: Error) -> Error {
+    match error {
+        Error::Input { path, source } => {
+            Error::StepInput { what: format!("{what} of `{name}`"), path, source }
+        }
+        error => error,
+    }
+}
+
+fn first(name: &str, which: Which, stop: &Stop) -> Box<dyn Step> {
+    Box::new(FirstStep::new(name, which, stop.clone()))
 }
 
 /// The nodes of one run, which bears this time: `sources` and `sinks` in the order of what was asked
@@ -156,11 +189,8 @@ pub(super) fn nodes(
     let mut places = HashMap::new();
     let mut nodes: Vec<Node> = Vec::new();
     let mut add = |name: &str, from: &[spec::Port], work: Work| {
-        // What a log takes, its model's node puts aside.
-        let is_log = spec.steps.iter().any(|it| it.name == name && it.is_log());
-        let from = from
-            .iter()
-            .map(|port| Port { node: places[&port.node], is_aside: port.is_aside || is_log });
+        let from =
+            from.iter().map(|port| Port { node: places[&port.node], is_aside: port.is_aside });
         let node =
             Node { name: job.is_named().then(|| name.to_owned()), from: from.collect(), work };
         nodes.push(node);
@@ -179,12 +209,12 @@ pub(super) fn nodes(
                     None => step,
                 }))
             }
+            StepSpec::Limit(count) => Work::Step(first(&node.name, Which::Limit(*count), stop)),
+            StepSpec::Skip(count) => Work::Step(first(&node.name, Which::Skip(*count), stop)),
             StepSpec::Join => Work::Join(node.from.iter().map(spec::Port::to_string).collect()),
-            StepSpec::Limit(count) => first(&node.name, Which::Limit(*count), stop),
-            StepSpec::Skip(count) => first(&node.name, Which::Skip(*count), stop),
             _ => Work::Step(steps.of(&node.name)),
         };
-        add(&node.name, &node.from, work);
+        add(&node.name, &node.takes(), work);
     }
     for (node, sink) in spec.sinks.iter().zip(sinks) {
         add(&node.name, &node.from, sink);

@@ -56,6 +56,8 @@ pub(super) fn reads(spec: &Spec, models: &Described<'_>) -> Vec<Reads> {
         for taker in &takers {
             let read = match taker {
                 Taker::Step(node) => match &node.what {
+                    // A log has all of the record.
+                    StepSpec::Model(_) if is_logged(spec, &node.name) => None,
                     StepSpec::Model(model) => {
                         model.emit.fields_of_record(&models[&*node.name].input_schema)
                     }
@@ -79,6 +81,11 @@ pub(super) fn reads(spec: &Spec, models: &Described<'_>) -> Vec<Reads> {
         Reads { schema: Arc::new(with_types(schema, &source.what.types)), fields }
     });
     reads.collect()
+}
+
+fn is_logged(spec: &Spec, model: &str) -> bool {
+    let mut logs = spec.steps.iter().filter(|step| step.is_log());
+    logs.any(|log| log.from.iter().any(|port| port.node == model))
 }
 
 fn with_types(mut schema: Value, types: &[Column]) -> Value {

@@ -213,6 +213,9 @@ fn a_stream_is_read_once_and_an_output_written_by_one() {
     let fault = check(&mut two).unwrap_err();
     assert_eq!(fault.key.join("."), "sources.b.path");
     assert_eq!(fault.message, "`a` reads stdin already");
+    two.sources[1].what.records = inputs(&["/dev/stdin"]);
+    assert_eq!(check(&mut two).unwrap_err().message, "`a` reads stdin already");
+    two.sources[1].what.records = inputs(&["x"]);
     two.sources[0].what.records = inputs(&["-", "-"]);
     assert_eq!(check(&mut two).unwrap_err().message, "stdin stands there twice");
     two.sources[0].what.records = inputs(&["x", "x"]);
@@ -228,6 +231,8 @@ fn a_stream_is_read_once_and_an_output_written_by_one() {
     };
     for (one, other, told) in [
         (None, Some("-"), Some("sinks.b.path: `a` writes to stdout already")),
+        (Some("/dev/stdout"), None, Some("sinks.b.path: `a` writes to stdout already")),
+        (Some("-"), Some("/dev//fd/1"), Some("sinks.b.path: `a` writes to stdout already")),
         (Some("x//y"), Some("x/./y"), Some("sinks.b.path: `a` writes there already")),
         (Some("/x"), Some("file:///x"), Some("sinks.b.path: `a` writes there already")),
         (Some("s3://x/y"), Some("s3://x/y"), Some("sinks.b.path: `a` writes there already")),

@@ -109,8 +109,8 @@ fn expect(
     let failed =
         |message: &str, hint: String| wrong(byte, format!("key `{key}`: {message}"), Some(hint));
     let port: Port = name.parse().map_err(|why: String| failed(&why, "name a node".to_owned()))?;
-    if !nodes(spec).any(|node| node == port.node) {
-        return Err(failed("there is no such node", meant(&port.node, nodes(spec))));
+    if !spec.names().any(|node| node == port.node) {
+        return Err(failed("there is no such node", meant(&port.node, spec.names())));
     }
     if port.is_aside && !is_block(spec, &port.node) {
         let message = format!("`{}` is no block, and holds nothing back", port.node);
@@ -132,8 +132,8 @@ fn expect(
 
 fn reject(section: &Section<'_>, spec: &Spec) -> Result<ExpectedReject, Wrong> {
     let node = section.needed("node")?;
-    if !nodes(spec).any(|known| known == node) {
-        let hint = meant(section.plain("node").unwrap_or_default(), nodes(spec));
+    if !spec.names().any(|known| known == node) {
+        let hint = meant(section.plain("node").unwrap_or_default(), spec.names());
         return Err(section.wrong("node", "there is no such node", Some(hint)));
     }
     Ok(ExpectedReject {
@@ -152,12 +152,6 @@ fn list<'a>(
         wrong(value.span().start, format!("key `{key}`: a list of records is wanted"), hint)
     })?;
     Ok(list)
-}
-
-fn nodes(spec: &Spec) -> impl Iterator<Item = &str> {
-    let sources = spec.sources.iter().map(|node| node.name.as_str());
-    let steps = spec.steps.iter().map(|node| node.name.as_str());
-    sources.chain(steps).chain(spec.sinks.iter().map(|node| node.name.as_str()))
 }
 
 fn is_block(spec: &Spec, name: &str) -> bool {

@@ -5,9 +5,10 @@ use super::keys::{SINK, SOURCE, TYPES};
 use super::section::{Context, Section, Text, located};
 use crate::columns::{Column, Kind};
 use crate::format::{Compression, Format};
+use crate::spec::relative::Relative;
 use crate::spec::{LINE_BYTES_MAX_USUAL, Port, Records, SinkSpec, SourceSpec};
 use crate::storage::database::Selection;
-use crate::storage::location::Remote;
+use crate::storage::location::{Location, Remote, is_stdout};
 use crate::storage::names::TableName;
 use crate::toml_text::{Wrong, list, on_a_line};
 use crate::{sink, source};
@@ -24,8 +25,10 @@ pub(super) fn source<'a>(
     let section = Section::open(context, place, table, vec![SOURCE])?;
     let line_bytes_max = section.whole("line_bytes_max")?.map(|bytes| bytes as u32);
     let reading = reading(&section)?;
+    let records = records(&section)?;
     let source = SourceSpec {
-        records: records(&section)?,
+        relative: relative(&section, &records)?,
+        records,
         line_bytes_max: line_bytes_max.unwrap_or(LINE_BYTES_MAX_USUAL),
         ..reading
     };
@@ -35,6 +38,9 @@ pub(super) fn source<'a>(
 fn records(section: &Section<'_>) -> Result<Records, Wrong> {
     let are_rejects = section.flag("rejects")?.unwrap_or(false);
     let paths = section.list("path")?;
+    let not_empty =
+        |paths: Vec<Text>| paths.into_iter().map(|path| section.not_empty("path", path)).collect();
+    let paths: Option<Vec<Text>> = paths.map(not_empty).transpose()?;
     match (section.text("record")?, paths) {
         (Some(record), None) if !are_rejects => Ok(Records::One(record.value)),
         (None, Some(paths)) => {
@@ -65,6 +71,18 @@ fn records(section: &Section<'_>) -> Result<Records, Wrong> {
             Err(section.wrong("record", message, Some(hint.to_owned())))
         }
     }
+}
+
+/// What of the inputs is relative to the file.
+pub(super) fn relative(section: &Section<'_>, records: &Records) -> Result<Relative, Wrong> {
+    let located = match records {
+        Records::Inputs(inputs) => &inputs[..],
+        Records::Rejects(input) => std::slice::from_ref(input),
+        Records::One(_) => return Ok(Relative::default()),
+    };
+    let texts = section.names("path")?;
+    let inputs = texts.iter().map(String::as_str).zip(located.iter().map(|it| &**it));
+    Ok(Relative::new(section.context.folder, inputs))
 }
 
 /// One of the inputs, which may be a glob: then what its folder is called is none.
@@ -147,7 +165,7 @@ pub(super) fn sink<'a>(
     let section = Section::open(context, place, table, vec![SINK])?;
     let usual = sink::csv::Options::default();
     let sink = SinkSpec {
-        output: section.location("path")?.filter(|path| path != "-"),
+        output: section.location("path")?.filter(|path| !is_stdout(Path::new(path))),
         format: format(&section)?,
         compression: section.text("compression")?.map(|name| match name.value.as_str() {
             "gzip" => Some(Compression::Gzip),
@@ -172,12 +190,37 @@ pub(super) fn sink<'a>(
             return Err(section.wrong(key, "it goes with `table`", hint));
         }
     }
+    if sink.table.is_some() && sink.compression.is_some() {
+        let hint = Some("leave it out".to_owned());
+        return Err(section.wrong("compression", "a table of a database has none", hint));
+    }
+    if let Some(format) = format_of(&sink).filter(|format| !format.is_table())
+        && sink.table.is_none()
+        && !sink.columns.is_empty()
+    {
+        let message = format!("{} has no columns", format.name());
+        let hint = Some("choose the fields with a step of type `jq`: '{id, species}'".to_owned());
+        return Err(section.wrong("columns", message, hint));
+    }
     Ok((from(&section)?, sink))
+}
+
+/// The format of an output; `None`: it may be a database.
+fn format_of(sink: &SinkSpec) -> Option<Format> {
+    let location = sink.output.as_deref().map_or(Location::Stream, Location::of);
+    let told = || Format::of(Path::new(location.name()?));
+    let usual = || (!matches!(location, Location::Remote(_))).then_some(Format::Ldjson);
+    sink.format.or_else(told).or_else(usual)
 }
 
 /// The columns of a sink.
 fn columns(section: &Section<'_>) -> Result<Vec<Column>, Wrong> {
     let (names, types) = (section.names("columns")?, types(section)?);
+    if source::csv::fault_of_names(&names).is_some() {
+        let message = "two columns have the same name, or one has none";
+        let hint = Some("name each column once".to_owned());
+        return Err(section.wrong("columns", message, hint));
+    }
     if let Some(other) = types.iter().find(|typed| !names.contains(&typed.name)) {
         let message = format!("there is no column `{}`", on_a_line(&other.name));
         return Err(section.wrong("types", message, Some("name it in `columns` too".to_owned())));

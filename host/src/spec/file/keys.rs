@@ -3,6 +3,7 @@
 
 use crate::columns::Kind;
 use crate::format::Format;
+use crate::record::RejectKind;
 use crate::source::ldjson::LINE_BYTES_MAX;
 
 /// A key.
@@ -283,7 +284,7 @@ const KEEP: Key = key(
     "keep = [\"id\"]",
     "The fields of the record that are written before, byte for byte.",
 );
-const SHARE: &[Key] = &[
+pub(crate) const SHARE: &[Key] = &[
     needed(key(
         "share",
         Takes::Number(0.0, 1.0),
@@ -555,14 +556,19 @@ pub(crate) const TEST: Keys = &[&[
     ),
 ]];
 
-const EXPECTED_REJECT: &[Key] = &[
+pub(crate) const EXPECTED_REJECT: &[Key] = &[
     needed(key(
         "node",
         Takes::Text,
         "node = \"score\"",
         "The node that can't go on with the record.",
     )),
-    key("kind", Takes::Text, "kind = \"schema\"", "The reject's kind [default: any]."),
+    key(
+        "kind",
+        Takes::OneOf(|| RejectKind::ALL.iter().map(|kind| kind.name()).collect()),
+        "kind = \"schema\"",
+        "The reject's kind [default: any].",
+    ),
     key(
         "message",
         Takes::Text,

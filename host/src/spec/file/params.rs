@@ -10,13 +10,15 @@ use serde_json::{Map, Value};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use toml::Spanned;
-use toml::de::DeValue;
+use toml::de::{DeTable, DeValue};
 
 /// What the texts of a file may be given.
 pub(super) struct Params<'a> {
     settings: &'a Settings<'a>,
     /// Those of `[params]`, with the value that goes before all others.
     values: Map<String, Value>,
+    /// Those of them that are not as they stand in the file.
+    from_outside: BTreeSet<String>,
     /// All names in `[params]`, also while it is read.
     names: Vec<String>,
     /// The names that texts asked for.
@@ -43,8 +45,8 @@ impl<'a> Params<'a> {
         params: Option<&Spanned<DeValue<'_>>>,
         settings: &'a Settings<'a>,
     ) -> Result<Self, Wrong> {
-        let (values, asked) = Default::default();
-        let mut all = Params { settings, values, names: Vec::new(), asked };
+        let (values, from_outside, names, asked) = Default::default();
+        let mut all = Params { settings, values, from_outside, names, asked };
         let Some(params) = params else { return Ok(all) };
         let entries = tables_of("params", params)?;
         all.names = entries.iter().map(|(name, _)| name.get_ref().to_string()).collect();
@@ -68,6 +70,9 @@ impl<'a> Params<'a> {
                     wrong(byte, message, Some(format!("give it a {wanted}")))
                 })?,
             };
+            if all.given(name).is_some() || has_parameter(default.get_ref()) {
+                all.from_outside.insert(name.to_owned());
+            }
             all.values.insert(name.to_owned(), value);
         }
         Ok(all)
@@ -122,11 +127,21 @@ impl<'a> Params<'a> {
         Why { message, hint: Some(hint) }
     }
 
-    /// What jq's `$params` are where a node has these of its own.
-    pub(super) fn with(&self, own: Map<String, Value>) -> Map<String, Value> {
-        let mut params = self.values.clone();
+    /// What jq's `$params` are where a node has these of its own, and which of them are from outside.
+    pub(super) fn with(
+        &self,
+        own: Map<String, Value>,
+        written: Option<&DeTable<'_>>,
+    ) -> (Map<String, Value>, BTreeSet<String>) {
+        let (mut params, mut given) = (self.values.clone(), self.from_outside.clone());
         params.extend(own);
-        params
+        for (name, value) in written.into_iter().flatten() {
+            match has_parameter(value.get_ref()) {
+                true => given.insert(name.get_ref().to_string()),
+                false => given.remove(name.get_ref().as_ref()),
+            };
+        }
+        (params, given)
     }
 
     /// Whatever was set and nothing in the file knows. To be asked when all was read.
@@ -143,6 +158,23 @@ impl<'a> Params<'a> {
         };
         let message = format!("nothing in it asks for the parameter `{}`", on_a_line(name));
         Err(Why { message: format!("--set: {message}"), hint: Some(hint) })
+    }
+}
+
+/// Whether a parameter stands in it.
+fn has_parameter(value: &DeValue<'_>) -> bool {
+    match value {
+        DeValue::String(text) => {
+            let mut is_asked = false;
+            let ended = expand(text, |_, _| {
+                is_asked = true;
+                Ok::<_, String>(String::new())
+            });
+            is_asked || ended.is_err()
+        }
+        DeValue::Array(list) => list.iter().any(|it| has_parameter(it.get_ref())),
+        DeValue::Table(table) => table.iter().any(|(_, it)| has_parameter(it.get_ref())),
+        _ => false,
     }
 }
 

@@ -330,12 +330,26 @@ impl<'a> Section<'a> {
 
     /// A location, relative to the file.
     pub(super) fn location(&self, name: &str) -> Result<Option<OsString>, Wrong> {
-        Ok(self.text(name)?.map(|text| located(self.context.folder, &text.value)))
+        let text = self.text(name)?.map(|text| self.not_empty(name, text)).transpose()?;
+        Ok(text.map(|text| located(self.context.folder, &text.value)))
     }
 
     /// A path of this machine, relative to the file.
     pub(super) fn path(&self, name: &str) -> Result<Option<PathBuf>, Wrong> {
-        Ok(self.text(name)?.map(|text| self.context.folder.join(text.value)))
+        let text = self.text(name)?.map(|text| self.not_empty(name, text)).transpose()?;
+        Ok(text.map(|text| self.context.folder.join(text.value)))
+    }
+
+    /// A path that is there: an empty one would be the folder of the file, which nobody means.
+    pub(super) fn not_empty(&self, name: &str, text: Text) -> Result<Text, Wrong> {
+        if !text.value.is_empty() {
+            return Ok(text);
+        }
+        let message = match text.has_parameters() {
+            true => format!("`{}` is empty", text.shown),
+            false => "it is empty".to_owned(),
+        };
+        Err(self.wrong(name, message, Some(self.known(name).example.to_owned())))
     }
 
     /// The text in a file.

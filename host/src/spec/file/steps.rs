@@ -127,7 +127,9 @@ fn jq(section: &Section<'_>, key: &str) -> Result<JqSpec, Wrong> {
         }
         (None, None) => return Err(section.missing(key)),
     };
-    Ok(JqSpec { program, params: section.context.params.with(section.object("params")?) })
+    let written = section.get("params").and_then(DeValue::as_table);
+    let (params, given) = section.context.params.with(section.object("params")?, written);
+    Ok(JqSpec { program, file: section.path("file")?, params, given })
 }
 
 fn block(section: &Section<'_>) -> Result<BlockSpec, Wrong> {
@@ -158,6 +160,7 @@ fn lookup(section: &Section<'_>) -> Result<LookupSpec, Wrong> {
     let mut table = ends::reading(section)?;
     let path = section.location("path")?.ok_or_else(|| section.missing("path"))?;
     table.records = Records::Inputs(vec![path]);
+    table.relative = ends::relative(section, &table.records)?;
     let on = section.needed("on")?;
     let told = |key| section.text(key).map(|text| text.map(|text| text.value));
     Ok(LookupSpec {

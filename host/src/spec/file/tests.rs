@@ -9,6 +9,7 @@ use crate::storage::database::Selection;
 use serde_json::json;
 
 mod broken;
+mod page;
 
 fn environment(name: &str) -> Option<String> {
     match name {
@@ -312,7 +313,7 @@ fn a_parameter_is_what_is_set_or_in_the_environment_or_the_default_or_the_one_in
         ("DIR='default'", "${DIR}", &[("DIR", "set")], "/p/set"),
         ("dir='default'", "${dir:-inline}", &[], "/p/default"),
         ("", "${dir:-inline}/${DIR:-inline}", &[], "/p/inline/data"),
-        ("", "${dir:-inline}", &[("dir", "")], "/p/"),
+        ("", "${dir:-inline}/", &[("dir", "")], "/"),
         ("EMPTY='default'", "${EMPTY}", &[], "/p/default"),
         ("", "${EMPTY:-inline}-${EMPTY}", &[], "/p/inline-"),
         ("n=5\nyes=true\nx=2.50", "${n}-${yes}-${x}", &[("n", "6")], "/p/6-true-2.5"),

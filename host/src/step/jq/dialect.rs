@@ -53,6 +53,10 @@ pub(super) fn why_absent(name: &str) -> Option<&'static str> {
 }
 
 /// What is defined in jq.
+#[expect(
+    clippy::map_identity,
+    reason = "it makes lifetimes shorter, which the caller's parser needs"
+)]
 pub(super) fn defs<'s>() -> impl Iterator<Item = Def<&'s str>> {
     let theirs = jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs());
     let ours = jaq_core::load::parse(include_str!("defs.jq"), |parser| parser.defs());

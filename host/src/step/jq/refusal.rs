@@ -15,7 +15,7 @@ pub struct JqError {
     pub line: usize,
     /// The character in that line, from 1.
     pub column: usize,
-    /// What is wrong and where; then, on lines of their own, the text around it with a mark below.
+    /// Where, and what is wrong; then, on lines of their own, the text around it with a mark below.
     message: String,
 }
 
@@ -32,7 +32,8 @@ impl JqError {
         let line = before.matches('\n').count() + 1;
         let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
         let mark = marked(code, before.chars().count());
-        JqError { line, column, message: format!("{what} at line {line}, column {column}{mark}") }
+        let message = format!("line {line}, column {column} of the program: {what}{mark}");
+        JqError { line, column, message }
     }
 
     fn of_all(message: String) -> Self {

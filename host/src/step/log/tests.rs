@@ -17,6 +17,8 @@ use crate::step::pass::PassStep;
 use crate::stop::Stop;
 use crate::storage::Memory;
 use model_abi_layout::{Answer, RVec, RecordError, kind};
+use std::fs::File;
+use std::io::Seek;
 use std::sync::Mutex;
 
 const TIME: &str = "2026-11-27T01:30:00Z";
@@ -343,9 +345,9 @@ fn where_batches_end_is_no_matter() {
 
 /// What a run of so many threads publishes as log and as output.
 fn published(text: &str, threads: usize, logging: &Logging) -> [String; 2] {
-    let folder = tempfile::tempdir().unwrap();
-    let [log, out, rejects] = ["log", "out", "rejects"].map(|name| folder.path().join(name));
-    let create = |path: &_| Output::create(path).unwrap();
+    // Streams, so that nothing is flushed to a disk.
+    let [mut log, mut out, rejects] = [(); 3].map(|()| tempfile::tempfile().unwrap());
+    let stream = |file: &File| Output::stream(file.try_clone().unwrap());
     let stop = Stop::default();
     let model = ModelStep::new("m", Arc::<Model>::default(), Emit::Nest, None, stop.clone());
     let reader = Reader::new("in.ldjson", Box::new(Memory::new(text)), Options::default());
@@ -357,17 +359,20 @@ fn published(text: &str, threads: usize, logging: &Logging) -> [String; 2] {
         node(None, Work::Source(Box::new(reader))),
         node(Some((0, false)), Work::Step(Box::new(model.logged(logging.clone())))),
         node(Some((1, true)), Work::Step(Box::new(PassStep::new("log")))),
-        node(Some((2, false)), Work::Sink(Box::new(Writer::new(create(&log))))),
-        node(Some((1, false)), Work::Sink(Box::new(Writer::new(create(&out))))),
+        node(Some((2, false)), Work::Sink(Box::new(Writer::new(stream(&log))))),
+        node(Some((1, false)), Work::Sink(Box::new(Writer::new(stream(&out))))),
     ];
-    let (rejects, limits) = (create(&rejects), Limits::default());
+    let (rejects, limits) = (stream(&rejects), Limits::default());
     let outcome = pipeline::run(
         Pipeline { nodes, rejects, limits, threads, stop, checkpoints: None },
         |_, _| (),
     );
     assert!(outcome.error.is_none(), "{:?}", outcome.error);
     assert_eq!(outcome.nodes[2].given, outcome.nodes[3].given);
-    [log, out].map(|path| std::fs::read_to_string(path).unwrap())
+    [&mut log, &mut out].map(|file| {
+        file.rewind().unwrap();
+        std::io::read_to_string(file).unwrap()
+    })
 }
 
 #[test]

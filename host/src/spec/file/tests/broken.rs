@@ -177,6 +177,16 @@ const PARTS: &str = "
     1: key `steps.x`: leads nowhere: nobody takes what it gives on => from = \"x\"
 [steps.x] / type='place' / from='x'
     3: key `steps.x.from`: records would go in a circle: x -> x => somewhere else
+[sinks.x] / from='end' / path='x' / columns=['a']
+    4: key `sinks.x.columns`: ldjson has no columns => a step of type `jq`
+[sinks.x] / from='end' / path='x.csv' / columns=['a','a']
+    4: key `sinks.x.columns`: two columns have the same name => once
+[sinks.x] / from='end' / path='sqlite:x' / table='t' / compression='gzip'
+    5: key `sinks.x.compression`: a table of a database has none => out
+[sinks.x] / from='end' / path='${none:-}'
+    3: key `sinks.x.path`: `${none:-}` is empty => path =
+[sources.x] / path=['a',''] / [sinks.x2] / from='x' / path='b'
+    2: key `sources.x.path`: it is empty => path =
 [sinks.x] / from='end' / path='x' / compression='gz'
     4: key `sinks.x.compression`: there is no `gz` => did you mean `gzip`?
 [sinks.x] / from='end' / path='x' / create_table=true
@@ -227,6 +237,8 @@ const PARTS: &str = "
     4: key `test.rejects.nod`: there is no such key => did you mean `node`?
 [[test]] / name='a' / input.end=[{}] / rejects=[{node='edn'}]
     4: key `test.rejects.node`: there is no such node => did you mean `end`?
+[[test]] / name='a' / input.end=[{}] / rejects=[{node='end',kind='schmea'}]
+    4: key `test.rejects.kind`: there is no `schmea` => did you mean `schema`?
 [[test]] / name='a' / input.end=[{}] / rejects=['end']
     4: key `test.rejects`: a list of tables is wanted => rejects = [
 [[test]] / name='a' / input.end=[] / rejects=[] / [[test]] / name='a' / input.end=[] / rejects=[]
@@ -246,7 +258,8 @@ fn fault(
     let Err(error) = parse(text, Path::new("/p"), &with(set)) else {
         return Some(format!("nothing is wrong with:\n{text}"));
     };
-    let is_told = error.message.starts_with(&format!("line {line}: "))
+    let begin = if line.is_empty() { "--set: ".to_owned() } else { format!("line {line}: ") };
+    let is_told = error.message.starts_with(&begin)
         && error.message.contains(message)
         && error.hint.as_deref().unwrap_or_default().contains(hint);
     let told = format!("{error:?}");
@@ -277,10 +290,10 @@ fn what_is_set_and_nobody_asks_for_is_refused() {
     let unasked = |name: &str| format!("--set: nothing in it asks for the parameter `{name}`");
     let number = "key `params.day`: --set gives it what is no number";
     for (text, name, (line, message), hint) in [
-        (text("${day}"), "dya", ("1", unasked("dya")), "did you mean `day`?"),
-        (text("${other:-x}"), "othre", ("1", unasked("othre")), "did you mean `other`?"),
-        (text("x"), "unasked", ("1", unasked("unasked")), "known are day"),
-        (small(""), "a", ("1", unasked("a")), "[params] names them"),
+        (text("${day}"), "dya", ("", unasked("dya")), "did you mean `day`?"),
+        (text("${other:-x}"), "othre", ("", unasked("othre")), "did you mean `other`?"),
+        (text("x"), "unasked", ("", unasked("unasked")), "known are day"),
+        (small(""), "a", ("", unasked("a")), "[params] names them"),
         (text("x"), "day", ("2", number.to_owned()), "give it a number"),
     ] {
         assert_eq!(fault(&text, &[(name, "hush")], line, &message, hint), None);
