@@ -17,8 +17,8 @@ use jsonschema::{ReferencingError, Retrieve, Uri, ValidationError, Validator};
 use serde_json::Value;
 use std::error::Error;
 use std::fs;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use url::Url;
 
 /// How long a message may be, in characters: the schema's crate repeats values in it, which may be long.
@@ -28,6 +28,7 @@ const MESSAGE_CHARS_MAX: usize = 200;
 pub struct ValidateStep {
     name: Arc<str>,
     validator: Arc<Validator>,
+    files: Arc<[PathBuf]>,
     scanner: Scanner,
     kept: Vec<u32>,
 }
@@ -45,12 +46,17 @@ pub struct SchemaError {
 impl ValidateStep {
     /// Reads the schema, and what it refers to. `name` stands in rejects and in the lines of a run.
     pub fn new(name: &str, spec: &ValidateSpec) -> Result<Self, SchemaError> {
-        let validator = Arc::new(read(&spec.schema)?);
-        Ok(ValidateStep::with(name.into(), validator))
+        let (validator, files) = read(&spec.schema)?;
+        Ok(ValidateStep::with(name.into(), Arc::new(validator), files.into()))
     }
 
-    fn with(name: Arc<str>, validator: Arc<Validator>) -> Self {
-        ValidateStep { name, validator, scanner: Scanner::default(), kept: Vec::new() }
+    fn with(name: Arc<str>, validator: Arc<Validator>, files: Arc<[PathBuf]>) -> Self {
+        ValidateStep { name, validator, files, scanner: Scanner::default(), kept: Vec::new() }
+    }
+
+    /// The files that the schema refers to, in whatever order.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
     }
 
     fn check(&mut self, record: &[u8]) -> Result<(), Why> {
@@ -73,7 +79,7 @@ impl Step for ValidateStep {
     }
 
     fn another(&self) -> Box<dyn Step> {
-        Box::new(ValidateStep::with(self.name.clone(), self.validator.clone()))
+        Box::new(ValidateStep::with(self.name.clone(), self.validator.clone(), self.files.clone()))
     }
 
     fn apply(&mut self, batch: &mut Batch) -> Result<(), StepError> {
@@ -105,7 +111,8 @@ fn told(error: &ValidationError<'_>) -> String {
     told
 }
 
-fn read(path: &Path) -> Result<Validator, SchemaError> {
+/// The schema in a file, and the files that it refers to.
+fn read(path: &Path) -> Result<(Validator, Vec<PathBuf>), SchemaError> {
     let wrong = |why: String, hint: &str| SchemaError {
         message: format!("the schema `{}` {why}", path.display()),
         hint: Some(hint.to_owned()),
@@ -119,8 +126,9 @@ fn read(path: &Path) -> Result<Validator, SchemaError> {
     })?;
     let whole = std::path::absolute(path).map_err(at_once)?;
     let base = Url::from_file_path(whole).expect("it is a whole path");
-    let options = jsonschema::options().with_base_uri(base.as_str()).with_retriever(Files);
-    options.build(&schema).map_err(|error| match error.kind() {
+    let files = Files::default();
+    let options = jsonschema::options().with_base_uri(base.as_str()).with_retriever(files.clone());
+    let validator = options.build(&schema).map_err(|error| match error.kind() {
         ValidationErrorKind::Referencing(ReferencingError::Unretrievable { uri, source }) => {
             let hint = "a `$ref` names a file with a JSON Schema by its path from the schema's own: \
                         none is ever fetched";
@@ -134,21 +142,25 @@ fn read(path: &Path) -> Result<Validator, SchemaError> {
             let hint = "its `$schema` says which draft it is to be; without, that is 2020-12";
             wrong(fault(&error), hint)
         }
-    })
+    })?;
+    let files = std::mem::take(&mut *files.0.lock().unwrap_or_else(PoisonError::into_inner));
+    Ok((validator, files))
 }
 
-/// Reads the files that a schema refers to.
-struct Files;
+/// Reads the files that a schema refers to, and keeps which those are.
+#[derive(Clone, Default)]
+struct Files(Arc<Mutex<Vec<PathBuf>>>);
 
 impl Retrieve for Files {
     fn retrieve(&self, uri: &Uri<String>) -> Result<Value, Box<dyn Error + Send + Sync>> {
         let path = Url::parse(uri.as_str()).ok().and_then(|url| url.to_file_path().ok());
         let path = path.ok_or("which is no file")?;
-        let text = fs::read(path).map_err(|error| format!("which can't be read: {error}"))?;
+        let text = fs::read(&path).map_err(|error| format!("which can't be read: {error}"))?;
         let schema: Value =
             serde_json::from_slice(&text).map_err(|error| format!("which is no JSON: {error}"))?;
         // Else nobody could tell which of the files is meant.
         jsonschema::meta::validate(&schema).map_err(|error| format!("which {}", fault(&error)))?;
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(path);
         Ok(schema)
     }
 }
@@ -167,7 +179,6 @@ mod tests {
     use crate::source::ldjson::{Options, Reader};
     use crate::stop::Stop;
     use crate::storage::Memory;
-    use std::path::PathBuf;
     use tempfile::TempDir;
 
     const FLOWER: &str = r##"{
@@ -292,6 +303,9 @@ mod tests {
             ("sub/short text.json", r#"{"type":"string","maxLength":2}"#),
         ]);
         let step = step(folder.path().join("a b/flower.json")).unwrap();
+        let mut files = step.files().to_vec();
+        files.sort();
+        assert_eq!(files, ["ids.json", "sub/short text.json"].map(|file| folder.path().join(file)));
         let (lines, rejects) = checked(Box::new(step), "{\"id\":\"ab\"}\n{\"id\":\"abc\"}\n");
         assert_eq!(lines, "{\"id\":\"ab\"}\n");
         assert_eq!(rejects, [r#"schema id "abc" is longer than 2 characters"#]);

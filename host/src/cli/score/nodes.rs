@@ -67,7 +67,12 @@ impl Steps {
                     let location = Location::Local(spec.schema.clone());
                     steps.reads((name, "the schema"), &location, services)?;
                     let step = ValidateStep::new(name, spec);
-                    Box::new(step.map_err(|why| refused("schema", why.message, why.hint))?)
+                    let step = step.map_err(|why| refused("schema", why.message, why.hint))?;
+                    for file in step.files() {
+                        let location = Location::Local(file.clone());
+                        steps.reads((name, "what the schema refers to"), &location, services)?;
+                    }
+                    Box::new(step)
                 }
                 StepSpec::Lookup(spec) => {
                     let (table, columns) = steps.table(name, spec, (job, services), stop)?;
