@@ -9,7 +9,7 @@ use crate::spec::{BlockSpec, ModelSpec, Records, StepSpec};
 use crate::storage::database::Database;
 use crate::storage::location::{Location, is_stdout};
 use crate::storage::services::Services;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// The folder that plugins are found in.
@@ -104,6 +104,7 @@ pub(super) fn refuse_to_overwrite(
     });
     let summary = job.run.summary.as_deref().filter(|path| !is_stdout(path));
     let summary = summary.map(|path| ("the summary".to_owned(), Location::Local(path.to_owned())));
+    let mut written = HashSet::new();
     for (what, location) in outputs.chain(summary) {
         if location.local().is_some_and(is_hidden) {
             return Err(Error::usage(format!(
@@ -113,7 +114,16 @@ pub(super) fn refuse_to_overwrite(
         let Some(identity) = identity(&location) else { continue };
         if let Some((other, is_also)) = seen.get(&identity) {
             if *is_also && is_database(&location) {
-                continue; // a database may be read and written at once
+                // Read and written at once it may be; but who writes to it, locks the whole file.
+                if !written.insert(identity) {
+                    return Err(Error::Usage {
+                        message: format!(
+                            "{what} and {other} are tables of the same file, `{location}`"
+                        ),
+                        hint: Some("SQLite takes one writer at a time: a file for each".to_owned()),
+                    });
+                }
+                continue;
             }
             let shown = match &identity {
                 Identity::File(path) => path.display().to_string(),
@@ -125,13 +135,16 @@ pub(super) fn refuse_to_overwrite(
             });
         }
         let is_also = is_database(&location);
+        if is_also {
+            written.insert(identity.clone());
+        }
         seen.insert(identity, (what, is_also));
     }
     Ok(())
 }
 
 /// What is the same for all names of a place.
-#[derive(PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 enum Identity {
     File(PathBuf),
     Remote(String),
@@ -169,6 +182,33 @@ mod tests {
     use crate::spec::file::{Settings, parse};
     use std::fs;
 
+    /// Why a pipeline in this folder can't be, as far as its files tell.
+    fn refused(folder: &Path, text: &str) -> Result<(), String> {
+        let settings = Settings { set: Default::default(), variables: &|_| None };
+        let spec = parse(text, folder, &settings).unwrap();
+        let (run, services) = (RunArgs::TRIAL, ServiceArgs::default());
+        let job = Job { spec, file: None, run: &run, services: &services };
+        let plan = files::plan(&job, &Services::default()).unwrap();
+        refuse_to_overwrite(&job, &plan, &[], &Services::default()).map_err(|it| it.to_string())
+    }
+
+    #[test]
+    fn two_tables_of_one_file_of_sqlite_are_not_written_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("in.ldjson"), "").unwrap();
+        let two = |second: &str| {
+            let text = format!(
+                "[sources.a]\npath='in.ldjson'\n[sinks.o]\nfrom='a'\npath='sqlite:o.db'\ntable='t'\n\
+                 [sinks.p]\nfrom='a'\npath='{second}'\ntable='u'\n"
+            );
+            refused(folder.path(), &text)
+        };
+        let told = two("sqlite:./o.db").unwrap_err();
+        let expected = "the output of `p` and the output of `o` are tables of the same file";
+        assert!(told.starts_with(expected), "{told}");
+        two("sqlite:p.db").unwrap();
+    }
+
     #[test]
     fn a_program_is_not_written_over_by_its_own_pipeline() {
         let folder = tempfile::tempdir().unwrap();
@@ -176,19 +216,14 @@ mod tests {
         for name in ["in.ldjson", "p.jq", "when.jq", "s.json"] {
             fs::write(file(name), ".").unwrap();
         }
-        let refused = |path: &str| {
+        let over = |path: &str| {
             let text = format!(
                 "[sources.a]\npath='in.ldjson'\n[steps.x]\ntype='jq'\nfrom='a'\nfile='p.jq'\n\
                  [steps.y]\ntype='block'\nfrom='x'\nfile='when.jq'\nreason='r'\n\
                  [steps.z]\ntype='validate'\nfrom='y'\nschema='s.json'\n\
                  [sinks.o]\nfrom='z'\npath='{path}'\n"
             );
-            let settings = Settings { set: Default::default(), variables: &|_| None };
-            let spec = parse(&text, folder.path(), &settings).unwrap();
-            let (run, services) = (RunArgs::TRIAL, ServiceArgs::default());
-            let job = Job { spec, file: None, run: &run, services: &services };
-            let plan = files::plan(&job, &Services::default()).unwrap();
-            refuse_to_overwrite(&job, &plan, &[], &Services::default()).map_err(|it| it.to_string())
+            refused(folder.path(), &text)
         };
         for (path, what) in [
             ("in.ldjson", "the input of `a`"),
@@ -196,10 +231,10 @@ mod tests {
             ("when.jq", "the program of `y`"),
             ("s.json", "the schema of `z`"),
         ] {
-            let told = refused(path).unwrap_err();
+            let told = over(path).unwrap_err();
             let expected = format!("the output of `o` and {what} are the same file");
             assert!(told.starts_with(&expected), "{told}");
         }
-        refused("out.ldjson").unwrap();
+        over("out.ldjson").unwrap();
     }
 }
