@@ -127,15 +127,15 @@ fn a_step_that_can_not_be_made_is_refused_before_anything_is_read() {
         let names = folder.names();
         for command in ["run", "validate"] {
             let ran = host(&folder, command, "").run().exits(2).writes("");
-            ran.says("error: the step `it` can't be: ").says(message);
+            ran.says("error: pipeline file `p.toml`, line 3: key `steps.it").says(message);
             assert_eq!(folder.names(), names);
         }
     };
     refused(
         "type = \"jq\"\nprogram = '.a | foo'",
-        "there is no function `foo/0` at line 1, column 6",
+        "line 1, column 6 of the program: there is no function `foo/0`",
     );
-    refused("type = \"jq\"\nprogram = '{a: }'", "at line 1, column 5");
+    refused("type = \"jq\"\nprogram = '{a: }'", "line 1, column 5 of the program");
     refused("type = \"jq\"\nprogram = 'now'", "there is no `now`");
     refused(
         "type = \"block\"\nwhen = '$a'\nreason = 'r'",
