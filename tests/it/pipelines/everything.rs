@@ -268,7 +268,9 @@ fn every_type_of_step_counts_what_it_does_and_the_number_of_threads_changes_noth
     for threads in [1, 8, 2] {
         job.forget();
         job.run(&format!("--threads {threads}")).run().exits(1).writes("");
-        job.check();
+        if first.is_none() {
+            job.check();
+        }
         let summary = summary(&job.folder);
         let written = (job.outputs(), summary["counts"].clone(), summary["nodes"].clone());
         let first = first.get_or_insert_with(|| written.clone());
@@ -278,10 +280,11 @@ fn every_type_of_step_counts_what_it_does_and_the_number_of_threads_changes_noth
 
 #[test]
 fn every_type_of_step_goes_on_after_kills_to_the_same_bytes() {
-    let job = Job::new(number_from_environment("PIPELINE_RECORDS", 100_000));
+    let job = Job::new(number_from_environment("PIPELINE_RECORDS", 30_000));
     let bytes = job.folder.read("in.ldjson").unwrap().len();
     let resume = format!("--resume --checkpoint-seconds 0 --checkpoint-bytes {}", bytes / 20);
     job.run(&resume).run().exits(1);
+    job.check();
     let (whole, counts) = (job.outputs(), summary(&job.folder)["nodes"].clone());
     job.forget();
     let part = ".out.ldjson.gz.etl-host-part";
@@ -316,7 +319,6 @@ fn every_type_of_step_goes_on_after_kills_to_the_same_bytes() {
         }
         assert!(job.outputs() == whole);
         assert_eq!(summary(&job.folder)["nodes"], counts);
-        job.check();
         let names = job.folder.names();
         assert!(!names.iter().any(|name| name.starts_with('.')), "{names:?}");
     }

@@ -67,9 +67,9 @@ fn with_tables(page: &str) -> (String, Vec<String>) {
         let (name, rest) = part.split_once(" -->\n").expect("a mark ends");
         let keys = tables.get(name).unwrap_or_else(|| panic!("there are no keys of {name:?}"));
         let rest = rest.strip_prefix('\n').expect("a blank line follows");
-        let behind = rest.lines().skip_while(|line| line.starts_with('|'));
+        let behind = rest.lines().skip_while(|line| line.starts_with('|') || line.is_empty());
         let behind: String = behind.map(|line| format!("{line}\n")).collect();
-        text += &format!("{MARK}{name} -->\n{}{behind}", table(keys));
+        text += &format!("{MARK}{name} -->\n{}\n{behind}", table(keys));
         marks.push(name.to_owned());
     }
     (text, marks)
