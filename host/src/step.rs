@@ -13,7 +13,7 @@ pub mod place;
 pub mod sample;
 pub mod validate;
 
-use crate::batch::Batch;
+use crate::batch::{Batch, Rejection, Text};
 use crate::plugin::ModelError;
 use crate::record::RejectKind;
 use std::fmt::Display;
@@ -71,21 +71,47 @@ pub enum Saturation {
 
 /// Why a step can't go on with one record.
 #[derive(Debug, PartialEq)]
-struct Why {
-    kind: RejectKind,
+pub(crate) struct Why {
+    pub(crate) kind: RejectKind,
     /// Where in the record, or empty.
-    path: String,
-    message: String,
+    pub(crate) path: String,
+    pub(crate) message: String,
 }
 
 impl Why {
-    fn new(kind: RejectKind, message: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: RejectKind, message: impl Into<String>) -> Self {
         Why { kind, path: String::new(), message: message.into() }
+    }
+
+    /// That a record, by its index in the batch as the step was given it, can't go on.
+    fn rejection(self, record: usize, step: &Arc<str>) -> Rejection {
+        let Why { kind, path, message } = self;
+        Rejection { record, kind, path, message, step: step.clone() }
     }
 
     fn wrong_output(fault: impl Display) -> Self {
         Why::new(RejectKind::WrongOutput, format!("the model's prediction is wrong: {fault}"))
     }
+}
+
+/// The records of a batch become what `write` appends of each, by its index; where that fails, what it
+/// appended is taken back, and the record is a reject of this step.
+pub(crate) fn rewrite_each(
+    batch: &mut Batch,
+    step: &Arc<str>,
+    mut write: impl FnMut(&Batch, usize, &mut Text) -> Result<(), Why>,
+) {
+    let (mut text, mut rejections) = (batch.new_text(), Vec::new());
+    for record in 0..batch.len() {
+        match write(batch, record, &mut text) {
+            Ok(()) => text.complete(record),
+            Err(why) => {
+                text.take_back();
+                rejections.push(why.rejection(record, step));
+            }
+        }
+    }
+    batch.rewrite(text, &mut rejections);
 }
 
 /// A JSON pointer (`/rows/3/width`) as paths are written everywhere else: `rows[3].width`.

@@ -8,10 +8,10 @@
 mod build;
 mod encode;
 
-use crate::batch::{Batch, Rejection};
+use crate::batch::Batch;
 use crate::columns::{Column, VALUE};
 use crate::json::{Scanner, Shape};
-use crate::step::{Step, StepError};
+use crate::step::{Step, StepError, Why, rewrite_each};
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use build::Builder;
@@ -126,8 +126,8 @@ impl Step for Encoder {
     }
 
     fn apply(&mut self, batch: &mut Batch) -> Result<(), StepError> {
-        let (mut rows, mut rejections) = (batch.new_text(), Vec::new());
-        for record in 0..batch.len() {
+        let name = self.name.clone();
+        rewrite_each(batch, &name, |batch, record, rows| {
             let text = batch.record(record);
             let encoded = match std::str::from_utf8(text) {
                 _ if !rows.has_room_for(self.room(text)) => {
@@ -136,16 +136,12 @@ impl Step for Encoder {
                 Ok(text) => self.encode(text, rows.buffer()),
                 Err(error) => Err(Unfit::record(error.to_string())),
             };
-            match encoded {
-                Ok(()) => rows.complete(record),
-                Err(unfit) => {
-                    rows.take_back();
-                    let (kind, message, step) = (unfit.kind(), unfit.message(), self.name.clone());
-                    rejections.push(Rejection { record, kind, path: unfit.path, message, step });
-                }
-            }
-        }
-        batch.rewrite(rows, &mut rejections);
+            encoded.map_err(|unfit| Why {
+                kind: unfit.kind(),
+                message: unfit.message(),
+                path: unfit.path,
+            })
+        });
         Ok(())
     }
 }

@@ -13,9 +13,9 @@ pub use super::framed::Options;
 use super::frame::{End, Found, Framing, Stretch};
 use super::framed::Framed;
 use super::{Source, SourceError};
-use crate::batch::{Batch, Rejection};
+use crate::batch::Batch;
 use crate::record::{RecordPosition, RejectKind};
-use crate::step::{Step, StepError};
+use crate::step::{Step, StepError, Why, rewrite_each};
 use crate::stop::Stop;
 use crate::storage::Input;
 use memchr::{memchr_iter, memchr2, memchr3};
@@ -259,26 +259,15 @@ impl Step for OneLine {
         if (0..batch.len()).all(|index| is_ready(batch.record(index))) {
             return Ok(());
         }
-        let (mut text, mut rejections) = (batch.new_text(), Vec::new());
-        for record in 0..batch.len() {
-            let element = batch.record(record);
-            let put = match element {
+        rewrite_each(batch, &self.name, |batch, record, text| {
+            let put = match batch.record(record) {
                 b"" => Err("there is no element here, where one must be".to_owned()),
                 element => one_line(element, text.buffer()).map_err(|at| {
                     format!("unescaped line break in a string at byte {at} of the element")
                 }),
             };
-            match put {
-                Ok(()) => text.complete(record),
-                Err(message) => {
-                    text.take_back();
-                    let (kind, path) = (RejectKind::InvalidJson, String::new());
-                    let step = self.name.clone();
-                    rejections.push(Rejection { record, kind, path, message, step });
-                }
-            }
-        }
-        batch.rewrite(text, &mut rejections);
+            put.map_err(|message| Why::new(RejectKind::InvalidJson, message))
+        });
         Ok(())
     }
 }

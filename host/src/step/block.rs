@@ -91,10 +91,9 @@ impl Step for BlockStep {
             match self.holds_back(batch.record(record), &mut text, &evaluation) {
                 Ok(true) => text.complete(record),
                 Ok(false) => self.kept.push(record as u32),
-                Err(Why { kind, path, message }) => {
+                Err(why) => {
                     text.take_back();
-                    let step = self.name.clone();
-                    self.rejections.push(Rejection { record, kind, path, message, step });
+                    self.rejections.push(why.rejection(record, &self.name));
                 }
             }
         }

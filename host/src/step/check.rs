@@ -1,8 +1,8 @@
 //! Makes sure that records are JSON, where nobody else does before they are written: a pipeline without
 //! a model may pass on what it read.
 
-use super::{Step, StepError};
-use crate::batch::{Batch, Rejection};
+use super::{Step, StepError, Why};
+use crate::batch::Batch;
 use crate::json::Scanner;
 use crate::record::RejectKind;
 use std::sync::Arc;
@@ -35,9 +35,8 @@ impl Step for CheckStep {
             let text =
                 std::str::from_utf8(batch.record(record)).expect("a step never sees other text");
             if let Err(fault) = self.scanner.scan(text) {
-                let (kind, path) = (RejectKind::InvalidJson, String::new());
-                let (message, step) = (fault.to_string(), self.name.clone());
-                rejections.push(Rejection { record, kind, path, message, step });
+                let why = Why::new(RejectKind::InvalidJson, fault.to_string());
+                rejections.push(why.rejection(record, &self.name));
             }
         }
         batch.remove(&mut rejections);

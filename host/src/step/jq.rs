@@ -74,13 +74,11 @@ impl Step for JqStep {
         let mut made = Made { batch, limits: self.limits, kept, text, is_rewritten: false };
         let evaluation = self.program.begin(self.limits);
         for record in 0..made.batch.len() {
-            if let Err(Why { kind, path, message }) = made.of(record, &mut self.reader, &evaluation)
-            {
+            if let Err(why) = made.of(record, &mut self.reader, &evaluation) {
                 if made.is_rewritten {
                     made.text.take_back_all(record);
                 }
-                let step = self.name.clone();
-                self.rejections.push(Rejection { record, kind, path, message, step });
+                self.rejections.push(why.rejection(record, &self.name));
             }
         }
         let Made { text, is_rewritten, .. } = made;

@@ -7,8 +7,8 @@ mod key;
 pub mod table;
 
 use super::emit::{EXTRA_BYTES, Emit, Emitter};
-use super::{Step, StepError, Why};
-use crate::batch::{Batch, Rejection, Text};
+use super::{Step, StepError, Why, rewrite_each};
+use crate::batch::{Batch, Text};
 use crate::record::RejectKind;
 use crate::spec::{LookupSpec, NoMatch, Several};
 use std::sync::Arc;
@@ -58,18 +58,8 @@ impl Step for LookupStep {
     }
 
     fn apply(&mut self, batch: &mut Batch) -> Result<(), StepError> {
-        let (mut text, mut rejections) = (batch.new_text(), Vec::new());
-        for record in 0..batch.len() {
-            match self.write(batch.record(record), &mut text) {
-                Ok(()) => text.complete(record),
-                Err(Why { kind, path, message }) => {
-                    text.take_back();
-                    let step = self.name.clone();
-                    rejections.push(Rejection { record, kind, path, message, step });
-                }
-            }
-        }
-        batch.rewrite(text, &mut rejections);
+        let name = self.name.clone();
+        rewrite_each(batch, &name, |batch, record, text| self.write(batch.record(record), text));
         Ok(())
     }
 }

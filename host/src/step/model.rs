@@ -150,10 +150,9 @@ impl Step for ModelStep {
                 };
                 match logged {
                     Ok(()) => text.complete(record),
-                    Err(Why { kind, path, message }) => {
+                    Err(why) => {
                         text.take_back();
-                        let step = self.name.clone();
-                        self.rejections.push(Rejection { record, kind, path, message, step });
+                        self.rejections.push(why.rejection(record, &self.name));
                     }
                 }
                 Ok(())

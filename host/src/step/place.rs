@@ -1,8 +1,8 @@
 //! The place step, `--place`: each line of output with the place where its record stood, under the
 //! names that a rejects file has for it, so that lines of several runs can be put together.
 
-use super::{Step, StepError};
-use crate::batch::{Batch, Rejection};
+use super::{Step, StepError, Why};
+use crate::batch::Batch;
 use crate::record::{RecordPosition, RejectKind};
 use std::io::Write;
 use std::sync::Arc;
@@ -48,9 +48,9 @@ impl Step for PlaceStep {
             }
             let (source, output) = (&self.source_json, batch.record(record));
             if !text.has_room_for(source.len() + output.len() + EXTRA_BYTES) {
-                let message = "the output of one batch is over 4 GiB long".to_owned();
-                let (kind, path) = (RejectKind::NotWritable, String::new());
-                rejections.push(Rejection { record, kind, path, message, step: self.name.clone() });
+                let message = "the output of one batch is over 4 GiB long";
+                let why = Why::new(RejectKind::NotWritable, message);
+                rejections.push(why.rejection(record, &self.name));
                 continue;
             }
             let line_of_output = text.buffer();

@@ -8,7 +8,7 @@
 //! people and is not checked; up to draft 7 it is.
 
 use super::{Step, StepError, Why, path_of};
-use crate::batch::{Batch, Rejection};
+use crate::batch::Batch;
 use crate::json::Scanner;
 use crate::record::RejectKind;
 use crate::spec::ValidateSpec;
@@ -88,10 +88,7 @@ impl Step for ValidateStep {
         for record in 0..batch.len() {
             match self.check(batch.record(record)) {
                 Ok(()) => self.kept.push(record as u32),
-                Err(Why { kind, path, message }) => {
-                    let step = self.name.clone();
-                    rejections.push(Rejection { record, kind, path, message, step });
-                }
+                Err(why) => rejections.push(why.rejection(record, &self.name)),
             }
         }
         batch.retain(&self.kept, &mut rejections);

@@ -3,11 +3,11 @@
 //!
 //! A field that no column was foreseen for makes its record a reject: nothing is dropped silently.
 
-use crate::batch::{Batch, Rejection};
+use crate::batch::Batch;
 use crate::columns::{Column, Kind, VALUE};
 use crate::json::{Member, Scanner, Shape};
 use crate::record::RejectKind;
-use crate::step::{Step, StepError};
+use crate::step::{Step, StepError, Why, rewrite_each};
 use std::sync::Arc;
 
 const QUOTE: u8 = b'"';
@@ -85,13 +85,6 @@ impl Layout {
     }
 }
 
-/// Why a record is no row.
-struct Why {
-    kind: RejectKind,
-    path: String,
-    message: String,
-}
-
 /// Makes rows of objects.
 pub(super) struct Encoder {
     name: Arc<str>,
@@ -107,15 +100,14 @@ impl Encoder {
     }
 
     fn encode(&mut self, record: &[u8], out: &mut Vec<u8>) -> Result<(), Why> {
-        let not_json =
-            |message| Why { kind: RejectKind::NotWritable, path: String::new(), message };
+        let not_json = |message: String| Why::new(RejectKind::NotWritable, message);
         let record = std::str::from_utf8(record).map_err(|error| not_json(error.to_string()))?;
         let shape = self.scanner.scan(record).map_err(|fault| not_json(fault.to_string()))?;
         let columns = &self.layout.columns;
         if shape != Shape::Object || self.is_whole() {
             let [_] = &columns[..] else {
-                let message = "it is no object, and there are several columns".to_owned();
-                return Err(Why { kind: RejectKind::NoColumn, path: String::new(), message });
+                let message = "it is no object, and there are several columns";
+                return Err(Why::new(RejectKind::NoColumn, message));
             };
             self.layout.write_value(record.trim_ascii(), out);
             return Ok(());
@@ -163,28 +155,16 @@ impl Step for Encoder {
     }
 
     fn apply(&mut self, batch: &mut Batch) -> Result<(), StepError> {
-        let (mut text, mut rejections) = (batch.new_text(), Vec::new());
         let more = self.layout.columns.len() * (self.layout.null_value.len() + 3);
-        for record in 0..batch.len() {
+        let name = self.name.clone();
+        rewrite_each(batch, &name, |batch, record, text| {
             let json = batch.record(record);
-            let encoded = match text.has_room_for(2 * json.len() + more) {
-                true => self.encode(json, text.buffer()),
-                false => Err(Why {
-                    kind: RejectKind::NotWritable,
-                    path: String::new(),
-                    message: "the output of one batch is over 4 GiB long".to_owned(),
-                }),
-            };
-            match encoded {
-                Ok(()) => text.complete(record),
-                Err(Why { kind, path, message }) => {
-                    text.take_back();
-                    let step = self.name.clone();
-                    rejections.push(Rejection { record, kind, path, message, step });
-                }
+            if !text.has_room_for(2 * json.len() + more) {
+                let message = "the output of one batch is over 4 GiB long";
+                return Err(Why::new(RejectKind::NotWritable, message));
             }
-        }
-        batch.rewrite(text, &mut rejections);
+            self.encode(json, text.buffer())
+        });
         Ok(())
     }
 }

@@ -3,11 +3,11 @@
 
 use super::value::Type;
 use super::{Dialect, rows};
-use crate::batch::{Batch, Rejection};
+use crate::batch::Batch;
 use crate::json::Scanner;
 use crate::record::{RecordPosition, RejectKind};
 use crate::schema;
-use crate::step::{Step, StepError};
+use crate::step::{self, Step, StepError, rewrite_each};
 use csv_core::{ReadFieldResult, ReaderBuilder, Terminator};
 use memchr::{memchr, memchr_iter};
 use std::sync::Arc;
@@ -123,7 +123,7 @@ impl Decoder {
         Ok(())
     }
 
-    fn rejection(&self, batch: &Batch, record: usize, why: Why) -> Rejection {
+    fn why(&self, batch: &Batch, record: usize, why: Why) -> step::Why {
         let row = batch.record(record);
         let (kind, path, message) = match why {
             Why::Ragged(count) => {
@@ -142,7 +142,7 @@ impl Decoder {
             }
             Why::Field(index, why) => (RejectKind::Schema, &*self.table.columns[index].name, why),
         };
-        Rejection { record, kind, path: path.to_owned(), message, step: self.name.clone() }
+        step::Why { path: path.to_owned(), ..step::Why::new(kind, message) }
     }
 }
 
@@ -160,28 +160,19 @@ impl Step for Decoder {
     }
 
     fn apply(&mut self, batch: &mut Batch) -> Result<(), StepError> {
-        let (mut text, mut rejections) = (batch.new_text(), Vec::new());
         let quote = self.table.dialect.quote;
         let has_quote = |text: &[u8]| quote.is_some_and(|quote| memchr(quote, text).is_some());
         let any_quote = has_quote(batch.bytes()); // in most batches there is none
-        for record in 0..batch.len() {
+        let name = self.name.clone();
+        rewrite_each(batch, &name, |batch, record, text| {
             let row = batch.record(record);
             if !text.has_room_for(row.len() * JSON_BYTES_FOR_A_BYTE + self.table.keys_bytes + 2) {
-                let message = "the rows of one batch are over 4 GiB long as JSON".to_owned();
-                let (kind, path, step) =
-                    (RejectKind::LineTooLong, String::new(), self.name.clone());
-                rejections.push(Rejection { record, kind, path, message, step });
-                continue;
+                let message = "the rows of one batch are over 4 GiB long as JSON";
+                return Err(step::Why::new(RejectKind::LineTooLong, message));
             }
-            match self.decode(row, any_quote && has_quote(row), text.buffer()) {
-                Ok(()) => text.complete(record),
-                Err(why) => {
-                    text.take_back();
-                    rejections.push(self.rejection(batch, record, why));
-                }
-            }
-        }
-        batch.rewrite(text, &mut rejections);
+            let decoded = self.decode(row, any_quote && has_quote(row), text.buffer());
+            decoded.map_err(|why| self.why(batch, record, why))
+        });
         Ok(())
     }
 }
