@@ -94,6 +94,16 @@ struct Place {
     takers: [usize; 2],
 }
 
+impl Place {
+    /// The step, where it is one.
+    fn step(&mut self) -> Option<&mut Box<dyn Step>> {
+        match &mut self.doing {
+            Doing::Step(step) => Some(step),
+            _ => None,
+        }
+    }
+}
+
 /// One worker's instance of all nodes.
 pub(super) struct Graph {
     places: Vec<Place>,
@@ -101,7 +111,6 @@ pub(super) struct Graph {
     /// Where the sinks begin.
     sinks_at: usize,
     slots: Vec<[Slot; 2]>,
-    counted: Vec<Counted>,
 }
 
 #[derive(Default)]
@@ -135,7 +144,6 @@ impl Graph {
             sources,
             sinks_at: nodes.iter().filter(|node| node.work.role() != Role::Sink).count(),
             slots: Vec::new(),
-            counted: Vec::new(),
         };
         let (mut ends_in, mut ends_out) = (Vec::new(), Vec::new());
         for (at, node) in nodes.into_iter().enumerate() {
@@ -182,13 +190,13 @@ impl Graph {
         let mut slots = Vec::new();
         slots.resize_with(self.places.len(), Default::default);
         let (sources, sinks_at) = (self.sources, self.sinks_at);
-        Graph { places: places.collect(), sources, sinks_at, slots, counted: Vec::new() }
+        Graph { places: places.collect(), sources, sinks_at, slots }
     }
 
     /// Goes on behind what an interrupted run did.
     pub(super) fn resume(&mut self, nodes: &[crate::counts::Node]) {
         for (place, node) in self.places.iter_mut().zip(nodes) {
-            if let Doing::Step(step) = &mut place.doing {
+            if let Some(step) = place.step() {
                 step.resume(node.taken);
             }
         }
@@ -201,39 +209,36 @@ impl Graph {
         observer: Option<Observer<'_>>,
     ) -> Result<Passed, (String, StepError)> {
         let mut observer = observer;
-        self.pass_once(batch, &mut observer)?;
+        let mut nodes = self.pass_once(batch, &mut observer)?;
         let is_enough = match self.wanted(batch.source as usize) {
             None => false,
             Some(records) => {
                 if records < batch.read() {
                     // What stands behind the last record that is wanted was not to be read at all.
                     batch.cut(records);
-                    self.pass_once(batch, &mut observer)?;
+                    nodes = self.pass_once(batch, &mut observer)?;
                 }
-                for place in &mut self.places {
-                    if let Doing::Step(step) = &mut place.doing {
-                        step.end_source(batch.source, batch.sequence);
-                    }
+                for step in self.places.iter_mut().filter_map(Place::step) {
+                    step.end_source(batch.source, batch.sequence);
                 }
                 true
             }
         };
-        Ok(Passed { nodes: self.counted.clone(), is_enough })
+        Ok(Passed { nodes, is_enough })
     }
 
     fn pass_once(
         &mut self,
         batch: &mut Batch,
         observer: &mut Option<Observer<'_>>,
-    ) -> Result<(), (String, StepError)> {
-        self.counted.clear();
-        self.counted.resize(self.places.len(), Counted::default());
+    ) -> Result<Vec<Counted>, (String, StepError)> {
         let source = batch.source as usize;
-        self.decode(batch, source)?;
+        let mut nodes = vec![Counted::default(); self.places.len()];
+        nodes[source] = self.decode(batch, source)?;
         self.put(source, batch, observer);
         for at in self.sources..self.places.len() {
             if !self.places[at].reached_from[source] {
-                if let Doing::Step(step) = &mut self.places[at].doing {
+                if let Some(step) = self.places[at].step() {
                     step.pass_by(batch.sequence);
                 }
                 continue;
@@ -244,19 +249,11 @@ impl Graph {
             let (mut kept, mut blocked) = (taken, batch.blocked().len());
             match &mut place.doing {
                 Doing::Decode(_) => unreachable!("sources stand before all other nodes"),
-                Doing::Step(step) => {
+                Doing::Step(step) | Doing::Encode(Some(step)) => {
                     step.apply(batch).map_err(|error| named(&place.name, &**step, error))?;
                     kept = batch.kept() as u64;
                 }
-                Doing::Join(_) => {}
-                Doing::Encode(encoder) => {
-                    if let Some(encoder) = encoder {
-                        encoder
-                            .apply(batch)
-                            .map_err(|error| named(&place.name, &**encoder, error))?;
-                        kept = batch.kept() as u64;
-                    }
-                }
+                Doing::Join(_) | Doing::Encode(None) => {}
             }
             if let Some(name) = &place.name {
                 batch.name_rejections(rejected, name);
@@ -264,7 +261,7 @@ impl Graph {
             let rejected = (batch.rejected() - rejected) as u64;
             blocked = batch.blocked().len() - blocked;
             let is_sink = matches!(place.doing, Doing::Encode(_));
-            self.counted[at] = Counted {
+            nodes[at] = Counted {
                 taken,
                 // What a sink gives on is counted when it is written.
                 given: if is_sink { 0 } else { kept },
@@ -275,11 +272,11 @@ impl Graph {
             };
             self.put(at, batch, observer);
         }
-        Ok(())
+        Ok(nodes)
     }
 
     /// Makes JSON of what was read.
-    fn decode(&mut self, batch: &mut Batch, source: usize) -> Result<(), (String, StepError)> {
+    fn decode(&mut self, batch: &mut Batch, source: usize) -> Result<Counted, (String, StepError)> {
         let place = &mut self.places[source];
         batch.reject_invalid_utf8(batch.reader);
         if let Doing::Decode(Some(decoder)) = &mut place.doing {
@@ -289,8 +286,7 @@ impl Graph {
             batch.name_rejections(0, name);
         }
         let (given, rejected) = (batch.len() as u64, batch.rejected() as u64);
-        self.counted[source] = Counted { given, yielded: given, rejected, ..Counted::default() };
-        Ok(())
+        Ok(Counted { given, yielded: given, rejected, ..Counted::default() })
     }
 
     /// What a node takes, as the records that the batch has now.
@@ -364,10 +360,8 @@ impl Graph {
 
     /// Lets a batch go by of which nothing is wanted.
     pub(super) fn pass_by(&mut self, sequence: u64) {
-        for place in &mut self.places {
-            if let Doing::Step(step) = &mut place.doing {
-                step.pass_by(sequence);
-            }
+        for step in self.places.iter_mut().filter_map(Place::step) {
+            step.pass_by(sequence);
         }
     }
 }
