@@ -36,6 +36,10 @@ pub enum RejectKind {
     Schema,
     Value,
     Panic,
+    Crash,
+    Exit,
+    Timeout,
+    Memory,
     NotFinite,
     NotWritable,
     WrongOutput,
@@ -51,7 +55,7 @@ pub enum RejectKind {
 
 impl RejectKind {
     /// All of them.
-    pub const ALL: [RejectKind; 18] = [
+    pub const ALL: [RejectKind; 22] = [
         RejectKind::LineTooLong,
         RejectKind::InvalidUtf8,
         RejectKind::InvalidJson,
@@ -59,6 +63,10 @@ impl RejectKind {
         RejectKind::Schema,
         RejectKind::Value,
         RejectKind::Panic,
+        RejectKind::Crash,
+        RejectKind::Exit,
+        RejectKind::Timeout,
+        RejectKind::Memory,
         RejectKind::NotFinite,
         RejectKind::NotWritable,
         RejectKind::WrongOutput,
@@ -82,6 +90,10 @@ impl RejectKind {
             RejectKind::Schema => "schema",
             RejectKind::Value => "value",
             RejectKind::Panic => "panic",
+            RejectKind::Crash => "crash",
+            RejectKind::Exit => "exit",
+            RejectKind::Timeout => "timeout",
+            RejectKind::Memory => "memory",
             RejectKind::NotFinite => "not_finite",
             RejectKind::NotWritable => "not_writable",
             RejectKind::WrongOutput => "wrong_output",

@@ -1,6 +1,6 @@
 //! A model that is asked by fewer threads than the run has: one that needs much memory for each call.
 
-use super::runner::{Ask, Runner};
+use super::runner::{Ask, Failure, Runner};
 use crate::stop::Stop;
 use model_abi_layout::Answer;
 use std::num::NonZero;
@@ -53,8 +53,8 @@ impl Drop for Turn<'_> {
 }
 
 impl Runner for Few {
-    fn call(&self, ask: &Ask<'_>, answer: &mut Answer) -> u32 {
-        let Some(_turn) = self.turn() else { return 0 };
+    fn call(&self, ask: &Ask<'_>, answer: &mut Answer) -> Result<u32, Failure> {
+        let Some(_turn) = self.turn() else { return Ok(0) };
         self.runner.call(ask, answer)
     }
 }
@@ -65,7 +65,8 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::thread;
 
-    const ASK: Ask<'static> = Ask { bytes: b"", records: &[], output_bytes_max: 1, trace: false };
+    const ASK: Ask<'static> =
+        Ask { bytes: b"", records: &[], output_bytes_max: 1, trace: false, is_search: false };
 
     /// Counts how many calls are under way, and how many were at most.
     #[derive(Default)]
@@ -75,13 +76,13 @@ mod tests {
     }
 
     impl Runner for Counting {
-        fn call(&self, _: &Ask<'_>, answer: &mut Answer) -> u32 {
+        fn call(&self, _: &Ask<'_>, answer: &mut Answer) -> Result<u32, Failure> {
             let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
             self.most.fetch_max(now, Ordering::SeqCst);
             thread::yield_now();
             self.now.fetch_sub(1, Ordering::SeqCst);
             answer.answered = 1;
-            0
+            Ok(0)
         }
     }
 
@@ -95,7 +96,10 @@ mod tests {
                     scope.spawn(|| {
                         for _ in 0..200 {
                             let mut answer = Answer::default();
-                            assert_eq!((few.call(&ASK, &mut answer), answer.answered), (0, 1));
+                            assert_eq!(
+                                (few.call(&ASK, &mut answer).unwrap(), answer.answered),
+                                (0, 1)
+                            );
                         }
                     });
                 }
@@ -114,7 +118,7 @@ mod tests {
         thread::scope(|scope| {
             let waiting = scope.spawn(|| {
                 let mut answer = Answer::default();
-                (few.call(&ASK, &mut answer), answer.answered)
+                (few.call(&ASK, &mut answer).unwrap(), answer.answered)
             });
             stop.set();
             assert_eq!(waiting.join().unwrap(), (0, 0));

@@ -2,12 +2,12 @@
 //!
 //! Nothing is believed here: what an answer says is checked in [`runner`](super::runner).
 
-use super::runner::{Answered, Ask, Runner, ask, is_broken};
+use super::runner::{Answered, Ask, Failure, Runner, ask, is_broken};
 use crate::json::Scanner;
 use model_abi::describe::ModelDescription;
 use model_abi::{LoadContext, LoadReport};
 use model_abi_layout::{
-    Answer, FLAG_TRACE, LoadAnswer, Model, PluginRef, RSlice, Request, Span, kind,
+    Answer, Control, FLAG_TRACE, LoadAnswer, Model, PluginRef, RSlice, Request, Span, kind,
 };
 
 /// A model that is ready to predict, in this process.
@@ -64,6 +64,19 @@ pub enum ModelError {
     /// Its answer can't be what it should be.
     #[error("its answer can't be used: {0}")]
     Lied(String),
+    /// The processes that it runs in die, and there is a limit to that.
+    #[error("{last}; that was its crash number {crashes}, and at most {crashes_max} are allowed")]
+    DiesTooOften {
+        /// How often one died.
+        crashes: u64,
+        /// How often one may.
+        crashes_max: u64,
+        /// How the last one did.
+        last: String,
+    },
+    /// No process can be had that it could run in.
+    #[error("no worker process can be started for it any more: {0}")]
+    NoWorker(String),
     /// It never answers.
     #[error("it answered none of the {asked} records it was asked about")]
     NoProgress {
@@ -153,9 +166,18 @@ impl LoadedModel {
         })?;
         let records = [Span { start: 0, len }];
         let bytes = record.as_bytes();
-        let question = Ask { bytes, records: &records, output_bytes_max: u64::MAX, trace: false };
+        let question = Ask {
+            bytes,
+            records: &records,
+            output_bytes_max: u64::MAX,
+            trace: false,
+            is_search: false,
+        };
         let mut answer = Answer::default();
-        let answers = ask(self, question, &mut answer)?;
+        let answers = ask(self, question, &mut answer).map_err(|failure| match failure {
+            Failure::Model(error) => error,
+            Failure::Died(death) => unreachable!("it runs in this process: {death}"),
+        })?;
         match answers.iter().next() {
             Some(Answered::Prediction(prediction)) => {
                 let checked = Scanner::default().scan(prediction);
@@ -176,13 +198,25 @@ impl LoadedModel {
 }
 
 impl Runner for LoadedModel {
+    fn call(&self, ask: &Ask<'_>, answer: &mut Answer) -> Result<u32, Failure> {
+        // In this process a slice is short, and nobody reads along.
+        Ok(self.call_watched(ask, None, answer))
+    }
+}
+
+impl LoadedModel {
+    /// The same, with a block in which somebody else reads along and may say that it is to stop.
     #[expect(unsafe_code, reason = "the border")]
-    fn call(&self, ask: &Ask<'_>, answer: &mut Answer) -> u32 {
+    pub(crate) fn call_watched(
+        &self,
+        ask: &Ask<'_>,
+        control: Option<&Control>,
+        answer: &mut Answer,
+    ) -> u32 {
         let request = Request {
             bytes: RSlice::from_slice(ask.bytes),
             records: RSlice::from_slice(ask.records),
-            // In this process a slice is short, and nobody reads along.
-            control: std::ptr::null(),
+            control: control.map_or(std::ptr::null(), std::ptr::from_ref),
             flags: if ask.trace { FLAG_TRACE } else { 0 },
             output_bytes_max: ask.output_bytes_max,
             reserved: [0; 9],

@@ -1,10 +1,13 @@
 //! Where a model's code runs, behind one seam, and the checks on what it answers.
 //!
-//! [`Runner`] has one door today, this process; a worker process will be another. Whatever is
-//! behind it may be wrong or lying: `Answers::check` believes no length, no offset, no index and
-//! no text, and what it lets through can be used without a second look.
+//! [`Runner`] has two doors: this process ([`LoadedModel`](super::LoadedModel)) and worker processes
+//! ([`isolation`](crate::isolation)). Whatever is behind it may be wrong or lying: `Answers::check`
+//! believes no length, no offset, no index and no text, and what it lets through can be used without a
+//! second look. A worker may also die of a question ([`Death`]): then nothing is answered, and whoever
+//! asked finds the record that did it by asking again for fewer.
 
 use super::ModelError;
+use crate::record::RejectKind;
 use model_abi_layout::{Answer, RecordError, Span, kind};
 use std::borrow::Cow;
 use std::ops::Range;
@@ -14,7 +17,32 @@ use std::str::Utf8Error;
 pub trait Runner: Send + Sync {
     /// The border's `predict_batch`: the status; see [`model_abi_layout::Plugin::predict_batch`].
     /// `answer` is empty but for its buffers.
-    fn call(&self, ask: &Ask<'_>, answer: &mut Answer) -> u32;
+    fn call(&self, ask: &Ask<'_>, answer: &mut Answer) -> Result<u32, Failure>;
+}
+
+/// Why a question has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The process that was asked is no more.
+    #[error(transparent)]
+    Died(#[from] Death),
+    /// The model can't go on, whatever the record.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+}
+
+/// How a worker process ended that was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Death {
+    /// What a record is rejected with that did it.
+    pub kind: RejectKind,
+    /// How it ended, and its last words.
+    pub message: String,
+    /// The index of the record that it was working on, where that is told.
+    pub progress: Option<usize>,
+    /// Whether somebody else may have ended it: a signal that code does not die of by itself.
+    pub may_be_foreign: bool,
 }
 
 /// What is asked of a model in one call.
@@ -27,6 +55,8 @@ pub struct Ask<'a> {
     pub output_bytes_max: u64,
     /// Whether the model is to note how it came to its predictions.
     pub trace: bool,
+    /// Whether it is asked to find a record that a worker died of: one more death is expected.
+    pub is_search: bool,
 }
 
 /// Calls the model and checks what it answers. `answer` lends its buffers.
@@ -34,8 +64,22 @@ pub fn ask<'a>(
     runner: &dyn Runner,
     ask: Ask<'_>,
     answer: &'a mut Answer,
-) -> Result<Answers<'a>, ModelError> {
-    // What the call before left must not be taken for an answer to this one.
+) -> Result<Answers<'a>, Failure> {
+    forget(answer);
+    let status = runner.call(&ask, answer)?;
+    let text = || String::from_utf8_lossy(&answer.error_text).into_owned();
+    let answers = match status {
+        0 if ask.trace => Answers::check(answer, ask.records.len())?.with_notes(answer),
+        0 => Answers::check(answer, ask.records.len()),
+        kind::MODEL_BROKEN => Err(ModelError::Broken(text())),
+        kind::WRONG_COUNT => Err(ModelError::Lied(text())),
+        status => Err(ModelError::CallFailed { status, text: text() }),
+    };
+    Ok(answers?)
+}
+
+/// What the call before left must not be taken for an answer to the next.
+pub(crate) fn forget(answer: &mut Answer) {
     answer.answered = 0;
     answer.output_ends.clear();
     answer.errors.clear();
@@ -43,15 +87,6 @@ pub fn ask<'a>(
     answer.notes.clear();
     answer.note_ends.clear();
     answer.reserved = Default::default();
-    let status = runner.call(&ask, answer);
-    let text = || String::from_utf8_lossy(&answer.error_text).into_owned();
-    match status {
-        0 if ask.trace => Answers::check(answer, ask.records.len())?.with_notes(answer),
-        0 => Answers::check(answer, ask.records.len()),
-        kind::MODEL_BROKEN => Err(ModelError::Broken(text())),
-        kind::WRONG_COUNT => Err(ModelError::Lied(text())),
-        status => Err(ModelError::CallFailed { status, text: text() }),
-    }
 }
 
 /// An answer whose lengths, offsets and indices are sound. Its texts may still be anything.
@@ -214,14 +249,19 @@ mod tests {
     struct Fake<F>(F);
 
     impl<F: Fn(&mut Answer) -> u32 + Send + Sync> Runner for Fake<F> {
-        fn call(&self, _: &Ask<'_>, answer: &mut Answer) -> u32 {
-            (self.0)(answer)
+        fn call(&self, _: &Ask<'_>, answer: &mut Answer) -> Result<u32, Failure> {
+            Ok((self.0)(answer))
         }
     }
 
     const RECORDS: [Span; 3] = [Span { start: 0, len: 1 }; 3];
-    const ASK: Ask<'static> =
-        Ask { bytes: b"x", records: &RECORDS, output_bytes_max: 100, trace: false };
+    const ASK: Ask<'static> = Ask {
+        bytes: b"x",
+        records: &RECORDS,
+        output_bytes_max: 100,
+        trace: false,
+        is_search: false,
+    };
 
     /// Asks about three records; the answers, or the error, as text.
     fn told(model: impl Fn(&mut Answer) -> u32 + Send + Sync) -> String {

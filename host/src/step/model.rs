@@ -1,18 +1,22 @@
 //! The model step: asks the model about every record and writes what becomes of it.
 //!
 //! A batch is asked for in slices of about `SLICE` of work, so that a slow model can be stopped
-//! between two of them, whatever the size of the batch.
+//! between two of them, whatever the size of the batch. Where a worker process dies of a slice, smaller
+//! ones find the record that it dies of ([`search`]): that one is rejected, and the others go on.
+
+mod search;
 
 use super::emit::{EXTRA_BYTES, Emit, Emitter};
 use super::log::{Entry, Log, Logging, ordinals};
 use super::{Step, StepError, Why, path_of};
 use crate::batch::{Batch, Rejection, Text};
 use crate::plugin::ModelError;
-use crate::plugin::runner::{Answered, Ask, Runner, ask, is_broken};
+use crate::plugin::runner::{Answered, Ask, Failure, Runner, ask, is_broken};
 use crate::record::{RecordPosition, RejectKind};
 use crate::stop::Stop;
 use jsonschema::Validator;
 use model_abi_layout::Answer;
+use search::Search;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -99,23 +103,43 @@ impl Step for ModelStep {
         }
         let mut places = batch.places().zip(ordinals(batch.origins()));
         let mut done = 0;
+        let mut search = Search::default();
         while done < batch.len() {
             if self.stop.is_set() {
                 return Err(StepError::Stopped);
             }
+            if let Some(death) = search.guilty() {
+                let why = Why::new(death.kind, death.message);
+                self.rejections.push(why.rejection(done, &self.name));
+                places.next();
+                done += 1;
+                continue;
+            }
             let (first, left) = (done, batch.len() - done);
             let (trace, alike) = self.log.as_ref().map_or((false, left), |log| log.asks(first));
             let slices = &mut self.slices[usize::from(trace)];
-            let slice = slices.next(left.min(alike));
+            let slice = search.next(slices.next(left.min(alike)));
             let question = Ask {
                 bytes: batch.bytes(),
                 records: &batch.spans()[done..done + slice],
                 output_bytes_max: OUTPUT_BYTES_MAX,
                 trace,
+                is_search: search.is_on(),
             };
             let began = Instant::now();
-            let answers = ask(&*self.runner, question, &mut self.answer)?;
+            let answers = match ask(&*self.runner, question, &mut self.answer) {
+                Ok(answers) => answers,
+                Err(Failure::Model(error)) => return Err(error.into()),
+                Err(Failure::Died(death)) => {
+                    if self.stop.is_set() {
+                        return Err(StepError::Stopped); // it may have been ended for that
+                    }
+                    search.died(slice, death);
+                    continue;
+                }
+            };
             slices.took(answers.len(), began.elapsed());
+            search.answered(answers.len());
             if answers.is_empty() {
                 if self.stop.is_set() {
                     return Err(StepError::Stopped); // it was cancelled

@@ -5,7 +5,7 @@ use super::*;
 use crate::pipeline::graph::{Node, Port, Work};
 use crate::pipeline::limits::Limits;
 use crate::pipeline::{self, Pipeline};
-use crate::plugin::runner::{Ask, Runner};
+use crate::plugin::runner::{Ask, Failure, Runner};
 use crate::sink::ldjson::Writer;
 use crate::sink::publish::Output;
 use crate::source::Source;
@@ -34,7 +34,7 @@ struct Model {
 }
 
 impl Runner for Model {
-    fn call(&self, ask: &Ask<'_>, answer: &mut Answer) -> u32 {
+    fn call(&self, ask: &Ask<'_>, answer: &mut Answer) -> Result<u32, Failure> {
         self.asked.lock().unwrap().extend(ask.records.iter().map(|_| ask.trace));
         let (mut output, mut ends) = (Vec::new(), Vec::new());
         let (mut notes, mut note_ends) = (Vec::new(), Vec::new());
@@ -65,7 +65,7 @@ impl Runner for Model {
         answer.output_ends = RVec::from(ends);
         answer.notes = RVec::from(notes);
         answer.note_ends = RVec::from(if ask.trace { note_ends } else { Vec::new() });
-        0
+        Ok(0)
     }
 }
 
