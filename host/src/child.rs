@@ -1,24 +1,29 @@
-//! The only file that starts processes: this very binary, run again for one short job that must
-//! not take the caller down with it, such as loading a plugin nobody knows.
+//! The only file that starts processes: this very binary, run again for what must not take the caller
+//! down with it: one short job ([`run`]), such as loading a plugin nobody knows, or work as long as the
+//! run itself ([`Living`]).
 //!
 //! The child is `etl-host` with a hidden command, so there is no second binary to install and none
-//! that could be of another version. It writes its result to stdout, moves that out of a plugin's
+//! that could be of another version. A job writes its result to stdout, moves that out of a plugin's
 //! reach before it loads one, and says everything else on stderr, of which the end is kept.
 //!
 //! The traps: a child that hangs is killed *and waited for*. What it started in turn may hold its
 //! pipes open for ever, so their readers are not waited for beyond `PIPES_PATIENCE`. And should
-//! this process die, the child dies with it ([`enter`]): no orphan burns a core all night.
+//! this process die, the child dies with it ([`enter`]): no orphan burns a core all night. It dies with
+//! the *thread* that started it, to be exact, so one that is to live has a thread that lives as long as
+//! the process (`nursery`).
 
 use rustix::process::{
     Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, kill_process_group, setrlimit, waitid,
 };
-use std::ffi::OsString;
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -67,7 +72,20 @@ impl std::fmt::Display for End {
     }
 }
 
-/// The signals that code of its own can die of.
+impl End {
+    /// Whether code can end its process so without meaning to. A signal of another kind is sent, and
+    /// whoever did may be anybody.
+    pub fn may_be_foreign(self) -> bool {
+        use libc::{
+            SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGPIPE, SIGSEGV, SIGSYS, SIGTRAP, SIGXCPU, SIGXFSZ,
+        };
+        const OWN: [i32; 10] =
+            [SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGPIPE, SIGSEGV, SIGSYS, SIGTRAP, SIGXCPU, SIGXFSZ];
+        matches!(self, End::Signal(signal) if !OWN.contains(&signal))
+    }
+}
+
+/// The signals that a process can die of, and what they say.
 fn meaning(signal: i32) -> Option<(&'static str, &'static str)> {
     Some(match signal {
         libc::SIGSEGV => ("SIGSEGV", "invalid memory access"),
@@ -80,6 +98,8 @@ fn meaning(signal: i32) -> Option<(&'static str, &'static str)> {
         libc::SIGTERM => ("SIGTERM", "terminated"),
         libc::SIGPIPE => ("SIGPIPE", "closed pipe"),
         libc::SIGXCPU => ("SIGXCPU", "processor time used up"),
+        libc::SIGXFSZ => ("SIGXFSZ", "file size limit exceeded"),
+        libc::SIGSYS => ("SIGSYS", "a system call that is forbidden"),
         _ => return None,
     })
 }
@@ -136,6 +156,112 @@ pub fn run(job: &Job) -> io::Result<Ended> {
     words.drain(..words.len().saturating_sub(LAST_WORDS_BYTES_MAX));
     let last_words = String::from_utf8_lossy(&words).trim().to_owned();
     Ok(Ended { end, result, last_words })
+}
+
+/// A child that works until it is told to end, or dies. Dropped, it is killed and waited for.
+pub struct Living {
+    child: Child,
+    /// How it ended, once it was waited for: its number may be another's then.
+    end: Option<End>,
+    /// Of Linux: to be told of its end without asking again and again.
+    fd: Option<OwnedFd>,
+}
+
+/// What a child that lives is given.
+pub struct Birth {
+    /// The command line behind the program's name.
+    pub args: Vec<OsString>,
+    /// Its stdin: the end of a socket, over which all is said.
+    pub stdin: OwnedFd,
+    /// Its stdout and its stderr.
+    pub output: OwnedFd,
+    /// The most memory that it may allocate, in bytes.
+    pub memory_bytes_max: Option<u64>,
+    /// Which variables of our environment it has.
+    pub inherits: fn(&OsStr) -> bool,
+}
+
+impl Living {
+    /// Starts it.
+    pub fn start(birth: Birth) -> io::Result<Self> {
+        wait_for_children()?;
+        let Birth { args, stdin, output, memory_bytes_max, inherits } = birth;
+        let mut command = Command::new(this_binary()?);
+        let env: BTreeMap<_, _> = std::env::vars_os().filter(|(name, _)| inherits(name)).collect();
+        command.arg0("etl-host").args(args).env_clear().envs(env);
+        command.env(PARENT, std::process::id().to_string()).env("RUST_BACKTRACE", "0");
+        if let Some(bytes) = memory_bytes_max {
+            command.env(MEMORY, bytes.to_string());
+        }
+        command.stdin(stdin).stdout(output.try_clone()?).stderr(output).process_group(0);
+        let child = nursery()?.spawn(command)?;
+        #[cfg(target_os = "linux")]
+        let fd = {
+            use rustix::process::{PidfdFlags, pidfd_open};
+            pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).ok()
+        };
+        #[cfg(not(target_os = "linux"))]
+        let fd = None;
+        Ok(Living { child, end: None, fd })
+    }
+
+    /// Its number, for people.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What can be waited for to know that it has ended, where there is such a thing.
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.fd.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Whether it has ended, by itself or by somebody else.
+    pub fn has_ended(&self) -> bool {
+        self.end.is_some() || has_ended(Pid::from_child(&self.child)).unwrap_or(true)
+    }
+
+    /// Kills it and what it started, where it has not ended, and tells how it ended.
+    pub fn end(&mut self) -> io::Result<End> {
+        if let Some(end) = self.end {
+            return Ok(end);
+        }
+        let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
+        let end = ended(self.child.wait()?);
+        self.end = Some(end);
+        Ok(end)
+    }
+}
+
+impl Drop for Living {
+    fn drop(&mut self) {
+        let _ = self.end();
+    }
+}
+
+/// The thread that starts the children that live: they die with it, and it lives as long as the process.
+struct Nursery(Sender<(Command, Sender<io::Result<Child>>)>);
+
+fn nursery() -> io::Result<&'static Nursery> {
+    static NURSERY: OnceLock<Nursery> = OnceLock::new();
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(nursery) = NURSERY.get() {
+        return Ok(nursery);
+    }
+    let (sender, births) = mpsc::channel::<(Command, Sender<io::Result<Child>>)>();
+    thread::Builder::new().name("nursery".to_owned()).spawn(move || {
+        births.iter().for_each(|(mut command, reply)| drop(reply.send(command.spawn())));
+    })?;
+    Ok(NURSERY.get_or_init(|| Nursery(sender)))
+}
+
+impl Nursery {
+    fn spawn(&self, command: Command) -> io::Result<Child> {
+        let (reply, child) = mpsc::channel();
+        let gone = || io::Error::other("the thread that starts processes is gone");
+        self.0.send((command, reply)).map_err(|_| gone())?;
+        child.recv().map_err(|_| gone())?
+    }
 }
 
 /// How many children are worth running at once: one for each core.

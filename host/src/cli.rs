@@ -13,6 +13,7 @@ mod files;
 mod formats;
 mod graph;
 mod inspect;
+mod isolate;
 mod job;
 mod list;
 mod new;
@@ -32,6 +33,7 @@ mod status;
 mod tables;
 mod test;
 mod validate;
+mod work;
 
 use crate::error::Error;
 use crate::pipeline::RunError;
@@ -75,6 +77,8 @@ enum Command {
     Status(status::StatusArgs),
     #[command(name = crate::plugin::judge::COMMAND, hide = true)]
     Describe(describe::DescribeArgs),
+    #[command(name = crate::isolation::COMMAND, hide = true)]
+    Work,
     #[command(name = crate::check::COMMAND, hide = true)]
     CheckChild(check::ChildArgs),
 }
@@ -105,6 +109,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> u8 {
         (Some(Command::New(args)), _) => new::new(&args),
         (Some(Command::Status(args)), _) => status::status(&args),
         (Some(Command::Describe(args)), _) => describe::describe(&args),
+        (Some(Command::Work), _) => work::work(),
         (Some(Command::Check(args)), _) => check::check(&args),
         (Some(Command::CheckChild(args)), _) => check::child(&args),
         (None, Some(args)) => args.job().and_then(|job| score::score(&job)),

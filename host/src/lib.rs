@@ -27,6 +27,7 @@ pub mod columns;
 pub mod counts;
 pub mod error;
 pub mod format;
+pub mod isolation;
 pub mod journal;
 mod json;
 pub mod picture;

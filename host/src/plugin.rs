@@ -113,6 +113,20 @@ pub enum PluginError {
         /// What the table gives as its size.
         size: u64,
     },
+    /// A worker process found out.
+    #[error("{reason}")]
+    RefusedByWorker {
+        /// Why.
+        reason: String,
+        /// What to do about it.
+        hint: Option<String>,
+    },
+    /// It took the worker process with it.
+    #[error("{0}")]
+    WorkerDied(String),
+    /// There is no process that it could be loaded in.
+    #[error("no worker process can be started for it")]
+    NoWorker(#[source] std::io::Error),
     /// The model's own `load` failed.
     #[error(transparent)]
     Load(#[from] model::LoadFailure),
@@ -137,9 +151,38 @@ impl PluginError {
             PluginError::Load(failure) if failure.is_config() => {
                 "the config is given with --config JSON or --config @FILE".into()
             }
+            PluginError::RefusedByWorker { hint, .. } => hint.clone()?,
+            PluginError::WorkerDied(_) => {
+                "this is the plugin's fault: send this message to the team that ships it".into()
+            }
             _ => return None,
         })
     }
+}
+
+/// The model that is meant of these, or the only one.
+pub fn choose<'a>(
+    models: &'a [ModelDescription],
+    asked: Option<&Selector>,
+) -> Result<&'a ModelDescription, PluginError> {
+    let names = || models.iter().map(|model| model.qualified_name.clone()).collect();
+    let Some(asked) = asked else {
+        return match models {
+            [only] => Ok(only),
+            _ => Err(PluginError::WhichModel(names())),
+        };
+    };
+    let named = models.iter().find(|model| model.qualified_name == asked.name);
+    let model = named.ok_or_else(|| PluginError::NoSuchModel {
+        asked: asked.name.clone(),
+        available: names(),
+    })?;
+    let version = (model.major_version, model.minor_version);
+    if !asked.matches(&model.qualified_name, version) {
+        let (asked, found) = (asked.clone(), model.version());
+        return Err(PluginError::OtherVersion { asked, found });
+    }
+    Ok(model)
 }
 
 impl Plugin {
@@ -168,24 +211,7 @@ impl Plugin {
 
     /// The model that is meant, or the only one.
     pub fn model(&self, asked: Option<&Selector>) -> Result<&ModelDescription, PluginError> {
-        let names = || self.models.iter().map(|model| model.qualified_name.clone()).collect();
-        let Some(asked) = asked else {
-            return match self.models.as_slice() {
-                [only] => Ok(only),
-                _ => Err(PluginError::WhichModel(names())),
-            };
-        };
-        let named = self.models.iter().find(|model| model.qualified_name == asked.name);
-        let model = named.ok_or_else(|| PluginError::NoSuchModel {
-            asked: asked.name.clone(),
-            available: names(),
-        })?;
-        let version = (model.major_version, model.minor_version);
-        if !asked.matches(&model.qualified_name, version) {
-            let (asked, found) = (asked.clone(), model.version());
-            return Err(PluginError::OtherVersion { asked, found });
-        }
-        Ok(model)
+        choose(&self.models, asked)
     }
 
     /// What the plugin offers beyond the border's five functions under a name and version such as

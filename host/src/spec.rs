@@ -16,7 +16,7 @@ use crate::plugin::Selector;
 use crate::step::emit::Emit;
 use crate::storage::database::Selection;
 use crate::storage::names::TableName;
-use crate::{sink, source};
+use crate::{isolation, sink, source};
 use relative::Relative;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -255,6 +255,8 @@ pub struct ModelSpec {
     pub validates_output: bool,
     /// How many threads ask it at once, at most [default: all].
     pub threads: Option<u16>,
+    /// How it is kept in worker processes; `None`: it is in this one.
+    pub isolation: Option<isolation::Options>,
 }
 
 /// A jq program.

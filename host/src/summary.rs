@@ -1,6 +1,7 @@
 //! What a run did: for people as lines, for programs as JSON.
 
 use crate::counts::{Counts, Node, Role};
+use crate::isolation::WorkersSummary;
 use crate::sink::publish::{Output, publish};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -146,6 +147,9 @@ pub struct ModelSummary {
     pub version: String,
     /// Identifies weights that are not in the plugin's file, if there are any.
     pub fingerprint: Option<String>,
+    /// What became of the processes that it was in, where it was in some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workers: Option<WorkersSummary>,
 }
 
 /// SHA-256 of a file, in hexadecimal.

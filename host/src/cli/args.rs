@@ -2,6 +2,7 @@
 //! there is, which `smallest.rs` makes of them.
 
 use super::formats::FormatArgs;
+use super::isolate::IsolationArgs;
 use super::services::ServiceArgs;
 use super::tables::TableArgs;
 use crate::pipeline::limits::MaxRejects;
@@ -83,6 +84,9 @@ pub(super) struct ModelArgs {
     /// Give the model this config: a JSON text, or @FILE [default: {}]
     #[arg(long, value_name = "JSON|@FILE")]
     pub(super) config: Option<String>,
+
+    #[command(flatten)]
+    pub(super) isolation: IsolationArgs,
 }
 
 // What is done with records, wherever they come from.

@@ -308,7 +308,7 @@ pub(super) fn header(
     }
     let mut others = BTreeMap::from([("working folder".to_owned(), whole(Path::new(".")))]);
     for (i, model) in models.all().iter().enumerate() {
-        let description = model.loaded.description();
+        let description = &model.description;
         let of = |what: &str| match job.is_named() {
             true => format!("{what} of `{}`", model.node),
             false => what.to_owned(),
@@ -316,7 +316,7 @@ pub(super) fn header(
         let plugin = if i == 0 { journal::PLUGIN.to_owned() } else { of("the plugin's SHA-256") };
         add(plugin, model.sha256.clone());
         add(of("the model"), format!("{}@{}", description.qualified_name, description.version()));
-        let fingerprint = model.loaded.report().fingerprint.clone().unwrap_or_default();
+        let fingerprint = model.report.fingerprint.clone().unwrap_or_default();
         add(of("the model's fingerprint"), fingerprint);
         // Not the config itself, which may hold what is not to lie on a disk.
         let config = summary::sha256_of(normal(&model.config).as_bytes());

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::columns::{Column, Kind};
 use crate::format::Compression;
+use crate::isolation::Options;
 use crate::pipeline::limits::MaxRejects;
 use crate::spec::LINE_BYTES_MAX_USUAL;
 use crate::step::emit::Emit;
@@ -261,6 +262,27 @@ fn model(page: &mut Page, model: &ModelSpec) {
     page.flag("validate_output", model.validates_output);
     if let Some(threads) = model.threads {
         page.key("threads", threads);
+    }
+    if let Some(options) = &model.isolation {
+        isolation(page, options);
+    }
+}
+
+fn isolation(page: &mut Page, options: &Options) {
+    let Options { workers, memory_bytes_max, timeout, crashes_max } = options;
+    let usual = Options::default();
+    page.flag("isolate", true);
+    if let Some(workers) = workers {
+        page.key("workers", workers);
+    }
+    if let Some(bytes) = memory_bytes_max {
+        page.key("max_memory", format!("{bytes}B"));
+    }
+    if *timeout != usual.timeout {
+        page.key("timeout", timeout.map_or(0.0, |timeout| timeout.as_secs_f64()));
+    }
+    if *crashes_max != usual.crashes_max {
+        page.key("max_crashes", crashes_max);
     }
 }
 

@@ -11,8 +11,8 @@
 //! | `says` | whatever the record's `say` is | no schema can tell what comes |
 //! | `unwritable` | a map keyed by lists | JSON has no form for it |
 //!
-//! What takes `unsafe` to do (reading from a null pointer, say) is in `plugins/lying`.
-#![forbid(unsafe_code)]
+//! What takes `unsafe` to do is in `plugins/lying`, but for one read from a null pointer.
+#![deny(unsafe_code)]
 
 use model_abi::{
     Example, LoadContext, LoadError, MLModel, ModelInfo, NoConfig, PredictError, Value,
@@ -22,11 +22,12 @@ use serde::de::value::{Error as NoAct, StrDeserializer};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::hint::black_box;
+use std::hint::{black_box, spin_loop};
 use std::io::{self, Write};
 use std::panic::panic_any;
 use std::path::{Path, PathBuf};
 use std::process;
+use std::ptr;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::{self, JoinHandle, sleep};
@@ -79,6 +80,10 @@ enum Act {
     ExitElsewhere,
     /// Ends the process without a word.
     Abort,
+    /// Reads what is not there.
+    Segfault,
+    /// Never returns, and never rests.
+    Spin,
     /// Calls itself without end.
     Overflow,
     /// Allocates without end.
@@ -99,6 +104,13 @@ fn hoard() -> ! {
     loop {
         black_box(Vec::<u8>::with_capacity(16 << 20)).leak();
     }
+}
+
+#[expect(unsafe_code, reason = "what the host is to survive")]
+fn segfault() -> ! {
+    // SAFETY: none: address 8 is never mapped, so that the process ends here.
+    let byte = unsafe { ptr::without_provenance::<u8>(8).read_volatile() };
+    unreachable!("there is a {byte}")
 }
 
 struct Bomb;
@@ -154,6 +166,10 @@ impl Act {
                 Ok(n)
             }
             Act::Abort => process::abort(),
+            Act::Segfault => segfault(),
+            Act::Spin => loop {
+                spin_loop();
+            },
             Act::Overflow => Ok(overflow(0) as f64),
             Act::Hoard => hoard(),
             Act::Hang => {

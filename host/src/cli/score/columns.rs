@@ -21,7 +21,7 @@ pub(super) fn of_sinks(
     outputs: &[Location],
     services: &Services,
 ) -> Result<Vec<Vec<Column>>, Error> {
-    let described = models.all().iter().map(|it| (&*it.node, it.loaded.description()));
+    let described = models.all().iter().map(|it| (&*it.node, &it.description));
     let shapes = shapes(job, &described.collect(), steps, sources)?;
     let columns = job.spec.sinks.iter().zip(outputs).map(|(node, location)| {
         let format = of_output(&node.what, location);

@@ -344,6 +344,9 @@ impl Session<'_> {
             say(&summary::lines(&total.nodes, !is_done));
             say(&summary::total(&total, false));
         }
+        if !is_quiet {
+            self.say_workers();
+        }
         let summarised =
             summary_file.map_or(Ok(()), |file| self.summary(total, runs, exit_code).publish(file));
         // Of several, each stays until all are done: the next run sees by it what it need not do.
@@ -356,6 +359,18 @@ impl Session<'_> {
             (Some(error), _) => Err(error),
             (None, Err((path, source))) => Err(Error::Summary { path, source }),
             (None, Ok(())) => forgotten.map(|()| exit_code),
+        }
+    }
+
+    /// Tells of the workers that ended before they should.
+    fn say_workers(&self) {
+        for model in self.models.all() {
+            let Some(workers) = model.workers().filter(|it| !it.ended.is_empty()) else { continue };
+            let name = match self.job.is_named() {
+                true => &model.node,
+                false => &model.description.qualified_name,
+            };
+            say(&format!("workers of {name}: {workers}\n"));
         }
     }
 
@@ -380,7 +395,7 @@ impl Session<'_> {
 
     fn summary(&self, total: RunSummary, runs: Vec<RunSummary>, exit_code: u8) -> Summary {
         let models = self.models.all().iter().map(|model| {
-            let description = model.loaded.description();
+            let description = &model.description;
             let plugin = PluginSummary {
                 path: model.path.display().to_string(),
                 sha256: model.sha256.clone(),
@@ -388,7 +403,8 @@ impl Session<'_> {
             let summary = ModelSummary {
                 name: description.qualified_name.clone(),
                 version: description.version(),
-                fingerprint: model.loaded.report().fingerprint.clone(),
+                fingerprint: model.report.fingerprint.clone(),
+                workers: model.workers(),
             };
             (model.node.clone(), plugin, summary)
         });

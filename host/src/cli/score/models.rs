@@ -1,13 +1,19 @@
-//! The models of a pipeline: found, opened, checked against what is wanted of them, and loaded.
+//! The models of a pipeline: found, opened, checked against what is wanted of them, and loaded, in this
+//! process or in workers.
 
 use crate::cli::exits::Watch;
 use crate::cli::paths;
+use crate::cli::say;
 use crate::cli::score::end::shown_together;
 use crate::error::Error;
-use crate::plugin::{LoadedModel, Plugin, PluginError};
+use crate::isolation::{self, Workers, WorkersSummary};
+use crate::plugin::runner::Runner;
+use crate::plugin::{Plugin, PluginError, choose};
 use crate::spec::{ModelSpec, Spec, StepSpec};
 use crate::step::emit::EmitError;
+use crate::stop::Stop;
 use crate::summary;
+use model_abi::LoadReport;
 use model_abi::describe::ModelDescription;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,9 +37,17 @@ pub(super) fn find(spec: &Spec) -> Result<Vec<Found<'_>>, Error> {
 /// A plugin that was opened, and the model of it that is meant.
 pub(super) struct Opened<'a> {
     found: Found<'a>,
-    plugin: Plugin,
+    plugin: Behind,
     pub(super) description: ModelDescription,
     sha256: String,
+}
+
+/// Where the plugin was opened.
+enum Behind {
+    /// In this process.
+    Here(Plugin),
+    /// In a worker.
+    Worker(Box<isolation::Opened>),
 }
 
 impl Opened<'_> {
@@ -46,26 +60,47 @@ impl Opened<'_> {
 /// have names; `is_identified`: somebody will ask what their files hold.
 pub(super) fn open<'a>(
     found: Vec<Found<'a>>,
-    exits: &Watch,
+    (exits, stop): (&Watch, &Stop),
     is_named: bool,
     is_identified: bool,
 ) -> Result<Vec<Opened<'a>>, Error> {
     let opened = found.into_iter().map(|found| {
-        exits.during(&found.path, "it was being opened");
         let refused = |source: PluginError| Error::Plugin { path: found.path.clone(), source };
-        let plugin = Plugin::open(&found.path).map_err(refused)?;
+        let plugin = behind(&found, (exits, stop), is_named).map_err(refused)?;
         let sha256 = match is_identified {
             true => summary::sha256(&found.path)
                 .map_err(|source| Error::Input { path: found.path.clone(), source })?,
             false => String::new(),
         };
-        let description = plugin.model(found.spec.model.as_ref()).map_err(refused)?.clone();
+        let models = match &plugin {
+            Behind::Here(plugin) => plugin.models(),
+            Behind::Worker(opened) => opened.models(),
+        };
+        let description = choose(models, found.spec.model.as_ref()).map_err(refused)?.clone();
         let (input, output) = (&description.input_schema, &description.output_schema);
         let checked = found.spec.emit.check(input, output);
         checked.map_err(|error| cannot_emit(found.node, is_named, &error))?;
         Ok(Opened { plugin, description, sha256, found })
     });
     opened.collect()
+}
+
+fn behind(
+    found: &Found<'_>,
+    (exits, stop): (&Watch, &Stop),
+    is_named: bool,
+) -> Result<Behind, PluginError> {
+    let Some(options) = &found.spec.isolation else {
+        exits.during(&found.path, "it was being opened");
+        return Ok(Behind::Here(Plugin::open(&found.path)?));
+    };
+    let name = match is_named {
+        true => found.node.to_owned(),
+        false => found.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+    };
+    let opened =
+        isolation::Opened::open(&found.path, options.clone(), (&name, Arc::new(say)), stop)?;
+    Ok(Behind::Worker(Box::new(opened)))
 }
 
 fn cannot_emit(node: &str, is_named: bool, error: &EmitError) -> Error {
@@ -88,7 +123,17 @@ pub(in crate::cli) struct Model {
     /// Empty where nobody asks for it.
     pub(in crate::cli) sha256: String,
     pub(in crate::cli) config: String,
-    pub(in crate::cli) loaded: Arc<LoadedModel>,
+    pub(in crate::cli) description: ModelDescription,
+    pub(in crate::cli) report: LoadReport,
+    pub(in crate::cli) runner: Arc<dyn Runner>,
+    workers: Option<Arc<Workers>>,
+}
+
+impl Model {
+    /// What became of its workers, where it is in some.
+    pub(super) fn workers(&self) -> Option<WorkersSummary> {
+        self.workers.as_ref().map(|workers| workers.summary())
+    }
 }
 
 /// All models of a pipeline, in the order of its steps.
@@ -102,16 +147,29 @@ impl Models {
         threads: usize,
     ) -> Result<Self, Error> {
         let mut models = Vec::with_capacity(opened.len());
-        for Opened { found: Found { node, spec, path }, plugin, sha256, .. } in opened {
-            exits.during(&path, "its model was being loaded");
+        for Opened { found: Found { node, spec, path }, plugin, sha256, description } in opened {
             let threads = spec.threads.map_or(threads, |few| threads.min(few.into()));
-            let loaded = plugin.load(spec.model.as_ref(), &spec.config, threads);
-            let loaded = loaded.map_err(|source| Error::Plugin { path: path.clone(), source })?;
             let (node, config) = (node.to_owned(), spec.config.clone());
-            models.push(Model { node, path, sha256, config, loaded: Arc::new(loaded) });
+            let refused = |source| Error::Plugin { path: path.clone(), source };
+            let (report, runner, workers): (LoadReport, Arc<dyn Runner>, _) = match plugin {
+                Behind::Here(plugin) => {
+                    exits.during(&path, "its model was being loaded");
+                    let model = plugin.load(spec.model.as_ref(), &config, threads);
+                    let model = Arc::new(model.map_err(refused)?);
+                    (model.report().clone(), model, None)
+                }
+                Behind::Worker(opened) => {
+                    let workers = opened.load(&description.qualified_name, &config, threads);
+                    let workers = Arc::new(workers.map_err(refused)?);
+                    (workers.report().clone(), workers.clone(), Some(workers))
+                }
+            };
+            models.push(Model { node, path, sha256, config, description, report, runner, workers });
         }
-        if !models.is_empty() {
-            let all = shown_together(models.iter().map(|model| model.path.display()));
+        let here = models.iter().filter(|model| model.workers.is_none());
+        let here: Vec<_> = here.map(|model| model.path.display()).collect();
+        if !here.is_empty() {
+            let all = shown_together(here.into_iter());
             exits.during(Path::new(&all), "its model was predicting");
         }
         Ok(Models(models))

@@ -223,14 +223,14 @@ pub(super) fn nodes(
 }
 
 fn model_step(spec: &ModelSpec, model: &Model, stop: &Stop) -> ModelStep {
-    let description = model.loaded.description();
+    let description = &model.description;
     let validator: Option<Arc<Validator>> = spec.validates_output.then(|| {
         let validator = jsonschema::validator_for(&description.output_schema);
         Arc::new(validator.expect("it was compiled when the plugin was opened"))
     });
     let runner: Arc<dyn Runner> = match spec.threads.and_then(NonZero::new) {
-        Some(threads) => Arc::new(Few::new(model.loaded.clone(), threads, stop.clone())),
-        None => model.loaded.clone(),
+        Some(threads) => Arc::new(Few::new(model.runner.clone(), threads, stop.clone())),
+        None => model.runner.clone(),
     };
     let name = &description.qualified_name;
     ModelStep::new(name, runner, spec.emit.clone(), validator, stop.clone())
@@ -243,7 +243,7 @@ fn logging(spec: &Spec, model: &Model, time: &RunTime) -> Option<Logging> {
         _ => None,
     });
     let LogSpec { id, sample, trace } = log?.clone();
-    let description = model.loaded.description();
+    let description = &model.description;
     Some(Logging {
         id,
         sample,

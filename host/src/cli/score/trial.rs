@@ -146,7 +146,7 @@ impl<'a> Trial<'a> {
     /// The models: the node, the plugin's file, the name and version.
     pub(in crate::cli) fn models(&self) -> impl Iterator<Item = (&str, Display<'_>, String)> {
         self.models.all().iter().map(|model| {
-            let description = model.loaded.description();
+            let description = &model.description;
             let name = format!("{} {}", description.qualified_name, description.version());
             (&*model.node, model.path.display(), name)
         })

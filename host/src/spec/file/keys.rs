@@ -350,6 +350,36 @@ pub(crate) const STEP_TYPES: &[StepType] = &[
                 "threads = 2",
                 "How many threads ask the model at once, at most [default: all].",
             ),
+            key(
+                "isolate",
+                Takes::Flag,
+                "isolate = true",
+                "Whether the model is kept in processes of its own, so that a crash costs one record.",
+            ),
+            key(
+                "workers",
+                THREADS,
+                "workers = 2",
+                "With `isolate`: how many such processes there are at most [default: one a thread].",
+            ),
+            key(
+                "max_memory",
+                Takes::Text,
+                "max_memory = \"2GiB\"",
+                "With `isolate`: how much memory each may allocate [default: no limit].",
+            ),
+            key(
+                "timeout",
+                Takes::Number(0.0, 86_400.0),
+                "timeout = 10",
+                "With `isolate`: how many seconds a record may take; 0: any time [default: 300].",
+            ),
+            key(
+                "max_crashes",
+                ANY_COUNT,
+                "max_crashes = 10",
+                "With `isolate`: how often they may crash before the model is given up [default: 100].",
+            ),
         ]],
     },
     StepType {

@@ -3,14 +3,17 @@
 use super::keys::{STEP, STEP_TYPES};
 use super::section::{Context, Section};
 use super::{ends, from};
+use crate::isolation::Options;
 use crate::spec::{
     BlockSpec, JqSpec, LogSpec, LookupSpec, ModelSpec, NoMatch, Port, Records, SampleSpec, Several,
     StepSpec, ValidateSpec,
 };
 use crate::step::emit::Emit;
 use crate::toml_text::{Wrong, list, meant, on_a_line, wrong};
+use bytesize::ByteSize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
+use std::time::Duration;
 use toml::de::{DeTable, DeValue};
 
 /// `[steps.NAME]`.
@@ -74,7 +77,32 @@ fn model(section: &Section<'_>) -> Result<ModelSpec, Wrong> {
         emit: emit(section)?,
         validates_output: section.flag("validate_output")?.unwrap_or(false),
         threads: section.whole("threads")?.map(|threads| threads as u16),
+        isolation: isolation(section)?,
     })
+}
+
+/// The keys that mean nothing without `isolate`.
+const OF_ISOLATE: [&str; 4] = ["workers", "max_memory", "timeout", "max_crashes"];
+
+fn isolation(section: &Section<'_>) -> Result<Option<Options>, Wrong> {
+    if !section.flag("isolate")?.unwrap_or(false) {
+        return match OF_ISOLATE.into_iter().find(|key| section.has(key)) {
+            None => Ok(None),
+            Some(key) => {
+                let hint = Some("isolate = true, or leave it out".to_owned());
+                Err(section.wrong(key, "it goes with `isolate` only", hint))
+            }
+        };
+    }
+    let usual = Options::default();
+    let size = |text: &str| text.parse().map_err(|_| "a size such as 512MiB is wanted".to_owned());
+    let seconds = section.number("timeout")?.map(Duration::from_secs_f64);
+    Ok(Some(Options {
+        workers: section.whole("workers")?.map(|workers| workers as u16),
+        memory_bytes_max: section.parsed("max_memory", size)?.map(|size: ByteSize| size.as_u64()),
+        timeout: seconds.map_or(usual.timeout, |timeout| Some(timeout).filter(|it| !it.is_zero())),
+        crashes_max: section.whole("max_crashes")?.unwrap_or(usual.crashes_max),
+    }))
 }
 
 /// A model's config, as JSON.

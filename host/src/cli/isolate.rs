@@ -1,0 +1,58 @@
+//! The flags that keep a model in worker processes.
+
+use crate::error::Error;
+use crate::isolation::Options;
+use bytesize::ByteSize;
+use clap::{Args, value_parser};
+use std::time::Duration;
+
+// No doc comment here: clap would take it for what the command is for.
+#[derive(Args, Debug)]
+pub(super) struct IsolationArgs {
+    /// Keep the model in processes of its own, so that a crash costs the record that caused it
+    ///
+    /// Each is this program run again, with a copy of the model: weights that it reads into memory are
+    /// there once for each. A record on which the model's process dies, exits, hangs or runs out of
+    /// memory is rejected, with the kind crash, exit, timeout or memory, and the process is replaced.
+    #[arg(long)]
+    isolate: bool,
+
+    /// Have at most so many worker processes, 1 to 1024 [default: as many as --threads]
+    #[arg(long, value_name = "COUNT", requires = "isolate",
+        value_parser = value_parser!(u16).range(1..=1024))]
+    workers: Option<u16>,
+
+    /// Let a worker allocate at most so much memory: 512MiB, 2GB [default: no limit]
+    #[arg(long, value_name = "SIZE", requires = "isolate")]
+    max_memory: Option<ByteSize>,
+
+    /// End a worker that works on one record for so long, or that opens or loads its model for so long;
+    /// 0: never [default: 300]
+    ///
+    /// Of a model that works on many records at once: on so many as it is asked about, which is about 50
+    /// ms of work.
+    #[arg(long, value_name = "SECONDS", requires = "isolate", value_parser = super::pause)]
+    timeout: Option<Duration>,
+
+    /// Give the model up once its workers have crashed more often than this, with exit code 5 [default:
+    /// 100]
+    ///
+    /// What ends while it is found out which record did it counts once.
+    #[arg(long, value_name = "COUNT", requires = "isolate")]
+    max_crashes: Option<u64>,
+}
+
+impl IsolationArgs {
+    /// What they ask for; `None`: nothing.
+    pub(super) fn options(&self) -> Result<Option<Options>, Error> {
+        let IsolationArgs { isolate, workers, max_memory, timeout, max_crashes } = *self;
+        let usual = Options::default();
+        Ok(isolate.then(|| Options {
+            workers,
+            memory_bytes_max: max_memory.map(|size| size.as_u64()),
+            timeout: timeout
+                .map_or(usual.timeout, |timeout| Some(timeout).filter(|it| !it.is_zero())),
+            crashes_max: max_crashes.unwrap_or(usual.crashes_max),
+        }))
+    }
+}

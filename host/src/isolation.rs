@@ -1,0 +1,60 @@
+//! Models in worker processes: this very binary run again, which loads the plugin and predicts, so that
+//! what kills it costs one record and not the run.
+//!
+//! [`Workers`] is the runner that a model step asks. Each worker answers one call at a time: records and
+//! predictions go through shared memory, turns over a socket. A worker that dies, exits, hangs or runs
+//! out of memory is replaced, and the step is told ([`Death`](crate::plugin::runner::Death)), so that it
+//! finds the record that did it.
+//!
+//! What isolation does not do: a plugin in a worker is still code of others on this machine, under this
+//! user; what it may do there, [`sandbox`](crate::sandbox) bounds. And nobody here decides whether a
+//! death is a record's fault.
+
+mod area;
+mod chatter;
+mod protocol;
+pub mod serve;
+mod tally;
+mod wire;
+mod worker;
+mod workers;
+
+pub use chatter::Tell;
+pub use tally::WorkersSummary;
+pub use workers::{Opened, Workers};
+
+use std::time::Duration;
+
+/// The hidden command of a worker.
+pub const COMMAND: &str = "__work";
+
+/// How the workers of a model are kept. What is `None` is not bounded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// How many there are at most [default: one for each thread that asks].
+    pub workers: Option<u16>,
+    /// The most memory that each may allocate, in bytes.
+    pub memory_bytes_max: Option<u64>,
+    /// How long one may take for a record, and to open and load its model.
+    pub timeout: Option<Duration>,
+    /// How often one may crash in a run, before the model is given up.
+    pub crashes_max: u64,
+}
+
+impl Options {
+    /// A model that hangs is noticed in the same night.
+    pub const TIMEOUT: Duration = Duration::from_secs(300);
+    /// A model that is simply dead is given up after some seconds.
+    pub const CRASHES_MAX: u64 = 100;
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            workers: None,
+            memory_bytes_max: None,
+            timeout: Some(Options::TIMEOUT),
+            crashes_max: Options::CRASHES_MAX,
+        }
+    }
+}

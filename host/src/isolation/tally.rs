@@ -1,0 +1,110 @@
+//! What became of a model's workers, counted for the summary.
+
+use crate::plugin::runner::Death;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// What is told of the workers of a model.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct WorkersSummary {
+    /// How many were started.
+    pub started: u64,
+    /// How many ended before they should, those that helped to find a record included, by the kind of
+    /// their end.
+    pub ended: BTreeMap<&'static str, u64>,
+    /// How long it took to replace one, from when its end was noticed until the next was ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replaced_seconds: Option<Spread>,
+}
+
+/// `7 started, 5 ended: 3 crash, 2 timeout`.
+impl fmt::Display for WorkersSummary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kinds = self.ended.iter().map(|(kind, count)| format!("{count} {kind}"));
+        let (ended, kinds) = (self.ended.values().sum::<u64>(), kinds.collect::<Vec<_>>());
+        write!(f, "{} started, {ended} ended: {}", self.started, kinds.join(", "))
+    }
+}
+
+/// Of many durations, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Spread {
+    /// Half of them are no longer.
+    pub median: f64,
+    /// 99 of a hundred are no longer.
+    pub p99: f64,
+    /// None is longer.
+    pub max: f64,
+}
+
+/// Counts. Of one model, whichever thread asks it.
+#[derive(Default)]
+pub(super) struct Tally(Mutex<Counted>);
+
+#[derive(Default)]
+struct Counted {
+    summary: WorkersSummary,
+    /// Crashes that were no search for a record.
+    crashes: u64,
+    /// Since when workers are missing.
+    missing: Vec<Instant>,
+    replaced: Vec<Duration>,
+}
+
+impl Tally {
+    fn change<T>(&self, change: impl FnOnce(&mut Counted) -> T) -> T {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// One is ready.
+    pub(super) fn started(&self) {
+        self.change(|counted| {
+            counted.summary.started += 1;
+            if let Some(since) = counted.missing.pop() {
+                counted.replaced.push(since.elapsed());
+            }
+        });
+    }
+
+    /// One has ended before it should. Gives how many did when nobody searched for a record, of which
+    /// this may be another one.
+    pub(super) fn ended(&self, death: &Death, is_search: bool) -> u64 {
+        self.change(|counted| {
+            *counted.summary.ended.entry(death.kind.name()).or_default() += 1;
+            counted.missing.push(Instant::now());
+            counted.crashes += u64::from(!is_search);
+            counted.crashes
+        })
+    }
+
+    pub(super) fn summary(&self) -> WorkersSummary {
+        self.change(|counted| {
+            let mut summary = counted.summary.clone();
+            summary.replaced_seconds = spread(&mut counted.replaced);
+            summary
+        })
+    }
+}
+
+fn spread(durations: &mut [Duration]) -> Option<Spread> {
+    durations.sort_unstable();
+    let last = durations.len().checked_sub(1)?;
+    let at = |share: f64| durations[(last as f64 * share).ceil() as usize].as_secs_f64();
+    Some(Spread { median: at(0.5), p99: at(0.99), max: at(1.0) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_durations_three_are_told() {
+        assert_eq!(spread(&mut []), None);
+        let mut seconds: Vec<_> = (1..=200).rev().map(Duration::from_secs).collect();
+        let Spread { median, p99, max } = spread(&mut seconds).unwrap();
+        assert_eq!((median, p99, max), (101.0, 199.0, 200.0));
+    }
+}

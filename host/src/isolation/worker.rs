@@ -1,0 +1,344 @@
+//! One worker process, as its host sees it: started, asked, ended.
+//!
+//! Whatever comes from it is bounded in time and in size. The traps: it may answer and die at once, so
+//! an answer that has come is read before its end is looked at; and a model that is slow, but goes from
+//! record to record, does not hang: time runs since it last told of another one.
+
+use super::area::{Area, Word};
+use super::chatter::{Chatter, Shown};
+use super::protocol::{ANSWERED, CALL, Coming, NEXT, Opening, Order, PIECE, Reply, write_request};
+use super::wire::Wire;
+use super::{COMMAND, Options};
+use crate::child::{Birth, End, Living};
+use crate::plugin::runner::{Ask, Death};
+use crate::plugin::{ModelError, PluginError};
+use crate::record::RejectKind;
+use crate::step::STACK_BYTES;
+use crate::stop::Stop;
+use model_abi::LoadReport;
+use model_abi::describe::ModelDescription;
+use model_abi_layout::{Answer, PROGRESS_NOT_TOLD};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// How often it is looked whether the model goes on, and whether the run does.
+const TICK: Duration = Duration::from_millis(20);
+/// How long a model may go on when the run is to end.
+const GRACE: Duration = Duration::from_secs(1);
+/// How long a worker has to end by itself, when there is no more to do.
+const PARTING: Duration = Duration::from_millis(500);
+
+/// A worker.
+pub(super) struct Worker {
+    living: Living,
+    wire: Wire,
+    area: Area,
+    chatter: Chatter,
+    scratch: Vec<u8>,
+}
+
+/// Why a worker is lost.
+#[derive(Debug)]
+pub(super) enum Lost {
+    /// The run is to end.
+    Stopped,
+    /// It did nothing for so long.
+    TimedOut(Duration),
+    /// It has ended, or its end of the socket has.
+    Gone,
+    /// It does not do what workers do.
+    Astray(io::Error),
+    /// What it answered can't be used. The model's fault, whatever the record.
+    Lied(ModelError),
+}
+
+/// Why there is no worker.
+#[derive(Debug)]
+pub(super) enum NoWorker {
+    /// The run is to end.
+    Stopped,
+    /// The system gives none.
+    System(io::Error),
+    /// The plugin is refused, or its model can't be loaded.
+    Refused { reason: String, hint: Option<String> },
+    /// It ended.
+    Died(Death),
+}
+
+impl NoWorker {
+    /// As the reason why a plugin is refused.
+    pub(super) fn into_error(self) -> PluginError {
+        match self {
+            NoWorker::Refused { reason, hint } => PluginError::RefusedByWorker { reason, hint },
+            NoWorker::Died(death) => PluginError::WorkerDied(death.message),
+            NoWorker::Stopped => PluginError::WorkerDied("the run was stopped".to_owned()),
+            NoWorker::System(error) => PluginError::NoWorker(error),
+        }
+    }
+}
+
+/// What all workers of a model are asked with.
+pub(super) struct Terms<'a> {
+    pub(super) options: &'a Options,
+    pub(super) stop: &'a Stop,
+}
+
+impl Worker {
+    /// Starts one and has it open the plugin.
+    pub(super) fn open(
+        plugin: &Path,
+        shown: &Arc<Shown>,
+        terms: &Terms<'_>,
+    ) -> Result<(Self, Vec<ModelDescription>), NoWorker> {
+        let system = NoWorker::System;
+        let (wire, theirs) = Wire::pair().map_err(system)?;
+        let (reader, writer) = io::pipe().map_err(system)?;
+        let area = Area::new().map_err(system)?;
+        let memory = terms.options.memory_bytes_max;
+        let birth = Birth {
+            args: vec![COMMAND.into()],
+            stdin: theirs,
+            output: writer.into(),
+            // That of the model is meant, and the thread that asks it has a stack.
+            memory_bytes_max: memory.map(|bytes| bytes.saturating_add(STACK_BYTES as u64)),
+            inherits: |_| true,
+        };
+        let living = Living::start(birth).map_err(system)?;
+        let chatter = Chatter::listen(reader, shown.clone()).map_err(system)?;
+        let mut worker = Worker { living, wire, area, chatter, scratch: Vec::new() };
+        let path = std::path::absolute(plugin).map_err(system)?;
+        let Some(path) = path.to_str() else {
+            let reason = PluginError::PathNotUtf8.to_string();
+            return Err(NoWorker::Refused { reason, hint: None });
+        };
+        let order = Order::Open(Opening { path: path.to_owned() });
+        let during = "while it was loaded and asked to describe itself";
+        let replied = worker.order(&order, true, terms);
+        match worker.expect(replied, during)? {
+            (worker, Reply::Opened(models)) => Ok((worker, models)),
+            (worker, _) => Err(worker.astray(during)),
+        }
+    }
+
+    /// Has it make a model ready.
+    pub(super) fn load(
+        mut self,
+        model: &str,
+        config: &str,
+        terms: &Terms<'_>,
+    ) -> Result<(Self, LoadReport), NoWorker> {
+        let order = Order::Load { model: model.to_owned(), config: config.to_owned() };
+        let during = "while its model was being loaded";
+        let replied = self.order(&order, false, terms);
+        match self.expect(replied, during)? {
+            (worker, Reply::Loaded(report)) => Ok((worker, report)),
+            (worker, _) => Err(worker.astray(during)),
+        }
+    }
+
+    fn order(&mut self, order: &Order, is_first: bool, terms: &Terms<'_>) -> Result<Reply, Lost> {
+        let frame = serde_json::to_vec(order).expect("it has text keys");
+        let files = [self.area.fd()];
+        let sent = self.wire.send_with(&frame, if is_first { &files } else { &[] });
+        sent.map_err(|_| Lost::Gone)?;
+        let reply = self.frame(terms)?;
+        serde_json::from_slice(&reply).map_err(|error| Lost::Astray(error.into()))
+    }
+
+    fn expect(self, replied: Result<Reply, Lost>, during: &str) -> Result<(Self, Reply), NoWorker> {
+        match replied {
+            Ok(Reply::Refused { reason, hint }) => Err(NoWorker::Refused { reason, hint }),
+            Ok(reply) => Ok((self, reply)),
+            Err(Lost::Stopped) => Err(NoWorker::Stopped),
+            Err(lost) => {
+                let mut death = self.end(lost, None);
+                death.message = format!("{during}, {}", death.message);
+                Err(NoWorker::Died(death))
+            }
+        }
+    }
+
+    fn astray(self, during: &str) -> NoWorker {
+        let lost = Lost::Astray(io::Error::other("an answer to something else"));
+        let mut death = self.end(lost, None);
+        death.message = format!("{during}, {}", death.message);
+        NoWorker::Died(death)
+    }
+
+    /// Whether it has ended, though nobody asked it anything.
+    pub(super) fn has_ended(&self) -> bool {
+        self.living.has_ended()
+    }
+
+    /// Asks about records: the border's status, and the answer, unchecked.
+    pub(super) fn call(
+        &mut self,
+        ask: &Ask<'_>,
+        answer: &mut Answer,
+        terms: &Terms<'_>,
+    ) -> Result<u32, Lost> {
+        self.chatter.forget();
+        let control = self.area.control();
+        control.cancel.store(0, Ordering::Relaxed);
+        control.progress.store(PROGRESS_NOT_TOLD, Ordering::Relaxed);
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let area = &self.area;
+        let (wire, living) = (&mut self.wire, &self.living);
+        write_request(area, ask, &mut scratch, || {
+            wire.send(PIECE).map_err(|_| Lost::Gone)?;
+            match &*frame(wire, living, area, terms)? {
+                NEXT => Ok(()),
+                other => Err(unexpected(other)),
+            }
+        })?;
+        wire.send(CALL).map_err(|_| Lost::Gone)?;
+        let mut turn = frame(wire, living, area, terms)?;
+        let mut coming = Coming::new(area, answer, &mut scratch).map_err(Lost::Lied)?;
+        loop {
+            coming.take(area).map_err(Lost::Lied)?;
+            match &*turn {
+                ANSWERED => break,
+                PIECE => wire.send(NEXT).map_err(|_| Lost::Gone)?,
+                other => return Err(unexpected(other)),
+            }
+            turn = frame(wire, living, area, terms)?;
+        }
+        coming.end().map_err(Lost::Lied)?;
+        self.scratch = scratch;
+        Ok(u32::try_from(self.area.get(Word::Status)).unwrap_or(u32::MAX))
+    }
+
+    fn frame(&mut self, terms: &Terms<'_>) -> Result<Vec<u8>, Lost> {
+        frame(&mut self.wire, &self.living, &self.area, terms)
+    }
+
+    /// Ends it, and tells how it ended. `memory_bytes_max` stands in what is said of memory.
+    pub(super) fn end(mut self, lost: Lost, memory_bytes_max: Option<u64>) -> Death {
+        let progress = self.area.control().progress.load(Ordering::Relaxed);
+        let progress = Some(progress).filter(|&progress| progress != PROGRESS_NOT_TOLD);
+        let end = self.living.end();
+        let words = self.chatter.last_words();
+        let (kind, mut message, may_be_foreign) = match (lost, end) {
+            (Lost::TimedOut(timeout), _) => {
+                let seconds = timeout.as_secs_f64();
+                let message =
+                    format!("its process was ended, since it did nothing for {seconds} s");
+                (RejectKind::Timeout, message, false)
+            }
+            (Lost::Astray(error), _) => {
+                let message = format!("its process was ended, since it answered nonsense: {error}");
+                (RejectKind::Crash, message, false)
+            }
+            (_, Ok(End::Exited(code))) => {
+                (RejectKind::Exit, format!("its process exited with code {code}"), false)
+            }
+            (_, Ok(end @ End::Signal(_))) if words.about_memory().is_some() => {
+                let bound = memory_bytes_max.map_or_else(String::new, |most| {
+                    format!(", of which it may have {most} bytes")
+                });
+                let message = format!("its process ran out of memory{bound}: it {end}");
+                (RejectKind::Memory, message, false)
+            }
+            (_, Ok(end)) => (RejectKind::Crash, format!("its process {end}"), end.may_be_foreign()),
+            (_, Err(error)) => (RejectKind::Crash, format!("its process is lost: {error}"), true),
+        };
+        let words = match kind {
+            RejectKind::Memory => words.about_memory().unwrap_or_default(),
+            _ => words.line(),
+        };
+        if !words.is_empty() {
+            message += &format!("; its last words: {words}");
+        }
+        let progress = progress.and_then(|progress| usize::try_from(progress).ok());
+        Death { kind, message, progress, may_be_foreign }
+    }
+
+    /// Tells it that there is no more to do.
+    pub(super) fn dismiss(&mut self) {
+        self.wire.close();
+    }
+
+    /// Waits a little for one that was dismissed to end by itself.
+    pub(super) fn part(self) {
+        let since = Instant::now();
+        while since.elapsed() < PARTING {
+            let wait = Duration::from_millis(100);
+            if self.living.has_ended() || self.living.fd().is_some_and(|fd| ready(&[fd], wait)[0]) {
+                break;
+            }
+            if self.living.fd().is_none() {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        }
+    }
+}
+
+fn unexpected(frame: &[u8]) -> Lost {
+    Lost::Astray(io::Error::other(format!("a turn of {} bytes that is none", frame.len())))
+}
+
+/// Waits for the next frame.
+fn frame(
+    wire: &mut Wire,
+    living: &Living,
+    area: &Area,
+    terms: &Terms<'_>,
+) -> Result<Vec<u8>, Lost> {
+    let control = area.control();
+    let began = Instant::now();
+    let mut seen = (control.progress.load(Ordering::Relaxed), began);
+    let mut stopped: Option<Instant> = None;
+    let tick = terms.options.timeout.map_or(TICK, |timeout| TICK.min(timeout / 10));
+    loop {
+        let (has_frame, has_ended) = match living.fd() {
+            Some(fd) => {
+                let ready = ready(&[wire.fd(), fd], tick);
+                (ready[0], ready[1])
+            }
+            None => (ready(&[wire.fd()], tick)[0], living.has_ended()),
+        };
+        if has_frame {
+            return match wire.receive() {
+                Ok(Some(frame)) => Ok(frame),
+                Ok(None) => Err(Lost::Gone),
+                Err(error) => Err(Lost::Astray(error)),
+            };
+        }
+        if has_ended {
+            return Err(Lost::Gone);
+        }
+        let now = Instant::now();
+        let progress = control.progress.load(Ordering::Relaxed);
+        if progress != seen.0 {
+            seen = (progress, now);
+        }
+        if let Some(timeout) = terms.options.timeout {
+            if now - began >= timeout / 2 {
+                // A call that takes long for many records is to end with what it has.
+                control.cancel.store(1, Ordering::Relaxed);
+            }
+            if now - seen.1 >= timeout {
+                return Err(Lost::TimedOut(timeout));
+            }
+        }
+        if terms.stop.is_set() {
+            control.cancel.store(1, Ordering::Relaxed);
+            if now - *stopped.get_or_insert(now) >= GRACE {
+                return Err(Lost::Stopped);
+            }
+        }
+    }
+}
+
+/// Which of them can be read from, or have ended; after so long, none.
+fn ready<const N: usize>(fds: &[std::os::fd::BorrowedFd<'_>; N], wait: Duration) -> [bool; N] {
+    let wait = Timespec { tv_sec: wait.as_secs() as i64, tv_nsec: wait.subsec_nanos().into() };
+    let mut polled = fds.each_ref().map(|fd| PollFd::new(fd, PollFlags::IN));
+    // Interrupted by a signal, none is ready.
+    let _ = poll(&mut polled, Some(&wait));
+    polled.map(|polled| !polled.revents().is_empty())
+}
