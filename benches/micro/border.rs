@@ -28,7 +28,7 @@ static PLUGIN: LazyLock<LoadedModel> = LazyLock::new(|| {
 });
 
 /// As the release build makes it, whatever this program was built for.
-fn library() -> PathBuf {
+pub(crate) fn library() -> PathBuf {
     use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("benches/ lies in the root");
     let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or("target".into());
@@ -48,7 +48,8 @@ fn plugin(bencher: Bencher<'_, '_>, records: usize) {
     bencher.counter(ItemsCount::new(records)).bench_local(|| {
         let bytes = LINES.as_bytes();
         let (bytes, output_bytes_max) = (black_box(bytes), u64::MAX);
-        let question = Ask { bytes, records: &spans, output_bytes_max, trace: false };
+        let question =
+            Ask { bytes, records: &spans, output_bytes_max, trace: false, is_search: false };
         let answers = ask(&*PLUGIN, question, &mut answer).expect("the model answers");
         assert_eq!(answers.len(), records);
         answers.iter().for_each(|answer| _ = black_box(answer));

@@ -11,7 +11,7 @@ use crate::json::is_sound_inside;
 use crate::splice::batch;
 use crate::{SEPARATOR, number, settings};
 use etl_host::plugin::ModelError;
-use etl_host::plugin::runner::{Ask, Runner};
+use etl_host::plugin::runner::{Ask, Failure, Runner};
 use etl_host::record::RejectKind;
 use etl_host::step::emit::Emit;
 use etl_host::step::log::Logging;
@@ -167,7 +167,7 @@ struct Told {
 }
 
 impl Runner for Model {
-    fn call(&self, ask: &Ask<'_>, answer: &mut Answer) -> u32 {
+    fn call(&self, ask: &Ask<'_>, answer: &mut Answer) -> Result<u32, Failure> {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let done = told.fates.len();
         assert_eq!(told.end, None, "asked of a model that can't go on");
@@ -193,7 +193,7 @@ impl Runner for Model {
             Ok(fates) => told.fates.extend(fates),
             Err(end) => told.end = Some(end),
         }
-        status
+        Ok(status)
     }
 }
 

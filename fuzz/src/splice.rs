@@ -7,7 +7,7 @@
 use crate::json::{Member, is_sound, is_sound_inside, members};
 use crate::{SEPARATOR, settings};
 use etl_host::batch::Batch;
-use etl_host::plugin::runner::{Ask, Runner};
+use etl_host::plugin::runner::{Ask, Failure, Runner};
 use etl_host::record::RejectKind;
 use etl_host::step::Step;
 use etl_host::step::emit::Emit;
@@ -157,7 +157,7 @@ struct Predictions {
 }
 
 impl Runner for Predictions {
-    fn call(&self, ask: &Ask<'_>, answer: &mut Answer) -> u32 {
+    fn call(&self, ask: &Ask<'_>, answer: &mut Answer) -> Result<u32, Failure> {
         let first = self.answered.fetch_add(ask.records.len(), Ordering::Relaxed);
         let predictions = &self.predictions[first..][..ask.records.len()];
         let ends = predictions.iter().scan(0, |end, prediction| {
@@ -167,6 +167,6 @@ impl Runner for Predictions {
         answer.output_ends = RVec::from(ends.collect::<Vec<_>>());
         answer.output = RVec::from(predictions.concat());
         answer.answered = predictions.len() as u64;
-        0
+        Ok(0)
     }
 }

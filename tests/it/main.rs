@@ -11,6 +11,7 @@ mod faults;
 mod folder;
 mod formats;
 mod inputs;
+mod isolation;
 mod kills;
 mod latency;
 mod limits;

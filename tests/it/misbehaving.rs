@@ -82,6 +82,17 @@ fn check(asked: Asked<'_>, records: &[(&str, &str)]) {
         assert!(is_like(&told, expected), "line {line}, {record}\n{told}\nis not\n{expected}");
     }
     assert_eq!(predictions.next(), None, "there are more predictions than records");
+
+    let there = Folder::new();
+    let isolated = asked.about(&there, &input).args(["--isolate"]).run();
+    assert_eq!(isolated.code, ran.code, "{}", String::from_utf8_lossy(&isolated.stderr));
+    for name in ["out.ldjson", "out.ldjson.rejects.ldjson"] {
+        let [here, there] = [&folder, &there].map(|folder| folder.read(name));
+        let text = |it: &Option<Vec<u8>>| {
+            String::from_utf8_lossy(it.as_deref().unwrap_or_default()).into_owned()
+        };
+        assert!(here == there, "{name} of workers is\n{}\nand not\n{}", text(&there), text(&here));
+    }
 }
 
 fn is_like(text: &str, expected: &str) -> bool {
@@ -105,6 +116,12 @@ fn check_broken(asked: Asked<'_>, records: &str, words: &str) {
         "error: step `{model}` can't go on\n  cause: {words}\n  state: nothing was published; …the team that ships it\n"
     );
     assert!(is_like(&stderr, &expected), "{stderr}\nis not\n{expected}");
+    assert_eq!(folder.names(), ["in.ldjson"]);
+
+    let isolated = asked.about(&folder, records).args(["--isolate"]).run().exits(5).writes("");
+    let stderr = String::from_utf8_lossy(&isolated.stderr);
+    let is_like = is_like(&stderr, &format!("…{expected}"));
+    assert!(is_like, "in a worker:\n{stderr}\nis not\n{expected}");
     assert_eq!(folder.names(), ["in.ldjson"]);
 }
 

@@ -164,7 +164,7 @@ impl Loading<'_> {
     ) -> Result<Loaded<S>, Error> {
         let Loading { job, services, exits, threads, is_identified } = *self;
         let steps = Steps::prepare(job, services, stop)?;
-        let opened = models::open(found, (exits, stop), job.is_named(), is_identified)?;
+        let opened = models::open(found, (exits, stop), job, is_identified)?;
         let described = opened.iter().map(|it: &Opened<'_>| (it.node(), &it.description)).collect();
         let reads = shapes::reads(&job.spec, &described);
         let sources = open(&reads)?;

@@ -69,7 +69,6 @@ pub(super) enum Word {
     /// How many bytes of a part are used.
     Piece,
     Records,
-    Bytes,
     OutputBytesMax,
     Flags,
     Status,

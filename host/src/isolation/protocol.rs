@@ -99,31 +99,29 @@ impl<'a> Filling<'a> {
     }
 }
 
-/// Writes a request: the spans, then the records, one behind the other. `full`: see [`Filling::put`].
+/// Writes a request: the spans, then the bytes from the first record to the last, with what stands
+/// between them, since one copy is quicker than one a record. `full`: see [`Filling::put`].
 pub(super) fn write_request<E>(
     area: &Area,
     ask: &Ask<'_>,
     scratch: &mut Vec<u8>,
     mut full: impl FnMut() -> Result<(), E>,
 ) -> Result<(), E> {
-    let record = |span: &Span| &ask.bytes[span.start as usize..][..span.len as usize];
+    let start = ask.records.iter().map(|span| span.start).min().unwrap_or(0);
+    let end = ask.records.iter().map(|span| span.start + span.len).max().unwrap_or(start);
     scratch.clear();
-    scratch.reserve(ask.records.len() * size_of::<Span>());
-    let mut end = 0_u32;
-    for Span { len, .. } in ask.records {
-        scratch.extend_from_slice(&end.to_ne_bytes());
-        scratch.extend_from_slice(&len.to_ne_bytes());
-        end += len; // a batch is never over 4 GiB long
+    scratch.resize(size_of_val(ask.records), 0);
+    let places = scratch.chunks_exact_mut(size_of::<Span>());
+    for (place, span) in places.zip(ask.records) {
+        place[..4].copy_from_slice(&(span.start - start).to_ne_bytes());
+        place[4..].copy_from_slice(&span.len.to_ne_bytes());
     }
     area.set(Word::Records, ask.records.len() as u64);
-    area.set(Word::Bytes, end.into());
     area.set(Word::OutputBytesMax, ask.output_bytes_max);
     area.set(Word::Flags, if ask.trace { FLAG_TRACE } else { 0 });
     let mut filling = Filling::new(area, Part::Request);
     filling.put(scratch, &mut full)?;
-    for span in ask.records {
-        filling.put(record(span), &mut full)?;
-    }
+    filling.put(&ask.bytes[start as usize..end as usize], &mut full)?;
     filling.end();
     Ok(())
 }
@@ -285,12 +283,10 @@ impl<'a> Coming<'a> {
             rest = later;
             now
         };
-        let numbers = |bytes: &[u8], to: &mut RVec<u32>| {
-            to.clear();
-            to.reserve(bytes.len() / size_of::<u32>());
-            bytes.chunks_exact(size_of::<u32>()).for_each(|bytes| to.push(number(bytes)));
+        let numbers = |bytes: &[u8]| -> RVec<u32> {
+            bytes.chunks_exact(size_of::<u32>()).map(number).collect::<Vec<_>>().into()
         };
-        numbers(next(0), &mut self.answer.output_ends);
+        self.answer.output_ends = numbers(next(0));
         let errors = next(1).chunks_exact(size_of::<RecordError>()).map(|bytes| {
             let at = |index: usize| number(&bytes[4 * index..][..4]);
             let reserved = [at(4), at(5)];
@@ -302,7 +298,7 @@ impl<'a> Coming<'a> {
             to.clear();
             to.extend_from_copy_slice(next(section));
         }
-        numbers(next(4), &mut self.answer.note_ends);
+        self.answer.note_ends = numbers(next(4));
         Ok(())
     }
 }
@@ -412,10 +408,11 @@ mod tests {
     #[test]
     fn what_is_longer_than_its_part_goes_in_pieces() {
         let long: Vec<u8> = (0..5_000_000_u32).map(|byte| byte as u8).collect();
-        let spans = [Span { start: 1, len: 3_000_000 }, Span { start: 0, len: 1 }];
+        let spans = [Span { start: 6, len: 3_000_000 }, Span { start: 5, len: 1 }];
         let (asked, arrived_bytes, pieces) = asked(&ask(&long, &spans, false));
-        assert_eq!((asked.spans[1], pieces), (Span { start: 3_000_000, len: 1 }, 2));
-        assert_eq!(arrived_bytes[..3_000_000], long[1..][..3_000_000]);
+        let (first, second) = (Span { start: 1, len: 3_000_000 }, Span { start: 0, len: 1 });
+        assert_eq!((asked.spans, pieces), (vec![first, second], 2));
+        assert_eq!(arrived_bytes, long[5..][..3_000_001]);
 
         let sent = Answer {
             output: long.clone().into(),

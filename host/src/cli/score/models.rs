@@ -2,11 +2,12 @@
 //! process or in workers.
 
 use crate::cli::exits::Watch;
+use crate::cli::job::Job;
 use crate::cli::paths;
 use crate::cli::say;
 use crate::cli::score::end::shown_together;
 use crate::error::Error;
-use crate::isolation::{self, Workers, WorkersSummary};
+use crate::isolation::{self, Tell, Workers, WorkersSummary};
 use crate::plugin::runner::Runner;
 use crate::plugin::{Plugin, PluginError, choose};
 use crate::spec::{ModelSpec, Spec, StepSpec};
@@ -56,17 +57,17 @@ impl Opened<'_> {
     }
 }
 
-/// Opens the plugins, and sees whether their models can do what is wanted. `is_named`: whether the nodes
-/// have names; `is_identified`: somebody will ask what their files hold.
+/// Opens the plugins, and sees whether their models can do what is wanted. `is_identified`: somebody will
+/// ask what their files hold.
 pub(super) fn open<'a>(
     found: Vec<Found<'a>>,
     (exits, stop): (&Watch, &Stop),
-    is_named: bool,
+    job: &Job<'_>,
     is_identified: bool,
 ) -> Result<Vec<Opened<'a>>, Error> {
     let opened = found.into_iter().map(|found| {
         let refused = |source: PluginError| Error::Plugin { path: found.path.clone(), source };
-        let plugin = behind(&found, (exits, stop), is_named).map_err(refused)?;
+        let plugin = behind(&found, (exits, stop), job).map_err(refused)?;
         let sha256 = match is_identified {
             true => summary::sha256(&found.path)
                 .map_err(|source| Error::Input { path: found.path.clone(), source })?,
@@ -79,7 +80,7 @@ pub(super) fn open<'a>(
         let description = choose(models, found.spec.model.as_ref()).map_err(refused)?.clone();
         let (input, output) = (&description.input_schema, &description.output_schema);
         let checked = found.spec.emit.check(input, output);
-        checked.map_err(|error| cannot_emit(found.node, is_named, &error))?;
+        checked.map_err(|error| cannot_emit(found.node, job.is_named(), &error))?;
         Ok(Opened { plugin, description, sha256, found })
     });
     opened.collect()
@@ -88,18 +89,21 @@ pub(super) fn open<'a>(
 fn behind(
     found: &Found<'_>,
     (exits, stop): (&Watch, &Stop),
-    is_named: bool,
+    job: &Job<'_>,
 ) -> Result<Behind, PluginError> {
     let Some(options) = &found.spec.isolation else {
         exits.during(&found.path, "it was being opened");
         return Ok(Behind::Here(Plugin::open(&found.path)?));
     };
-    let name = match is_named {
+    let name = match job.is_named() {
         true => found.node.to_owned(),
         false => found.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
     };
-    let opened =
-        isolation::Opened::open(&found.path, options.clone(), (&name, Arc::new(say)), stop)?;
+    let tell: Tell = match job.run.quiet {
+        true => Arc::new(|_| ()),
+        false => Arc::new(say),
+    };
+    let opened = isolation::Opened::open(&found.path, options.clone(), (&name, tell), stop)?;
     Ok(Behind::Worker(Box::new(opened)))
 }
 

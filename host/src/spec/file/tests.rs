@@ -3,10 +3,12 @@
 use super::*;
 use crate::columns::{Column, Kind};
 use crate::format::{Compression, Format};
+use crate::isolation;
 use crate::spec::{Records, StepSpec};
 use crate::step::emit::Emit;
 use crate::storage::database::Selection;
 use serde_json::json;
+use std::time::Duration;
 
 mod broken;
 mod page;
@@ -110,6 +112,11 @@ plugin_dir = "plugins"
 model = "other"
 config = '{"a":null}'
 keep = ["id"]
+isolate = true
+workers = 3
+max_memory = "2GiB"
+timeout = 1.5
+max_crashes = 7
 
 [steps.audit]
 type = "log"
@@ -246,6 +253,10 @@ fn a_file_may_say_all_this() {
     let StepSpec::Model(other) = step("other") else { panic!() };
     assert_eq!(other.plugin_dir.as_deref(), Some(Path::new("/p/plugins")));
     assert_eq!((&other.config[..], &other.emit), (r#"{"a":null}"#, &Emit::Keep(vec!["id".into()])));
+    let timeout = Some(Duration::from_millis(1500));
+    let memory_bytes_max = Some(2 << 30);
+    let kept = isolation::Options { workers: Some(3), memory_bytes_max, timeout, crashes_max: 7 };
+    assert_eq!(other.isolation, Some(kept));
     let StepSpec::Log(log) = step("audit") else { panic!() };
     let sample = log.sample.unwrap();
     assert_eq!((log.id.as_deref(), sample.share, sample.seed), (Some("request_id"), 0.1, 7));

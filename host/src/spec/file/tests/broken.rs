@@ -153,6 +153,12 @@ const PARTS: &str = "
     4: key `steps.x.model`: it can't be `${SECRET}@x`: NAME, NAME@0 => model =
 [steps.x] / type='model' / from='end' / plugin='a' / threads=0
     5: key `steps.x.threads`: a whole number from 1 to 1024 => threads = 2
+[steps.x] / type='model' / from='end' / plugin='a' / workers=2
+    5: key `steps.x.workers`: it goes with `isolate` only => isolate = true
+[steps.x] / type='model' / from='end' / plugin='a' / isolate=true / max_memory='much'
+    6: key `steps.x.max_memory`: it can't be `much`: a size such as 512MiB => max_memory =
+[steps.x] / type='model' / from='end' / plugin='a' / isolate=true / timeout=-1
+    6: key `steps.x.timeout`: a number from 0 to 86400 => timeout = 10
 [steps.x] / type='limit' / from='end'
     1: `steps.x` has no key `count` => count = 1000
 [steps.x] / type='limit' / from='end' / count=-1
