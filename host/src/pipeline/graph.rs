@@ -236,7 +236,7 @@ impl Graph {
         let mut nodes = vec![Counted::default(); self.places.len()];
         nodes[source] = self.decode(batch, source)?;
         self.put(source, batch, observer);
-        for at in self.sources..self.places.len() {
+        for (at, counted) in nodes.iter_mut().enumerate().skip(self.sources) {
             if !self.places[at].reached_from[source] {
                 if let Some(step) = self.places[at].step() {
                     step.pass_by(batch.sequence);
@@ -261,7 +261,7 @@ impl Graph {
             let rejected = (batch.rejected() - rejected) as u64;
             blocked = batch.blocked().len() - blocked;
             let is_sink = matches!(place.doing, Doing::Encode(_));
-            nodes[at] = Counted {
+            *counted = Counted {
                 taken,
                 // What a sink gives on is counted when it is written.
                 given: if is_sink { 0 } else { kept },
