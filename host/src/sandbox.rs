@@ -11,6 +11,7 @@
 //! nothing between [`enter`] and [`hand_over`]. And the worker must not keep the listener: whoever
 //! holds it decides what is forbidden. `hand_over` takes it away.
 
+mod attempts;
 #[cfg(target_os = "linux")]
 mod calls;
 #[cfg(not(target_os = "linux"))]
@@ -33,6 +34,7 @@ mod tests;
 #[cfg(target_os = "linux")]
 mod watch;
 
+pub use attempts::{Attempt, Attempts};
 #[cfg(not(target_os = "linux"))]
 pub use elsewhere::{Listener, Watch, enter, hand_over, take_over};
 #[cfg(target_os = "linux")]
@@ -43,7 +45,6 @@ pub use support::{Support, support};
 #[cfg(target_os = "linux")]
 pub use watch::Watch;
 
-use serde::Serialize;
 use std::ffi::OsStr;
 use std::fmt;
 use std::io;
@@ -144,26 +145,6 @@ impl SandboxError {
                 Some("`--allow-read` takes files and folders that exist".to_owned())
             }
             SandboxError::Threads { .. } | SandboxError::Kernel { .. } => None,
-        }
-    }
-}
-
-/// Something that the sandbox stopped. As a text, what the model tried to do: `open a network
-/// socket`, `` read the file `/etc/passwd` ``.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Attempt {
-    /// What it tried, as words behind "tried to".
-    pub tried: String,
-    /// How often.
-    pub times: u64,
-}
-
-/// `open a network socket (3 times)`.
-impl fmt::Display for Attempt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.times {
-            1 => f.write_str(&self.tried),
-            times => write!(f, "{} ({times} times)", self.tried),
         }
     }
 }

@@ -123,3 +123,62 @@ impl fmt::Display for Support {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_kernel_lacks_is_what_a_run_does_without() {
+        for (landlock, seccomp, notifications, on, require) in [
+            (
+                Some(7),
+                true,
+                true,
+                "holds back files, network and processes, and tells what it stopped",
+                None,
+            ),
+            (
+                Some(1),
+                true,
+                false,
+                "holds back files, network and processes, and can't tell what it stopped",
+                None,
+            ),
+            (
+                Some(4),
+                false,
+                false,
+                "holds back files, but no network and no processes",
+                Some("seccomp filters, which hold back all but files"),
+            ),
+            (
+                None,
+                true,
+                true,
+                "holds back writing, network and processes, but no reading, and tells what it stopped",
+                Some("landlock, which holds back files"),
+            ),
+            (None, false, false, "holds nothing back", Some("landlock and seccomp filters")),
+        ] {
+            let support = Support { landlock, seccomp, notifications, ..Support::default() };
+            assert_eq!(support.outlook(Mode::On), on);
+            assert_eq!(support.lacking().as_deref(), require);
+            let expected = require.map_or(on.to_owned(), |lacks| {
+                format!("refuses to run: this system lacks {lacks}")
+            });
+            assert_eq!(support.outlook(Mode::Require), expected);
+        }
+    }
+
+    #[test]
+    fn a_line_says_what_a_version_of_landlock_holds() {
+        let support =
+            Support { kernel: "Linux 6.1.0".to_owned(), landlock: Some(4), ..Support::default() };
+        let text = support.to_string();
+        let lines: Vec<_> = text.lines().take(3).collect();
+        assert_eq!(lines[0], "kernel          Linux 6.1.0");
+        assert_eq!(lines[1], "landlock        version 4 (files, truncation, TCP)");
+        assert_eq!(lines[2], "seccomp         no (holds back network, processes and the rest)");
+    }
+}

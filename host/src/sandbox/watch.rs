@@ -14,7 +14,7 @@ use super::filter::MACHINE;
 use super::handing::Listener;
 use super::kernel::{self, Answer};
 use super::paths::{Caller, Readable};
-use super::{Attempt, Grants};
+use super::{Attempt, Attempts, Grants};
 use libc::{c_long, seccomp_notif};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
@@ -24,14 +24,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-/// How many different attempts are told apart: a plugin must not fill our memory.
-const ATTEMPTS_MAX: usize = 100;
-/// What the rest is called.
-const OTHERS: &str = "do other things that are forbidden";
-
 /// Watches one worker.
 pub struct Watch {
-    attempts: Arc<Mutex<Vec<Attempt>>>,
+    attempts: Arc<Mutex<Attempts>>,
     /// Its end tells the thread to end.
     _stop: PipeWriter,
 }
@@ -40,7 +35,7 @@ impl Watch {
     /// Starts to answer. `grants`: the same that the worker has entered its sandbox with.
     pub fn start(listener: Listener, grants: &Grants) -> io::Result<Self> {
         let (stopped, stop) = io::pipe()?;
-        let attempts = Arc::new(Mutex::new(Vec::new()));
+        let attempts = Arc::new(Mutex::new(Attempts::default()));
         let mut post = Post {
             listener: listener.fd,
             files_held: listener.files_held,
@@ -57,7 +52,7 @@ impl Watch {
 
     /// What was tried so far, in the order of the first time each.
     pub fn attempts(&self) -> Vec<Attempt> {
-        self.attempts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.attempts.lock().unwrap_or_else(PoisonError::into_inner).list().to_vec()
     }
 }
 
@@ -68,7 +63,7 @@ struct Post {
     readable: Readable,
     /// The table of the process that asked, made when it first did.
     table: Option<(u32, Vec<Rule>)>,
-    attempts: Arc<Mutex<Vec<Attempt>>>,
+    attempts: Arc<Mutex<Attempts>>,
 }
 
 impl Post {
@@ -130,13 +125,7 @@ impl Post {
 
     fn note(&self, tried: String) {
         let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_new = !attempts.iter().any(|attempt| attempt.tried == tried);
-        let tried =
-            if is_new && attempts.len() >= ATTEMPTS_MAX { OTHERS.to_owned() } else { tried };
-        match attempts.iter_mut().find(|attempt| attempt.tried == tried) {
-            Some(attempt) => attempt.times += 1,
-            None => attempts.push(Attempt { tried, times: 1 }),
-        }
+        attempts.add(Attempt { tried, times: 1 });
     }
 }
 
