@@ -36,7 +36,10 @@ pub fn support() -> Support {
         kernel: kernel(),
         landlock: landlock_abi(),
         seccomp: filters,
-        notifications: filters && knows_action(libc::SECCOMP_RET_USER_NOTIF),
+        // Who asks, and what for, is read in `/proc`.
+        notifications: filters
+            && knows_action(libc::SECCOMP_RET_USER_NOTIF)
+            && std::path::Path::new("/proc/self/status").exists(),
         memfd: memfd_create("probe", MemfdFlags::CLOEXEC).is_ok(),
         pidfd: pidfd_open(getpid(), PidfdFlags::empty()).is_ok(),
         dies_with_parent: parent_process_death_signal().is_ok(),
