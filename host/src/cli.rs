@@ -7,6 +7,7 @@ mod args;
 mod check;
 mod config;
 mod describe;
+mod doctor;
 mod dry_run;
 mod exits;
 mod files;
@@ -74,6 +75,7 @@ enum Command {
     Check(check::CheckArgs),
     List(list::ListArgs),
     New(new::NewArgs),
+    Doctor(doctor::DoctorArgs),
     Status(status::StatusArgs),
     #[command(name = crate::plugin::judge::COMMAND, hide = true)]
     Describe(describe::DescribeArgs),
@@ -107,6 +109,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> u8 {
         (Some(Command::Inspect(args)), _) => inspect::inspect(&args),
         (Some(Command::List(args)), _) => list::list(&args),
         (Some(Command::New(args)), _) => new::new(&args),
+        (Some(Command::Doctor(args)), _) => doctor::doctor(&args),
         (Some(Command::Status(args)), _) => status::status(&args),
         (Some(Command::Describe(args)), _) => describe::describe(&args),
         (Some(Command::Work), _) => work::work(),

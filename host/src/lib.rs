@@ -35,6 +35,7 @@ pub mod pipeline;
 pub mod plugin;
 pub mod record;
 pub mod run_time;
+pub mod sandbox;
 pub mod schema;
 pub mod shell;
 pub mod sink;

@@ -25,6 +25,7 @@ mod refusals;
 mod replay;
 mod resume;
 mod s3;
+mod sandbox;
 mod scaffold;
 mod sentinel;
 mod streams;
