@@ -31,6 +31,7 @@ mod smallest;
 mod status;
 mod tables;
 mod test;
+mod trust;
 mod validate;
 
 use crate::error::Error;

@@ -4,11 +4,11 @@ use crate::cli::exits::Watch;
 use crate::cli::paths;
 use crate::cli::score::end::shown_together;
 use crate::error::Error;
-use crate::plugin::{LoadedModel, Plugin, PluginError};
+use crate::plugin::{Image, LoadedModel, Plugin, PluginError, Trust};
 use crate::spec::{ModelSpec, Spec, StepSpec};
 use crate::step::emit::EmitError;
-use crate::summary;
 use model_abi::describe::ModelDescription;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -17,6 +17,8 @@ pub(in crate::cli) struct Found<'a> {
     node: &'a str,
     spec: &'a ModelSpec,
     pub(in crate::cli) path: PathBuf,
+    /// What is loaded.
+    image: Image,
 }
 
 /// Finds the plugins. Opens none.
@@ -25,7 +27,25 @@ pub(super) fn find(spec: &Spec) -> Result<Vec<Found<'_>>, Error> {
         StepSpec::Model(model) => Some((&*step.name, model)),
         _ => None,
     });
-    models.map(|(node, spec)| Ok(Found { node, spec, path: paths::plugin(spec)? })).collect()
+    let found = models.map(|(node, spec)| {
+        let path = paths::plugin(spec)?;
+        Ok(Found { node, spec, image: Image::on_disk(&path), path })
+    });
+    found.collect()
+}
+
+/// Refuses plugins that may not be loaded; of the others, what was verified is what is loaded. To be
+/// called before any is opened. A file that several steps ask is read once, and is one library.
+pub(super) fn admit(found: &mut [Found<'_>], trust: &Trust) -> Result<(), Error> {
+    let mut admitted: HashMap<PathBuf, Image> = HashMap::new();
+    for Found { path, image, .. } in found {
+        if !admitted.contains_key(path) {
+            let refused = |source| Error::Plugin { path: path.clone(), source };
+            admitted.insert(path.clone(), trust.admit(path).map_err(refused)?.image);
+        }
+        image.clone_from(&admitted[path]);
+    }
+    Ok(())
 }
 
 /// A plugin that was opened, and the model of it that is meant.
@@ -53,9 +73,11 @@ pub(super) fn open<'a>(
     let opened = found.into_iter().map(|found| {
         exits.during(&found.path, "it was being opened");
         let refused = |source: PluginError| Error::Plugin { path: found.path.clone(), source };
-        let plugin = Plugin::open(&found.path).map_err(refused)?;
+        let plugin = Plugin::open_image(&found.image).map_err(refused)?;
         let sha256 = match is_identified {
-            true => summary::sha256(&found.path)
+            true => found
+                .image
+                .sha256()
                 .map_err(|source| Error::Input { path: found.path.clone(), source })?,
             false => String::new(),
         };
@@ -102,7 +124,7 @@ impl Models {
         threads: usize,
     ) -> Result<Self, Error> {
         let mut models = Vec::with_capacity(opened.len());
-        for Opened { found: Found { node, spec, path }, plugin, sha256, .. } in opened {
+        for Opened { found: Found { node, spec, path, .. }, plugin, sha256, .. } in opened {
             exits.during(&path, "its model was being loaded");
             let threads = spec.threads.map_or(threads, |few| threads.min(few.into()));
             let loaded = plugin.load(spec.model.as_ref(), &spec.config, threads);
