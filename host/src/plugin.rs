@@ -52,7 +52,7 @@ pub struct Plugin {
 pub enum PluginError {
     /// Nobody who is trusted answers for it.
     #[error(transparent)]
-    Untrusted(#[from] Untrusted),
+    Untrusted(#[from] Box<Untrusted>),
     /// Seen without loading it.
     #[error(transparent)]
     Refused(#[from] Refusal),

@@ -29,4 +29,5 @@ mod sentinel;
 mod streams;
 mod tables;
 mod tidy;
+mod trust;
 mod uploads;

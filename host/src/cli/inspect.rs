@@ -101,7 +101,7 @@ fn look_and_ask(args: &InspectArgs) -> Result<Inspected, Error> {
     let seen = untrusted.or_else(|| looked.judge().err().map(PluginError::from));
     let mut inspected = Inspected {
         sha256: image.sha256().map_err(unreadable)?,
-        bytes: image.len().map_err(unreadable)?,
+        bytes: image.bytes().map_err(unreadable)?,
         refused: seen.map(|refusal| (chain(&refusal), refusal.hint())),
         looked,
         trusted,

@@ -79,7 +79,7 @@ impl Image {
     }
 
     /// How many bytes are loaded.
-    pub fn len(&self) -> io::Result<u64> {
+    pub fn bytes(&self) -> io::Result<u64> {
         Ok(self.place().metadata()?.len())
     }
 
@@ -211,7 +211,8 @@ impl TryFrom<File> for Sealed {
     }
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use super::*;
     use std::fs;
@@ -245,7 +246,7 @@ mod tests {
         assert_eq!(disk.sha256().unwrap(), held.sha256().unwrap());
         fs::write(&path, "another").unwrap();
         assert_ne!(disk.sha256().unwrap(), held.sha256().unwrap());
-        assert_eq!((disk.len().unwrap(), held.len().unwrap()), (7, 3));
+        assert_eq!((disk.bytes().unwrap(), held.bytes().unwrap()), (7, 3));
         for image in [&disk, &held] {
             assert_eq!(image.context(1).unwrap().plugin_dir, folder.path());
         }

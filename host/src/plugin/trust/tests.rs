@@ -2,7 +2,6 @@
 //! never loaded, and what is said of files of a model, is seen from outside (`tests/it/trust.rs`).
 //!
 //! The plugin is one of `tests/archive`, which are of one machine: elsewhere nothing is shown here.
-#![cfg(target_arch = "x86_64")]
 
 use super::*;
 use crate::causes::chain;
