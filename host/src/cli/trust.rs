@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 pub(super) struct TrustArgs {
     /// Load only plugins that this file trusts: by their SHA-256, or by a signature of minisign
     ///
-    /// TOML: below [keys] public keys, NAME = "RW…", whose signature of a plugin lies beside it as
-    /// PLUGIN.minisig; below [sha256] digests, DIGEST = "what it is". Files that a model declares are
-    /// verified too. What is verified is what is loaded. docs/security.md tells all of it.
+    /// TOML: in a table `keys` public keys, NAME = "RW…", whose signature of a plugin lies beside it as
+    /// PLUGIN.minisig; in a table `sha256` digests, DIGEST = "what it is". Files that a model declares
+    /// are verified too. What is verified is what is loaded. docs/security.md tells all of it.
     #[arg(id = "trust", long = "trust", value_name = "FILE")]
     pub(super) file: Option<PathBuf>,
 }

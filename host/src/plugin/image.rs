@@ -6,7 +6,7 @@
 //!
 //! The traps: the system's loader knows a library by the name it was loaded by, so a number that is
 //! closed and used again silently gives the first library; whoever loads one keeps it open for ever
-//! ([`Image::keep`]). And what is held is memory: weights of a gigabyte take a gigabyte.
+//! (`keep`). And what is held is memory: weights of a gigabyte take a gigabyte.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

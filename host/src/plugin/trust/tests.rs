@@ -169,7 +169,8 @@ fn a_signature_lies_beside_the_link_or_beside_the_file() {
     let place = Place::new();
     let trust = place.trusts_ada();
     fs::create_dir(place.at("store")).unwrap();
-    fs::rename(place.at("p.so"), place.at("store/p.so.1")).unwrap();
+    fs::remove_file(place.at("p.so")).unwrap();
+    fs::copy(IRIS, place.at("store/p.so.1")).unwrap();
     std::os::unix::fs::symlink("store/p.so.1", place.at("p.so")).unwrap();
     place.check(&trust, Err(("no signature `p.so.minisig`", "")));
     for at in ["store/p.so.1.minisig", "p.so.minisig"] {
@@ -190,8 +191,9 @@ fn what_is_swapped_once_it_was_admitted_changes_nothing() {
 
     // Written over in place, and another file of the name.
     fs::copy(OTHER, place.at("p.so")).unwrap();
-    fs::copy(OTHER, place.at("q.so")).unwrap();
-    fs::rename(place.at("q.so"), place.at("p.so")).unwrap();
+    let other_file = tempfile::NamedTempFile::new_in(place.folder.path()).unwrap();
+    fs::copy(OTHER, other_file.path()).unwrap();
+    other_file.persist(place.at("p.so")).unwrap();
     assert_eq!(sha256(&place.at("p.so")).unwrap(), other);
 
     assert_eq!(admitted.image.sha256().unwrap(), iris);
