@@ -35,16 +35,17 @@ mod values;
 
 use crate::child::{self, End, Ended, Job};
 use crate::plugin::judge::{self, Judged};
-use crate::plugin::look;
+use crate::plugin::{Image, look};
 use bench::Bench;
 use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-/// The hidden command of the child; its arguments are a task as JSON, and the plugin's file.
+/// The hidden command of the child; its arguments are a task as JSON, and the plugin's file, behind
+/// what is lent to it (`--held`).
 pub const COMMAND: &str = "__check";
 
 /// One check.
@@ -126,8 +127,8 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
 /// What to check, and how.
 #[derive(Debug)]
 pub struct Plan {
-    /// The plugin's file.
-    pub file: PathBuf,
+    /// The plugin.
+    pub image: Image,
     /// Its models; `None` where the file does not say which there are.
     pub models: Vec<Option<String>>,
     /// The config that models are loaded with, a JSON text.
@@ -146,14 +147,14 @@ pub struct Plan {
 
 /// The models of a plugin: those that its stamp names, or, where that names none, its description,
 /// which a child asks for. None where it can't be asked.
-pub fn models(file: &Path, deadline: Duration) -> Vec<String> {
-    let Ok(looked) = look::look(file) else { return Vec::new() };
+pub fn models(image: &Image, deadline: Duration) -> Vec<String> {
+    let Ok(looked) = look::look_at(image) else { return Vec::new() };
     let stamped = looked.stamp.models.into_iter().map(|model| model.qualified_name);
     let stamped: Vec<String> = stamped.collect();
     if !stamped.is_empty() {
         return stamped;
     }
-    match judge::judge(file, deadline) {
+    match judge::judge(image, deadline) {
         Ok(Judged::Sound(models)) => models.into_iter().map(|model| model.qualified_name).collect(),
         _ => Vec::new(),
     }
@@ -258,11 +259,14 @@ fn run_one(plan: &Plan, row: &Row<'_>) -> Verdict {
         deadline_ms: plan.deadline.as_millis() as u64,
     };
     let task = serde_json::to_string(&task).expect("texts and numbers");
-    let job = Job {
-        args: vec![COMMAND.into(), "--".into(), task.into(), plan.file.clone().into()],
-        deadline: plan.deadline,
-        memory_bytes_max: plan.memory_bytes_max,
+    let lent = match plan.image.lend() {
+        Ok(lent) => lent,
+        Err(error) => return fail(format!("it could not be lent to a process: {error}")),
     };
+    let mut args: Vec<OsString> = vec![COMMAND.into()];
+    args.extend(lent.iter().flat_map(|lent| ["--held".into(), lent.told().into()]));
+    args.extend(["--".into(), task.into(), plan.image.path().into()]);
+    let job = Job { args, deadline: plan.deadline, memory_bytes_max: plan.memory_bytes_max };
     match child::run(&job) {
         Ok(ended) => conclude(&ended),
         Err(error) => fail(format!("it could not be started: {error}")),
@@ -293,11 +297,11 @@ fn conclude(Ended { end, result, last_words }: &Ended) -> Verdict {
 
 /// The child's side: runs the check of `task` and writes what it finds to `result`, which the
 /// plugin must not know. Gives back the name of the check.
-pub fn child(task: &str, file: &Path, result: File) -> io::Result<&'static Check> {
+pub fn child(task: &str, image: Image, result: File) -> io::Result<&'static Check> {
     let task: Task = serde_json::from_str(task)?;
     let check = all().find(|check| check.name == task.check);
     let check = check.ok_or_else(|| io::Error::other("there is no such check"))?;
-    let bench = Bench::new(file, task, result);
+    let bench = Bench::new(image, task, result);
     let verdict = (check.run)(&bench);
     bench.tell(&Told::Verdict(verdict))?;
     Ok(check)

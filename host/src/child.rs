@@ -378,6 +378,19 @@ const MEMORY: &str = "ETL_HOST_CHILD_MEMORY";
 /// Tells the child whose it is.
 const PARENT: &str = "ETL_HOST_CHILD_PARENT";
 
+/// Closes what whoever started the host had open and did not mean for a plugin. To be called before
+/// anything is opened, in a child that is handed what it needs later.
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "nobody owns these descriptors, so no type can close them")]
+pub fn close_others() {
+    // SAFETY: of this process nothing is open yet beyond stdin, stdout and stderr.
+    unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, 0) };
+}
+
+/// Elsewhere there is no such call.
+#[cfg(not(target_os = "linux"))]
+pub fn close_others() {}
+
 /// To be called first thing in the child: it ends with its parent, leaves no core file, and its
 /// allocations fail beyond the job's bound.
 pub fn enter() {

@@ -33,6 +33,7 @@ mod smallest;
 mod status;
 mod tables;
 mod test;
+mod trust;
 mod validate;
 mod work;
 

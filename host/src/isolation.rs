@@ -23,6 +23,8 @@ pub use chatter::Tell;
 pub use tally::WorkersSummary;
 pub use workers::{Opened, Workers};
 
+use crate::sandbox::Mode;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The hidden command of a worker.
@@ -39,6 +41,10 @@ pub struct Options {
     pub timeout: Option<Duration>,
     /// How often one may crash in a run, before the model is given up.
     pub crashes_max: u64,
+    /// What each gives up before it loads the plugin.
+    pub sandbox: Mode,
+    /// Files and folders that it may read nevertheless, besides the plugin and what lies beside it.
+    pub may_read: Vec<PathBuf>,
 }
 
 impl Options {
@@ -55,6 +61,8 @@ impl Default for Options {
             memory_bytes_max: None,
             timeout: Some(Options::TIMEOUT),
             crashes_max: Options::CRASHES_MAX,
+            sandbox: Mode::On,
+            may_read: Vec::new(),
         }
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! The order of loading, which is also the order of the code:
 //!
+//! 0. Where somebody says which plugins may be loaded, read it once and verify it: [`trust`]. What goes
+//!    on from there are the bytes that were verified: [`image`].
 //! 1. Look at the file without loading it: [`look`].
 //! 2. `dlopen` its absolute path: [`library`], as the next two.
 //! 3. Find the header, and compare abi_stable's generation.
@@ -14,6 +16,7 @@
 
 pub mod few;
 pub mod folder;
+pub mod image;
 pub mod judge;
 pub mod library;
 pub mod look;
@@ -21,21 +24,24 @@ pub mod model;
 pub(crate) mod probe;
 pub mod runner;
 pub mod selector;
+pub mod trust;
 
+pub use image::Image;
 pub use library::OpenError;
 pub use look::{Looked, Refusal};
 pub use model::{LoadedModel, ModelError};
 pub use selector::Selector;
+pub use trust::{Trust, TrustError, Untrusted};
 
 use crate::schema::is_plain;
 use model_abi::describe::{ModelDescription, PluginDescription};
 use model_abi_layout::{ExtensionTable, PluginRef};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::ptr::NonNull;
 
 /// A plugin that has been loaded and described itself soundly.
 pub struct Plugin {
-    path: PathBuf,
+    image: Image,
     looked: Looked,
     root: PluginRef,
     models: Vec<ModelDescription>,
@@ -44,6 +50,9 @@ pub struct Plugin {
 /// Why a plugin is refused. The path stands in [`Error::Plugin`](crate::Error::Plugin).
 #[derive(Debug, thiserror::Error)]
 pub enum PluginError {
+    /// Nobody who is trusted answers for it.
+    #[error(transparent)]
+    Untrusted(#[from] Box<Untrusted>),
     /// Seen without loading it.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -140,6 +149,7 @@ impl PluginError {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
+            PluginError::Untrusted(untrusted) => untrusted.hint()?,
             PluginError::Refused(refusal) => refusal.hint()?.to_owned(),
             PluginError::Open(error) if error.report().is_some() => {
                 "build the plugin against model-abi 1.x; --verbose shows the whole comparison"
@@ -188,15 +198,20 @@ pub fn choose<'a>(
 impl Plugin {
     /// Looks at the file, loads it and reads its description: steps 1 to 5.
     pub fn open(path: &Path) -> Result<Self, PluginError> {
-        let looked = look::look(path)?;
-        let root = library::open(path, &looked.stamp)?;
+        Plugin::open_image(&path.into())
+    }
+
+    /// The same of what may be more than a file.
+    pub fn open_image(image: &Image) -> Result<Self, PluginError> {
+        let looked = look::look_at(image)?;
+        let root = library::open(image, &looked.stamp)?;
         let models = described(&(root.describe())())?;
-        Ok(Plugin { path: path.to_owned(), looked, root, models })
+        Ok(Plugin { image: image.clone(), looked, root, models })
     }
 
     /// The file.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.image.path()
     }
 
     /// What could be seen without loading it.
@@ -236,12 +251,10 @@ impl Plugin {
         threads: usize,
     ) -> Result<LoadedModel, PluginError> {
         let description = self.model(asked)?.clone();
-        let path = std::path::absolute(&self.path).map_err(OpenError::Path)?;
-        let folder = path.parent().unwrap_or(Path::new("/"));
-        if folder.to_str().is_none() {
+        let context = self.image.context(threads).map_err(OpenError::Path)?;
+        if context.plugin_dir.to_str().is_none() {
             return Err(PluginError::PathNotUtf8);
         }
-        let context = model_abi::LoadContext::new(folder, threads);
         Ok(LoadedModel::load(self.root, description, config, &context)?)
     }
 }

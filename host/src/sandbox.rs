@@ -45,6 +45,7 @@ pub use support::{Support, support};
 #[cfg(target_os = "linux")]
 pub use watch::Watch;
 
+use serde::{Deserialize, Serialize};
 use std::ffi::OsStr;
 use std::fmt;
 use std::io;
@@ -52,7 +53,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 /// How much is asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
 pub enum Mode {
     /// Nothing is given up.
     Off,

@@ -39,6 +39,9 @@ pub struct ModelDescription {
     /// See [`ModelInfo`](crate::ModelInfo).
     #[serde(default)]
     pub minor_version: u32,
+    /// See [`MLModel::FILES`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<String>,
     /// JSON Schema of a record. `true` allows anything.
     #[serde(default = "anything")]
     pub input_schema: Value,
@@ -73,6 +76,7 @@ impl ModelDescription {
             description: M::INFO.description.to_owned(),
             major_version: M::INFO.major_version,
             minor_version: M::INFO.minor_version,
+            files: M::FILES.iter().map(|&name| name.to_owned()).collect(),
             input_schema: reads.clone().into_generator().into_root_schema_for::<M::Input>().into(),
             output_schema: writes.into_generator().into_root_schema_for::<M::Output>().into(),
             config_schema: reads.into_generator().into_root_schema_for::<M::Config>().into(),

@@ -19,7 +19,8 @@ use std::marker::PhantomData;
 /// Makes a plugin of one or more models: `export_models![IrisModel];`, once in a crate whose
 /// `crate-type` holds `cdylib`.
 ///
-/// Names that are empty, that don't fit a URL or that two models share fail the build.
+/// Names that are empty, that don't fit a URL or that two models share fail the build; so do files
+/// that can't lie beside the plugin.
 #[macro_export]
 macro_rules! export_models {
     ($($model:ty),+ $(,)?) => {
@@ -31,11 +32,14 @@ macro_rules! export_models {
         const _: () = {
             const INFOS: &[$crate::ModelInfo] = &[$(<$model as $crate::MLModel>::INFO),+];
             const _: () = $crate::stamp::check_names(INFOS);
+            const FILES: &[&[&str]] = &[$(<$model as $crate::MLModel>::FILES),+];
+            const _: () = $crate::stamp::check_files(FILES);
             const fn stamp<const N: usize>() -> $crate::stamp::Writer<N> {
                 $crate::stamp::Writer::stamp(
                     ::core::env!("CARGO_PKG_NAME"),
                     ::core::env!("CARGO_PKG_VERSION"),
                     INFOS,
+                    FILES,
                 )
             }
             const STAMP_BYTES: usize = stamp::<0>().len;

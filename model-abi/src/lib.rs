@@ -157,7 +157,8 @@
 //! `deny_unknown_fields`, and a misspelt key is refused by name. Nothing to set: [`NoConfig`].
 //!
 //! **Weights** in the library (`include_str!`, `include_bytes!`) can't get lost. Those too large for
-//! that lie beside it, in [`LoadContext::plugin_dir`]; then identify them in
+//! that lie beside it: name them in [`FILES`](MLModel::FILES) (`const FILES: &'static [&'static str] =
+//! &["weights.bin"];`), read them where [`LoadContext::file`] says, and identify them in
 //! [`fingerprint`](MLModel::fingerprint) (`fn fingerprint(&self) -> Option<String>`).
 //!
 //! **Batches.** A model that gains from many records at once (SIMD, matrices) answers

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -17,6 +18,14 @@ use std::path::PathBuf;
 pub trait MLModel: Send + Sync + Sized + 'static {
     /// Who the model is. A constant, so that it can be read from the file without loading it.
     const INFO: ModelInfo;
+
+    /// The files beside the plugin that [`load`](Self::load) reads: names relative to the plugin's
+    /// folder, with `/` between their parts and no `..`. The default: none.
+    ///
+    /// A constant too, so that a host knows them without loading the plugin. One that loads only what
+    /// it trusts checks them as it does the plugin, and [`LoadContext::file`] then says where the
+    /// very bytes are that it checked; what stands not here, it can't check.
+    const FILES: &'static [&'static str] = &[];
 
     /// What can be set when the model is loaded; [`NoConfig`] where nothing can. Fields should
     /// have defaults (`#[serde(default)]`): without a config the model is given `{}`.
@@ -104,6 +113,10 @@ pub struct LoadContext {
     /// How many threads will call the model at once.
     #[serde(default = "one")]
     pub threads: usize,
+    /// Where files of [`MLModel::FILES`] are, that are not to be read beside the plugin. Ask
+    /// [`file`](Self::file).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, PathBuf>,
 }
 
 fn one() -> usize {
@@ -113,7 +126,15 @@ fn one() -> usize {
 impl LoadContext {
     /// A context, for hosts and for tests of a model.
     pub fn new(plugin_dir: impl Into<PathBuf>, threads: usize) -> Self {
-        LoadContext { plugin_dir: plugin_dir.into(), threads }
+        LoadContext { plugin_dir: plugin_dir.into(), threads, files: BTreeMap::new() }
+    }
+
+    /// Where to read a file of [`MLModel::FILES`]: where the host says, else beside the plugin.
+    ///
+    /// Where the host says, it need not have the file's name or ending: a path such as
+    /// `/proc/self/fd/7`, which stays good as long as the process lives.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.files.get(name).cloned().unwrap_or_else(|| self.plugin_dir.join(name))
     }
 }
 

@@ -5,7 +5,7 @@
 //! another reason.
 
 macro_rules! plugin {
-    ($name:ident, $doctest:literal, $first:literal, $second:literal) => {
+    ($name:ident, $doctest:literal, $first:literal, $second:literal, $file:literal) => {
         #[doc = concat!("```", $doctest)]
         /// use model_abi::{LoadContext, LoadError, MLModel, ModelInfo, NoConfig, PredictError};
         ///
@@ -20,6 +20,7 @@ macro_rules! plugin {
         ///                 major_version: 0,
         ///                 minor_version: 1,
         ///             };
+        #[doc = concat!("            const FILES: &'static [&'static str] = &[\"", $file, "\"];")]
         ///             type Config = NoConfig;
         ///             type Input = NoConfig;
         ///             type Output = ();
@@ -40,7 +41,8 @@ macro_rules! plugin {
     };
 }
 
-plugin!(Accepted, "standalone_crate", "one", "two");
-plugin!(EmptyName, "compile_fail", "one", "");
-plugin!(NameWithASpace, "compile_fail", "one", "t wo");
-plugin!(SameName, "compile_fail", "one", "one");
+plugin!(Accepted, "standalone_crate", "one", "two", "a/b.bin");
+plugin!(EmptyName, "compile_fail", "one", "", "a");
+plugin!(NameWithASpace, "compile_fail", "one", "t wo", "a");
+plugin!(SameName, "compile_fail", "one", "one", "a");
+plugin!(FileElsewhere, "compile_fail", "one", "two", "../a");

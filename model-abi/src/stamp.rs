@@ -32,7 +32,7 @@ pub struct Stamp {
     pub models: Vec<StampedModel>,
 }
 
-/// A model's [`ModelInfo`], as read from a stamp.
+/// A model's [`ModelInfo`] and the names of its files, as read from a stamp.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the fields of ModelInfo")]
 pub struct StampedModel {
@@ -45,6 +45,10 @@ pub struct StampedModel {
     pub major_version: u32,
     #[serde(default)]
     pub minor_version: u32,
+    /// [`MLModel::FILES`](crate::MLModel::FILES): names that a host checks with [`is_file_name`]
+    /// before it believes them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<String>,
 }
 
 /// Why bytes are not a stamp.
@@ -102,7 +106,14 @@ pub struct Writer<const N: usize> {
 
 impl<const N: usize> Writer<N> {
     /// The whole stamp of a plugin.
-    pub const fn stamp(package: &str, version: &str, models: &[ModelInfo]) -> Self {
+    ///
+    /// `files`: of each model, in the order of the models.
+    pub const fn stamp(
+        package: &str,
+        version: &str,
+        models: &[ModelInfo],
+        files: &[&[&str]],
+    ) -> Self {
         let mut w = Writer { bytes: [0; N], len: 0 };
         w.raw(&MAGIC);
         w.raw(&(N.saturating_sub(HEAD_BYTES) as u32).to_le_bytes());
@@ -130,6 +141,17 @@ impl<const N: usize> Writer<N> {
             w.number(models[i].major_version);
             w.raw(b",\"minor_version\":");
             w.number(models[i].minor_version);
+            // A model without files has the stamp that it had before there was this key.
+            if !files[i].is_empty() {
+                w.raw(b",\"files\":[");
+                let mut j = 0;
+                while j < files[i].len() {
+                    w.raw(if j == 0 { b"" } else { b"," });
+                    w.string(files[i][j]);
+                    j += 1;
+                }
+                w.raw(b"]");
+            }
             w.raw(b"}");
             i += 1;
         }
@@ -211,6 +233,57 @@ pub const fn check_names(models: &[ModelInfo]) {
     }
 }
 
+/// Fails the build of a plugin whose models' files can't lie beside it.
+#[doc(hidden)]
+pub const fn check_files(models: &[&[&str]]) {
+    let mut i = 0;
+    while i < models.len() {
+        let files = models[i];
+        let mut j = 0;
+        while j < files.len() {
+            assert!(
+                is_file_name(files[j]),
+                "a name in a model's FILES must be relative, with `/` between its parts, and without `.` and `..`"
+            );
+            let mut k = 0;
+            while k < j {
+                assert!(
+                    !equal(files[j].as_bytes(), files[k].as_bytes()),
+                    "a model's FILES name a file twice"
+                );
+                k += 1;
+            }
+            j += 1;
+        }
+        i += 1;
+    }
+}
+
+/// Whether a name in a model's `FILES` is one: relative, parts between forward slashes, none of
+/// which is empty, `.` or `..`; no backslash, no control character.
+pub const fn is_file_name(name: &str) -> bool {
+    let name = name.as_bytes();
+    let (mut at, mut begin) = (0, 0);
+    while at <= name.len() {
+        if at == name.len() || name[at] == b'/' {
+            let is_dots = match at - begin {
+                0 => true,
+                1 => name[begin] == b'.',
+                2 => name[begin] == b'.' && name[begin + 1] == b'.',
+                _ => false,
+            };
+            if is_dots {
+                return false;
+            }
+            begin = at + 1;
+        } else if name[at] == b'\\' || name[at] < 0x20 || name[at] == 0x7f {
+            return false;
+        }
+        at += 1;
+    }
+    true
+}
+
 const fn equal(a: &[u8], b: &[u8]) -> bool {
     if a.len() != b.len() {
         return false;
@@ -236,8 +309,9 @@ mod tests {
         major_version: 0,
         minor_version: 4_294_967_295,
     }];
-    const LEN: usize = Writer::<0>::stamp("a", "1.2.3", MODELS).len;
-    const BYTES: [u8; LEN] = Writer::<LEN>::stamp("a", "1.2.3", MODELS).bytes;
+    const FILES: &[&[&str]] = &[&["weights.bin", "sub/a b.json"]];
+    const LEN: usize = Writer::<0>::stamp("a", "1.2.3", MODELS, FILES).len;
+    const BYTES: [u8; LEN] = Writer::<LEN>::stamp("a", "1.2.3", MODELS, FILES).bytes;
 
     #[test]
     fn what_the_compiler_writes_is_what_a_host_reads() {
@@ -245,6 +319,7 @@ mod tests {
         assert_eq!((stamp.package.as_str(), stamp.version.as_str()), ("a", "1.2.3"));
         assert_eq!(stamp.models[0].display_name, MODELS[0].display_name);
         assert_eq!(stamp.models[0].minor_version, u32::MAX);
+        assert_eq!(stamp.models[0].files, FILES[0]);
         assert!(stamp.compiler.starts_with("rustc "), "{stamp:?}");
     }
 
@@ -270,6 +345,31 @@ mod tests {
         check_refused(&["_", "-a"], first);
         let same = ": two models of this plugin have the same qualified_name";
         check_refused(&["a", "b", "a"], same);
+    }
+
+    #[test]
+    fn a_model_without_files_says_nothing_of_them() {
+        const LEN: usize = Writer::<0>::stamp("a", "1", MODELS, &[&[]]).len;
+        let bytes = Writer::<LEN>::stamp("a", "1", MODELS, &[&[]]).bytes;
+        assert!(!String::from_utf8_lossy(&bytes).contains("files"));
+        assert!(read(&bytes).unwrap().models[0].files.is_empty());
+    }
+
+    #[test]
+    fn a_file_lies_beside_its_plugin_or_below() {
+        for name in ["weights.bin", "a/b/c", "..a", "a..", "...", "über.bin", "a b"] {
+            assert!(is_file_name(name), "{name}");
+        }
+        for name in [
+            "", "/a", "a/", "a//b", ".", "..", "../a", "a/../b", "./a", "a/.", "a\\b", "a\n", "a\0",
+        ] {
+            assert!(!is_file_name(name), "{name:?}");
+            let message = crate::panics::catch(|| check_files(&[&[], &["a", name]])).unwrap_err();
+            assert!(message.contains("must be relative"), "{message}");
+        }
+        check_files(&[&["a", "b"], &["a"]]);
+        let message = crate::panics::catch(|| check_files(&[&["a", "b", "a"]])).unwrap_err();
+        assert!(message.ends_with("a model's FILES name a file twice"), "{message}");
     }
 
     #[test]

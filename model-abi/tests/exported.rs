@@ -496,6 +496,19 @@ fn a_loaded_model_reports_its_fingerprint() {
     assert_eq!(model.unload(), 0);
 }
 
+#[test]
+fn a_file_is_read_where_the_host_says_and_else_beside_the_plugin() {
+    let check = |context: &str, expected: &str| {
+        let context: LoadContext = serde_json::from_str(context).unwrap();
+        assert_eq!(context.file("a/b.bin"), std::path::Path::new(expected));
+    };
+    check(CONTEXT, "/plugins/a/b.bin");
+    check(r#"{"plugin_dir": "/p", "files": {"a/b.bin": "/proc/self/fd/7"}}"#, "/proc/self/fd/7");
+    check(r#"{"plugin_dir": "/p", "files": {"b.bin": "/proc/self/fd/7"}}"#, "/p/a/b.bin");
+    let context = serde_json::to_string(&LoadContext::new("/p", 1)).unwrap();
+    assert!(!context.contains("files"), "{context}"); // as it was before there was this key
+}
+
 #[track_caller]
 fn check_load(name: &[u8], config: &str, context: &str, expected: (u32, &str, &str)) {
     let Err((status, report)) = try_load(name, config, context) else { panic!("it loaded") };

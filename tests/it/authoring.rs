@@ -2,8 +2,8 @@
 //!
 //! [`follow`] goes through a document as a reader would, in one folder. A block marked `sh` is run
 //! where the one before it ended, and must succeed; a block marked `text` behind it is all that it
-//! said, with `…` for anything. A block marked `rust` is a method of the model, which takes the
-//! place of the one of that name in `src/lib.rs`, or is added. No other marks are known, so that
+//! said, with `…` for anything. A block marked `rust` is a method or a constant of the model, which
+//! takes the place of the one of that name in `src/lib.rs`, or is added. No other marks are known, so that
 //! nothing stands in a guide untried.
 //!
 //! Cargo works as for any author, but for two things: it stays off the network, with the versions

@@ -126,7 +126,7 @@ fn of_a_model_that_works_on_many_records_at_once_it_is_found_by_halving() {
 fn a_model_is_given_up_that_crashes_too_often() {
     let folder = Folder::new();
     folder.write("in.ldjson", "{\"n\":1,\"act\":\"abort\"}\n".repeat(50));
-    let ran = isolated(&folder, "acts", "--max-crashes 5").run().exits(5);
+    let ran = isolated(&folder, "acts", "--max-crashes 5 --threads 1").run().exits(5);
     ran.says("error: step `acts` can't go on")
         .says("cause: its process died of SIGABRT (abort); that was its crash number 6, and at most 5 are allowed")
         .says("hint: this is the model's fault");
@@ -147,7 +147,7 @@ fn a_plugin_that_dies_while_it_is_made_ready_is_refused() {
         let config = format!(r#"--timeout 0.5 --config {{"load":"{act}"}}"#);
         let said = |during: &str| format!("cause: while {during}, {said}");
         isolated(&folder, "acts", &config).run().exits(4).says(&said("its model was being loaded"));
-        let ran = isolated(&folder, "acts", "--timeout 0.5").env("DESCRIBING", act).run().exits(4);
+        let ran = isolated(&folder, "acts", "--timeout 0.5 --sandbox off").env("DESCRIBING", act).run().exits(4);
         ran.says(&said("it was loaded and asked to describe itself"));
     }
     assert_eq!(folder.names(), ["in.ldjson"]);
@@ -323,9 +323,12 @@ fn workers_and_the_hosts_own_process_give_the_same_bytes() {
     let long = good.replace("\"id\":1", &format!("\"id\":1,\"x\":\"{}\"", "ü".repeat(2_000_000)));
     writeln!(input, "{long}").unwrap();
     folder.write("in.ldjson", input);
-    for words in
-        ["", "--emit merge", "--emit nest --threads 1", "--keep id --threads 3 --workers 2"]
-    {
+    for (words, workers) in [
+        ("", ""),
+        ("--emit merge", ""),
+        ("--emit nest --threads 1", ""),
+        ("--keep id --threads 3", "--workers 2"),
+    ] {
         let run = |name: &str, more: &str| -> (Ran, Vec<u8>, Vec<u8>) {
             let ran =
                 iris(&folder, &format!("-i in.ldjson -o {name} {words} {more}")).run().exits(1);
@@ -333,7 +336,7 @@ fn workers_and_the_hosts_own_process_give_the_same_bytes() {
             (ran, folder.read(name).unwrap(), rejects)
         };
         let (_, here, rejects_here) = run("here", "");
-        let (_, there, rejects_there) = run("there", "--isolate");
+        let (_, there, rejects_there) = run("there", &format!("--isolate {workers}"));
         assert!(here == there, "{words}: other predictions");
         assert!(rejects_here == rejects_there, "{words}: other rejects");
     }

@@ -31,4 +31,5 @@ mod sentinel;
 mod streams;
 mod tables;
 mod tidy;
+mod trust;
 mod uploads;

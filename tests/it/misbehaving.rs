@@ -84,7 +84,7 @@ fn check(asked: Asked<'_>, records: &[(&str, &str)]) {
     assert_eq!(predictions.next(), None, "there are more predictions than records");
 
     let there = Folder::new();
-    let isolated = asked.about(&there, &input).args(["--isolate"]).run();
+    let isolated = asked.about(&there, &input).args(["--isolate", "--sandbox", "off"]).run();
     assert_eq!(isolated.code, ran.code, "{}", String::from_utf8_lossy(&isolated.stderr));
     for name in ["out.ldjson", "out.ldjson.rejects.ldjson"] {
         let [here, there] = [&folder, &there].map(|folder| folder.read(name));
@@ -118,7 +118,7 @@ fn check_broken(asked: Asked<'_>, records: &str, words: &str) {
     assert!(is_like(&stderr, &expected), "{stderr}\nis not\n{expected}");
     assert_eq!(folder.names(), ["in.ldjson"]);
 
-    let isolated = asked.about(&folder, records).args(["--isolate"]).run().exits(5).writes("");
+    let isolated = asked.about(&folder, records).args(["--isolate", "--sandbox", "off"]).run().exits(5).writes("");
     let stderr = String::from_utf8_lossy(&isolated.stderr);
     let is_like = is_like(&stderr, &format!("…{expected}"));
     assert!(is_like, "in a worker:\n{stderr}\nis not\n{expected}");

@@ -54,7 +54,7 @@ fn what_no_model_should_do_fails_and_is_told() {
         let prediction: Value = serde_json::from_slice(&ran.stdout).unwrap();
         assert_eq!(prediction["error"], *error, "{what}");
         let summary: Value = serde_json::from_str(&folder.text("summary.json")).unwrap();
-        let attempts = summary["workers"]["attempts"].as_array().unwrap();
+        let attempts = summary["model"]["workers"]["attempts"].as_array().unwrap();
         assert!(attempts.iter().any(|attempt| attempt["tried"] == told), "{attempts:?}");
         assert_eq!(folder.text("secret"), "secret");
         assert!(folder.read("new").is_none());

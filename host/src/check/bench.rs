@@ -6,6 +6,7 @@
 use super::generate::{Generator, Rng};
 use super::{Finding, Task, Told, Verdict, fail, not_run, shorten};
 use crate::causes::chain;
+use crate::plugin::Image;
 use crate::plugin::look::{self, Looked};
 use crate::plugin::probe::{self, Probe, ProbedModel, Question};
 use crate::plugin::runner::Answered;
@@ -19,7 +20,6 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -28,7 +28,7 @@ const TRIES: usize = 4;
 
 /// A plugin, a model of it, and what a check may want of them.
 pub(super) struct Bench {
-    pub(super) file: PathBuf,
+    pub(super) image: Image,
     /// The config to load models with, a JSON text.
     pub(super) config: String,
     /// Where all that is random begins.
@@ -132,10 +132,10 @@ fn kept<T>(cell: &OnceLock<T>, make: impl FnOnce() -> Result<T, Finding>) -> Res
 
 /// Opening it.
 impl Bench {
-    pub(super) fn new(file: &Path, task: Task, result: File) -> Self {
+    pub(super) fn new(image: Image, task: Task, result: File) -> Self {
         let Task { model, config, seed, deadline_ms, check: _ } = task;
         Bench {
-            file: file.to_owned(),
+            image,
             config,
             seed,
             half_time: Instant::now() + Duration::from_millis(deadline_ms / 2),
@@ -177,14 +177,14 @@ impl Bench {
 
     /// What the file says without being loaded.
     pub(super) fn looked(&self) -> Result<&Looked, Finding> {
-        kept(&self.looked, || look::look(&self.file).or_else(|error| not_run(chain(&error))))
+        kept(&self.looked, || look::look_at(&self.image).or_else(|error| not_run(chain(&error))))
     }
 
     /// The plugin, loaded.
     pub(super) fn probe(&self) -> Result<&Probe, Finding> {
         kept(&self.probe, || {
             let stamp = &self.looked()?.stamp;
-            Probe::open(&self.file, stamp).or_else(|error| not_run(chain(&error)))
+            Probe::open(&self.image, stamp).or_else(|error| not_run(chain(&error)))
         })
     }
 
@@ -219,9 +219,9 @@ impl Bench {
 
     /// The load context that an honest host gives.
     pub(super) fn context(&self, threads: usize) -> Vec<u8> {
-        let file = std::path::absolute(&self.file).unwrap_or_else(|_| self.file.clone());
-        let folder = file.parent().unwrap_or(Path::new("/"));
-        serde_json::to_vec(&LoadContext::new(folder, threads)).unwrap_or_default()
+        let context = self.image.context(threads);
+        let context = context.unwrap_or_else(|_| LoadContext::new("/", threads));
+        serde_json::to_vec(&context).unwrap_or_default()
     }
 }
 

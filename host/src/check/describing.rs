@@ -85,8 +85,9 @@ fn stamp_equals_description(bench: &Bench) -> Verdict {
     ];
     for (stamped, described) in stamp.models.iter().zip(description.models) {
         let version = format!("{}.{}", stamped.major_version, stamped.minor_version);
-        let (StampedModel { qualified_name, display_name, description, .. }, model) =
+        let (StampedModel { qualified_name, display_name, description, files, .. }, model) =
             (stamped.clone(), described);
+        same.push(("files", files.join(", "), model.files.join(", ")));
         same.push(("version", version, model.version()));
         same.push(("qualified_name", qualified_name, model.qualified_name));
         same.push(("display_name", display_name, model.display_name));

@@ -49,7 +49,7 @@ pub(super) const CHECKS: &[Check] = &[
 ];
 
 fn file_is_a_plugin(bench: &Bench) -> Verdict {
-    look::look(&bench.file).map(drop).or_else(|error| fail(chain(&error)))
+    look::look_at(&bench.image).map(drop).or_else(|error| fail(chain(&error)))
 }
 
 fn stamp_names_its_build(bench: &Bench) -> Verdict {
@@ -68,7 +68,7 @@ fn stamp_names_its_build(bench: &Bench) -> Verdict {
 
 fn opens(bench: &Bench) -> Verdict {
     let stamp = &bench.looked()?.stamp;
-    Probe::open(&bench.file, stamp).map(drop).or_else(|error| fail(chain(&error)))
+    Probe::open(&bench.image, stamp).map(drop).or_else(|error| fail(chain(&error)))
 }
 
 fn describes_itself(bench: &Bench) -> Verdict {

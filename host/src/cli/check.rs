@@ -2,10 +2,12 @@
 //! its checks.
 
 use super::outputs::Outputs;
+use super::trust::TrustArgs;
 use super::{config, exits, print, shown};
 use crate::check::{self, Check, Checked, Finding, Plan};
 use crate::child;
 use crate::error::{Error, exit};
+use crate::plugin::Image;
 use crate::plugin::look::{self, Refusal};
 use crate::shell::quoted;
 use clap::Args;
@@ -24,7 +26,7 @@ const TIMEOUT_S: &str = "20";
 /// them. Every failure says what was found, how to fix it, and the command that shows it again.
 ///
 /// Exit codes: 0 all passed, but for those that make no sense for this plugin; 1 one failed; 2
-/// wrong command line; 3 stdout can't be written; 4 the file can't be read.
+/// wrong command line; 3 stdout can't be written; 4 the file can't be read, or is not trusted.
 #[derive(Args, Debug)]
 pub(super) struct CheckArgs {
     /// The plugin's file
@@ -56,6 +58,9 @@ pub(super) struct CheckArgs {
     #[arg(long)]
     json: bool,
 
+    #[command(flatten)]
+    trust: TrustArgs,
+
     /// Give each check this many seconds
     #[arg(long, value_name = "SECONDS", default_value = TIMEOUT_S, value_parser = super::seconds)]
     timeout: Duration,
@@ -78,13 +83,14 @@ pub(super) fn check(args: &CheckArgs) -> Result<u8, Error> {
     };
     // A file that is no plugin is what a check finds; one that can't be read is nobody's fault.
     if let Err(refusal @ (Refusal::NoSuchFile | Refusal::NotPermitted | Refusal::Unreadable(_))) =
-        look::read(file)
+        look::read(&file.as_path().into())
     {
         return Err(Error::Plugin { path: file.clone(), source: refusal.into() });
     }
+    let image = args.trust.admit(file)?;
     let plan = Plan {
-        file: file.clone(),
-        models: models(args, file)?,
+        models: models(args, &image)?,
+        image,
         config: config::read(args.config.as_deref())?,
         seed: args.seed,
         only: args.only.clone(),
@@ -100,8 +106,8 @@ pub(super) fn check(args: &CheckArgs) -> Result<u8, Error> {
 }
 
 /// The models to check: the one asked for, or all that the plugin names.
-fn models(args: &CheckArgs, file: &Path) -> Result<Vec<Option<String>>, Error> {
-    let models = check::models(file, args.timeout);
+fn models(args: &CheckArgs, image: &Image) -> Result<Vec<Option<String>>, Error> {
+    let models = check::models(image, args.timeout);
     match &args.model {
         Some(asked) if !models.is_empty() && !models.contains(asked) => {
             let models = models.join("`, `");
@@ -150,6 +156,9 @@ fn replay(args: &CheckArgs, file: &Path, done: &Checked) -> String {
     }
     if let Some(config) = &args.config {
         flag("--config", config);
+    }
+    if let Some(trust) = &args.trust.file {
+        flag("--trust", &trust.display().to_string());
     }
     let seconds = args.timeout.as_secs_f64().to_string();
     if seconds != TIMEOUT_S {
@@ -231,6 +240,9 @@ fn json(args: &CheckArgs, file: &Path, done: &[Checked]) -> String {
 
 #[derive(Args, Debug)]
 pub(super) struct ChildArgs {
+    /// What [`Image::lend`] gave
+    #[arg(long)]
+    held: Option<String>,
     task: String,
     file: PathBuf,
 }
@@ -239,7 +251,9 @@ pub(super) struct ChildArgs {
 pub(super) fn child(args: &ChildArgs) -> Result<u8, Error> {
     child::enter();
     let stdout = Outputs::take_stdout()?.into_stdout();
-    let check = check::child(&args.task, &args.file, stdout).map_err(super::unwritable)?;
+    let image = Image::borrowed(&args.file, args.held.as_deref());
+    let image = image.map_err(|source| Error::Input { path: args.file.clone(), source })?;
+    let check = check::child(&args.task, image, stdout).map_err(super::unwritable)?;
     if !check.ends_cleanly() {
         exits::end_now("", exit::OK);
     }

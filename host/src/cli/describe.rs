@@ -4,18 +4,23 @@
 use super::outputs::Outputs;
 use crate::child;
 use crate::error::{Error, exit};
-use crate::plugin::judge;
+use crate::plugin::{Image, judge};
 use clap::Args;
 use std::path::PathBuf;
 
 #[derive(Args, Debug)]
 pub(super) struct DescribeArgs {
+    /// What [`Image::lend`] gave
+    #[arg(long)]
+    held: Option<String>,
     file: PathBuf,
 }
 
 pub(super) fn describe(args: &DescribeArgs) -> Result<u8, Error> {
     child::enter();
     let stdout = Outputs::take_stdout()?.into_stdout();
-    judge::describe(&args.file, stdout).map_err(super::unwritable)?;
+    let image = Image::borrowed(&args.file, args.held.as_deref());
+    let image = image.map_err(|source| Error::Input { path: args.file.clone(), source })?;
+    judge::describe(&image, stdout).map_err(super::unwritable)?;
     Ok(exit::OK)
 }

@@ -1,17 +1,19 @@
 //! `etl-host inspect FILE`: what a plugin is, first without running any of it, then in its own
 //! words, which a child process asks for.
 
+use super::trust::TrustArgs;
 use super::{on_a_line, print, shown};
 use crate::causes::chain;
 use crate::error::{Error, exit};
-use crate::plugin::PluginError;
 use crate::plugin::judge::{Judged, judge};
 use crate::plugin::look::{self, Looked, Refusal};
+use crate::plugin::trust::Admitted;
+use crate::plugin::{Image, PluginError};
 use crate::schema;
-use crate::summary::sha256;
 use clap::Args;
 use model_abi::describe::ModelDescription;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -33,6 +35,9 @@ pub(super) struct InspectArgs {
     #[arg(long)]
     no_load: bool,
 
+    #[command(flatten)]
+    trust: TrustArgs,
+
     /// Write JSON, for programs
     #[arg(long)]
     json: bool,
@@ -47,6 +52,8 @@ struct Inspected {
     sha256: String,
     bytes: u64,
     looked: Looked,
+    /// Who answers for it and for files of its models, by their names; where somebody was asked.
+    trusted: Option<Vec<(String, String)>>,
     /// Why this host can't use it, and what to do.
     refused: Option<(String, Option<String>)>,
     /// What it says of itself, where it was asked and answered.
@@ -79,19 +86,29 @@ fn look_and_ask(args: &InspectArgs) -> Result<Inspected, Error> {
     let path = &args.file;
     let refused = |source: Refusal| Error::Plugin { path: path.clone(), source: source.into() };
     let unreadable = |source| Error::Input { path: path.clone(), source };
-    let looked = look::read(path).map_err(refused)?;
+    let trust = args.trust.read()?;
+    let (image, trusted, untrusted) = match trust.map(|trust| trust.admit(path)) {
+        None => (Image::on_disk(path), None, None),
+        // What can be seen of it without running it is of interest all the same.
+        Some(Err(error)) => (Image::on_disk(path), Some(Vec::new()), Some(error)),
+        Some(Ok(Admitted { image, by, files })) => {
+            let files = files.into_iter().map(|(name, by)| (name, by.to_string()));
+            let all = [(String::new(), by.to_string())].into_iter().chain(files);
+            (image, Some(all.collect()), None)
+        }
+    };
+    let looked = look::read(&image).map_err(refused)?;
+    let seen = untrusted.or_else(|| looked.judge().err().map(PluginError::from));
     let mut inspected = Inspected {
-        sha256: sha256(path).map_err(unreadable)?,
-        bytes: path.metadata().map_err(unreadable)?.len(),
-        refused: looked.judge().err().map(|refusal| {
-            let refusal = PluginError::from(refusal);
-            (chain(&refusal), refusal.hint())
-        }),
+        sha256: image.sha256().map_err(unreadable)?,
+        bytes: image.bytes().map_err(unreadable)?,
+        refused: seen.map(|refusal| (chain(&refusal), refusal.hint())),
         looked,
+        trusted,
         models: None,
     };
     if inspected.refused.is_none() && !args.no_load {
-        let judged = judge(path, args.timeout).map_err(unreadable)?;
+        let judged = judge(&image, args.timeout).map_err(unreadable)?;
         inspected.refused = judged.reason().map(|reason| (reason, judged.hint()));
         if let Judged::Sound(models) = judged {
             inspected.models = Some(models);
@@ -118,6 +135,10 @@ impl Inspected {
             "needed": needed,
             "glibc_newest": glibc_newest.map(|(major, minor)| format!("{major}.{minor}")),
             "stamp": stamp,
+            // `null`: nobody was asked.
+            "trusted": self.trusted.as_ref().map(|by| !by.is_empty()),
+            "trusted_by": self.trusted.iter().flatten().next().map(|(_, by)| by),
+            "files_trusted_by": self.trusted.iter().flatten().skip(1).cloned().collect::<BTreeMap<_, _>>(),
             // `null`: as far as is seen without loading it.
             "usable": if reason.is_some() || self.models.is_some() { Some(reason.is_none()) } else { None },
             "reason": reason,
@@ -146,6 +167,14 @@ impl Inspected {
         }
         line("crate", &format!("{} {}", stamp.package, stamp.version));
         line("compiler", &format!("{} for {}", stamp.compiler, stamp.target));
+        match self.trusted.as_deref() {
+            None => {}
+            Some([]) => line("trusted by", "nobody who is to be believed"),
+            Some([(_, by), files @ ..]) => {
+                line("trusted by", by);
+                files.iter().for_each(|(name, by)| line("", &format!("{name}: {by}")));
+            }
+        }
         match &self.refused {
             None if self.models.is_some() => line("state", "this host can use it"),
             None => line("state", "nothing is against it, as far as is seen without loading it"),

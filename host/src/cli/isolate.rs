@@ -1,9 +1,10 @@
 //! The flags that keep a model in worker processes.
 
-use crate::error::Error;
 use crate::isolation::Options;
+use crate::sandbox::Mode;
 use bytesize::ByteSize;
 use clap::{Args, value_parser};
+use std::path::PathBuf;
 use std::time::Duration;
 
 // No doc comment here: clap would take it for what the command is for.
@@ -40,19 +41,34 @@ pub(super) struct IsolationArgs {
     /// What ends while it is found out which record did it counts once.
     #[arg(long, value_name = "COUNT", requires = "isolate")]
     max_crashes: Option<u64>,
+
+    /// Choose what a worker gives up before it loads the plugin: network, other processes, writing files,
+    /// reading what is not granted [default: on]
+    ///
+    /// The plugin may read the files beside it that its models declare or, where they declare none, its
+    /// folder. `etl-host doctor` says what this machine can hold back.
+    #[arg(long, value_name = "MODE", requires = "isolate", value_enum)]
+    sandbox: Option<Mode>,
+
+    /// Let the model read this file or folder too
+    #[arg(long, value_name = "PATH", requires = "isolate")]
+    allow_read: Vec<PathBuf>,
 }
 
 impl IsolationArgs {
     /// What they ask for; `None`: nothing.
-    pub(super) fn options(&self) -> Result<Option<Options>, Error> {
-        let IsolationArgs { isolate, workers, max_memory, timeout, max_crashes } = *self;
+    pub(super) fn options(&self) -> Option<Options> {
+        let IsolationArgs { isolate, workers, max_memory, timeout, max_crashes, sandbox, .. } =
+            *self;
         let usual = Options::default();
-        Ok(isolate.then(|| Options {
+        isolate.then(|| Options {
             workers,
             memory_bytes_max: max_memory.map(|size| size.as_u64()),
             timeout: timeout
                 .map_or(usual.timeout, |timeout| Some(timeout).filter(|it| !it.is_zero())),
             crashes_max: max_crashes.unwrap_or(usual.crashes_max),
-        }))
+            sandbox: sandbox.unwrap_or_default(),
+            may_read: self.allow_read.clone(),
+        })
     }
 }

@@ -69,6 +69,7 @@ pub(super) fn refuse_to_overwrite(
     let told = job.services.services.as_deref().or(spec.services.as_deref());
     let mut others =
         vec![("--services".to_owned(), told), ("the pipeline".to_owned(), job.file.as_deref())];
+    others.push(("--trust".to_owned(), job.services.trust_file(services)));
     others.extend(plugins.iter().map(|plugin| ("--plugin".to_owned(), Some(*plugin))));
     others.extend(spec.steps.iter().map(|step| match &step.what {
         StepSpec::Model(model) if job.is_named() => {

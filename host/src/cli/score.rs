@@ -1,6 +1,7 @@
 //! Runs a pipeline: that of a command line, or that of a file.
 //!
-//! In this order, so that a mistake is found before it costs anything: options; programs, schemas and
+//! In this order, so that a mistake is found before it costs anything: options; which plugins may be
+//! loaded; programs, schemas and
 //! tables of its steps; the plugins; what their schemas say of the way to emit; the inputs; the models; the
 //! outputs; and then the first record.
 
@@ -158,11 +159,14 @@ impl Loading<'_> {
     /// Compiles, opens and loads. `open` opens the sources, when it is known how they are read.
     fn load<S: Source>(
         &self,
-        found: Vec<models::Found<'_>>,
+        mut found: Vec<models::Found<'_>>,
         stop: &Stop,
         open: impl FnOnce(&[Reads]) -> Result<Option<Vec<S>>, Error>,
     ) -> Result<Loaded<S>, Error> {
         let Loading { job, services, exits, threads, is_identified } = *self;
+        if let Some(trust) = job.services.trust(services, job.spec.services.as_deref())? {
+            models::admit(&mut found, &trust)?;
+        }
         let steps = Steps::prepare(job, services, stop)?;
         let opened = models::open(found, (exits, stop), job, is_identified)?;
         let described = opened.iter().map(|it: &Opened<'_>| (it.node(), &it.description)).collect();

@@ -3,12 +3,14 @@
 //! The original's spellings work too. Two of them are two letters behind one dash, which no parser
 //! of flags takes for one: [`rewritten`] does.
 
+use super::trust::TrustArgs;
 use crate::error::Error;
+use crate::plugin::Trust;
+use crate::plugin::trust::refuse_writable;
 use crate::stop::Stop;
 use crate::storage::secret::Secret;
 use crate::storage::services::{Given, Services, ServicesError, file};
 use clap::Args;
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,6 +25,9 @@ pub(super) struct ServiceArgs {
     /// environment. docs/services.md tells all of them.
     #[arg(long, value_name = "FILE")]
     pub(super) services: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) trust: TrustArgs,
 
     /// Take --input, --output and --rejects for keys in this bucket of S3
     #[arg(short, long, value_name = "NAME")]
@@ -65,15 +70,34 @@ impl ServiceArgs {
     /// pipeline, where no flag names another.
     pub(super) fn open(&self, file: Option<&Path>, stop: &Stop) -> Result<Arc<Services>, Error> {
         let variables = |name: &str| std::env::var(name).ok();
-        let named = match self.services.as_deref().or(file) {
-            Some(path) => file::read(path, &variables)?,
-            None => BTreeMap::new(),
-        };
+        let told = self.services.as_deref().or(file);
+        let told = told.map(|path| file::read(path, &variables)).transpose()?.unwrap_or_default();
         let endpoint = self.endpoint_url.as_ref().map(Secret::new);
         let s3 = [("key", &self.key), ("secret", &self.secret_key), ("endpoint", &endpoint)];
         let s3 = s3.into_iter().filter_map(|(name, given)| Some((name.to_owned(), given.clone()?)));
-        let given = Given { named, bucket: self.bucket.clone(), s3: s3.collect() };
+        let file::Told { named, trust } = told;
+        let given = Given { named, trust, bucket: self.bucket.clone(), s3: s3.collect() };
         Ok(Arc::new(Services::new(given, stop.clone())))
+    }
+
+    /// The file that says which plugins may be loaded: that of the flag, else that of the services.
+    pub(super) fn trust_file<'a>(&'a self, services: &'a Services) -> Option<&'a Path> {
+        self.trust.file.as_deref().or(services.trust())
+    }
+
+    /// What it says; `None`: all may be loaded. `file`: as of [`open`](Self::open).
+    pub(super) fn trust(
+        &self,
+        services: &Services,
+        file: Option<&Path>,
+    ) -> Result<Option<Trust>, Error> {
+        // Whoever could write to the file of services could name another file there.
+        if let (None, Some(_), Some(path)) =
+            (&self.trust.file, services.trust(), self.services.as_deref().or(file))
+        {
+            refuse_writable(path)?;
+        }
+        Ok(self.trust_file(services).map(Trust::read).transpose()?)
     }
 }
 

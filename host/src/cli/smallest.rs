@@ -60,7 +60,7 @@ fn job<'a>(records: Records, model: &ModelArgs, job: &'a JobArgs) -> Result<Job<
         emit: emit(job)?,
         validates_output: job.validate_output,
         threads: None,
-        isolation: model.isolation.options()?,
+        isolation: model.isolation.options(),
     };
     let mut steps = vec![node(MODEL, Some(SOURCE), StepSpec::Model(model))];
     if job.place {

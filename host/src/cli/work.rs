@@ -7,6 +7,7 @@ use crate::pipeline::RunError;
 
 pub(super) fn work() -> Result<u8, Error> {
     child::enter();
+    child::close_others();
     serve::serve().map_err(RunError::Thread)?;
     Ok(exit::OK)
 }

@@ -8,10 +8,12 @@
 use super::area::{Area, Part, Word};
 use crate::plugin::ModelError;
 use crate::plugin::runner::Ask;
+use crate::sandbox::Mode;
 use model_abi::LoadReport;
 use model_abi::describe::ModelDescription;
 use model_abi_layout::{Answer, FLAG_TRACE, RVec, RecordError, Span};
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// The request is complete.
 pub(super) const CALL: &[u8] = b"c";
@@ -28,7 +30,7 @@ const SECTION_BYTES_MAX: u64 = u32::MAX as u64;
 /// What the host wants before it asks about records.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Order {
-    /// Open the plugin. Beside it, the shared memory.
+    /// Open the plugin. Beside it the shared memory, and what is held of the plugin and its files.
     Open(Opening),
     /// Make a model ready.
     Load {
@@ -39,16 +41,26 @@ pub(super) enum Order {
     },
 }
 
-/// Which plugin.
+/// Which plugin, and what is given up before.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Opening {
     /// Its file.
-    pub(super) path: String,
+    pub(super) path: PathBuf,
+    /// Of one that is held: the names of the files that are held beside it.
+    pub(super) held: Option<Vec<String>>,
+    /// How much is given up.
+    pub(super) sandbox: Mode,
+    /// What may be read nevertheless.
+    pub(super) may_read: Vec<PathBuf>,
+    /// The most memory, in bytes.
+    pub(super) memory_bytes_max: Option<u64>,
 }
 
 /// What the worker says to that.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Reply {
+    /// It has given up what it should, and the listener follows ([`crate::sandbox::hand_over`]).
+    Entered,
     /// The plugin is open: its models.
     Opened(Vec<ModelDescription>),
     /// The model is ready: what it reported.

@@ -10,16 +10,18 @@ use super::protocol::{
 };
 use super::wire::Wire;
 use crate::causes::chain;
+use crate::plugin::image::Sealed;
 use crate::plugin::runner::{Ask, forget};
-use crate::plugin::{LoadedModel, Plugin, PluginError, Selector};
+use crate::plugin::{Image, LoadedModel, Plugin, PluginError, Selector};
+use crate::sandbox::{self, Grants};
 use crate::step::STACK_BYTES;
 use model_abi_layout::Answer;
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::stdio;
+use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::thread;
 
 /// Does all that a worker does. Returns when the host is gone, or wants no more.
@@ -29,11 +31,35 @@ pub fn serve() -> io::Result<()> {
     let Order::Open(opening) = serde_json::from_slice(&order)? else {
         return Err(io::Error::other("the plugin comes first"));
     };
-    let area = files.into_iter().next().ok_or_else(|| io::Error::other("no shared memory"))?;
-    let area = Area::of(area)?;
+    let mut files = files.into_iter();
+    let area = Area::of(files.next().ok_or_else(|| io::Error::other("no shared memory"))?)?;
+    let image = image(&opening, files)?;
+    let grants = Grants { read: opening.may_read };
+    match sandbox::enter(opening.sandbox, &grants, opening.memory_bytes_max) {
+        Ok(mut entered) => {
+            wire.send(&serde_json::to_vec(&Reply::Entered)?)?;
+            sandbox::hand_over(wire.fd(), &mut entered)?;
+        }
+        Err(error) => {
+            let (reason, hint) = (chain(&error), error.hint());
+            return wire.send(&serde_json::to_vec(&Reply::Refused { reason, hint })?);
+        }
+    }
     let serving = thread::Builder::new().name("model".to_owned()).stack_size(STACK_BYTES);
-    let serving = serving.spawn(move || Serving { wire, area }.serve(&opening))?;
+    let serving = serving.spawn(move || Serving { wire, area }.serve(&image))?;
     serving.join().unwrap_or_else(|_| Err(io::Error::other("the worker panicked")))
+}
+
+/// The plugin that is to be opened: on disk, or what the host holds of it.
+fn image(opening: &Opening, mut files: impl Iterator<Item = OwnedFd>) -> io::Result<Image> {
+    let Some(names) = &opening.held else { return Ok(Image::on_disk(&opening.path)) };
+    let mut sealed = || {
+        let file = files.next().ok_or_else(|| io::Error::other("what is held was lost"))?;
+        Sealed::try_from(File::from(file))
+    };
+    let plugin = sealed()?;
+    let files = names.iter().map(|name| Ok((name.clone(), sealed()?)));
+    Ok(Image::held(&opening.path, plugin).with_files(files.collect::<io::Result<_>>()?))
 }
 
 /// Our own stdin; the process's is empty from now on.
@@ -50,8 +76,8 @@ struct Serving {
 }
 
 impl Serving {
-    fn serve(mut self, opening: &Opening) -> io::Result<()> {
-        let plugin = match Plugin::open(Path::new(&opening.path)) {
+    fn serve(mut self, image: &Image) -> io::Result<()> {
+        let plugin = match Plugin::open_image(image) {
             Ok(plugin) => plugin,
             Err(error) => return self.reply(&refused(&error)),
         };

@@ -1,6 +1,7 @@
 //! What became of a model's workers, counted for the summary.
 
 use crate::plugin::runner::Death;
+use crate::sandbox::{Attempt, Attempts};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,6 +19,9 @@ pub struct WorkersSummary {
     /// How long it took to replace one, from when its end was noticed until the next was ready.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replaced_seconds: Option<Spread>,
+    /// What they tried against their sandbox.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub attempts: Vec<Attempt>,
 }
 
 /// `7 started, 5 ended: 3 crash, 2 timeout`.
@@ -52,6 +56,7 @@ struct Counted {
     /// Since when workers are missing.
     missing: Vec<Instant>,
     replaced: Vec<Duration>,
+    attempts: Attempts,
 }
 
 impl Tally {
@@ -80,9 +85,18 @@ impl Tally {
         })
     }
 
-    pub(super) fn summary(&self) -> WorkersSummary {
+    /// What one tried that has ended.
+    pub(super) fn tried(&self, attempts: Vec<Attempt>) {
+        self.change(|counted| counted.attempts.extend(attempts));
+    }
+
+    /// All of it, with what those try that live.
+    pub(super) fn summary(&self, attempts: impl Iterator<Item = Attempt>) -> WorkersSummary {
         self.change(|counted| {
             let mut summary = counted.summary.clone();
+            let mut all = counted.attempts.clone();
+            all.extend(attempts);
+            summary.attempts = all.list().to_vec();
             summary.replaced_seconds = spread(&mut counted.replaced);
             summary
         })

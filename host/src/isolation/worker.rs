@@ -9,18 +9,21 @@ use super::chatter::{Chatter, Shown};
 use super::protocol::{ANSWERED, CALL, Coming, NEXT, Opening, Order, PIECE, Reply, write_request};
 use super::wire::Wire;
 use super::{COMMAND, Options};
+use crate::causes::chain;
 use crate::child::{Birth, End, Living};
 use crate::plugin::runner::{Ask, Death};
-use crate::plugin::{ModelError, PluginError};
+use crate::plugin::{Image, ModelError, PluginError, look};
 use crate::record::RejectKind;
+use crate::sandbox::{self, Attempt, Grants, Mode, Watch, may_inherit};
 use crate::step::STACK_BYTES;
 use crate::stop::Stop;
 use model_abi::LoadReport;
 use model_abi::describe::ModelDescription;
 use model_abi_layout::{Answer, PROGRESS_NOT_TOLD};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -38,7 +41,42 @@ pub(super) struct Worker {
     wire: Wire,
     area: Area,
     chatter: Chatter,
+    /// What it tries against its sandbox, where that is told.
+    watch: Option<Watch>,
     scratch: Vec<u8>,
+}
+
+/// What a worker is told of the plugin: a file that it may read with what its models declare, or else
+/// with all that lies beside it; or what is held of it.
+fn opening(image: &Image, options: &Options) -> Result<Opening, NoWorker> {
+    let refused =
+        |error: PluginError| NoWorker::Refused { reason: chain(&error), hint: error.hint() };
+    // Seen here, so that what is wrong with a file is told as ever.
+    let looked = look::look_at(image).map_err(|error| refused(error.into()))?;
+    let system = NoWorker::System;
+    let path = std::path::absolute(image.path()).map_err(system)?;
+    let folder = image.folder().map_err(system)?;
+    let mut may_read = Vec::new();
+    for path in &options.may_read {
+        may_read.push(std::path::absolute(path).map_err(system)?);
+    }
+    let declared = looked.stamp.models.iter().flat_map(|model| &model.files);
+    let declared: Vec<_> = declared.map(|name| folder.join(name)).collect();
+    if image.plugin().is_none() {
+        may_read.push(path.clone());
+    }
+    match &declared[..] {
+        [] => may_read.push(folder),
+        _ if image.plugin().is_some() => {}
+        // One that is missing is the model's to tell.
+        _ => may_read.extend(declared.into_iter().filter(|file| file.exists())),
+    }
+    if may_read.iter().any(|path| path.to_str().is_none()) {
+        return Err(refused(PluginError::PathNotUtf8));
+    }
+    let held = image.plugin().map(|_| image.files().map(|(name, _)| name.to_owned()).collect());
+    let (sandbox, memory_bytes_max) = (options.sandbox, options.memory_bytes_max);
+    Ok(Opening { path, held, sandbox, may_read, memory_bytes_max })
 }
 
 /// Why a worker is lost.
@@ -90,11 +128,12 @@ pub(super) struct Terms<'a> {
 impl Worker {
     /// Starts one and has it open the plugin.
     pub(super) fn open(
-        plugin: &Path,
+        image: &Image,
         shown: &Arc<Shown>,
         terms: &Terms<'_>,
     ) -> Result<(Self, Vec<ModelDescription>), NoWorker> {
         let system = NoWorker::System;
+        let opening = opening(image, terms.options)?;
         let (wire, theirs) = Wire::pair().map_err(system)?;
         let (reader, writer) = io::pipe().map_err(system)?;
         let area = Area::new().map_err(system)?;
@@ -105,19 +144,30 @@ impl Worker {
             output: writer.into(),
             // That of the model is meant, and the thread that asks it has a stack.
             memory_bytes_max: memory.map(|bytes| bytes.saturating_add(STACK_BYTES as u64)),
-            inherits: |_| true,
+            inherits: match terms.options.sandbox {
+                Mode::Off => |_| true,
+                Mode::On | Mode::Require => may_inherit,
+            },
         };
         let living = Living::start(birth).map_err(system)?;
         let chatter = Chatter::listen(reader, shown.clone()).map_err(system)?;
-        let mut worker = Worker { living, wire, area, chatter, scratch: Vec::new() };
-        let path = std::path::absolute(plugin).map_err(system)?;
-        let Some(path) = path.to_str() else {
-            let reason = PluginError::PathNotUtf8.to_string();
-            return Err(NoWorker::Refused { reason, hint: None });
+        let mut worker = Worker { living, wire, area, chatter, watch: None, scratch: Vec::new() };
+        let held = image.plugin().into_iter().chain(image.files().map(|(_, file)| file));
+        let held: Vec<_> = held
+            .map(|sealed| sealed.file().try_clone())
+            .collect::<Result<_, _>>()
+            .map_err(system)?;
+        let grants = Grants { read: opening.may_read.clone() };
+        let replied = worker.order(&Order::Open(opening), &held, terms);
+        let during = "while it entered its sandbox";
+        let mut worker = match worker.expect(replied, during)? {
+            (worker, Reply::Entered) => worker,
+            (worker, _) => return Err(worker.astray(during)),
         };
-        let order = Order::Open(Opening { path: path.to_owned() });
+        let listener = sandbox::take_over(worker.wire.fd()).map_err(system)?;
+        worker.watch = listener.map(|it| Watch::start(it, &grants)).transpose().map_err(system)?;
         let during = "while it was loaded and asked to describe itself";
-        let replied = worker.order(&order, true, terms);
+        let replied = worker.reply(terms);
         match worker.expect(replied, during)? {
             (worker, Reply::Opened(models)) => Ok((worker, models)),
             (worker, _) => Err(worker.astray(during)),
@@ -133,18 +183,28 @@ impl Worker {
     ) -> Result<(Self, LoadReport), NoWorker> {
         let order = Order::Load { model: model.to_owned(), config: config.to_owned() };
         let during = "while its model was being loaded";
-        let replied = self.order(&order, false, terms);
+        let replied = self.order(&order, &[], terms);
         match self.expect(replied, during)? {
             (worker, Reply::Loaded(report)) => Ok((worker, report)),
             (worker, _) => Err(worker.astray(during)),
         }
     }
 
-    fn order(&mut self, order: &Order, is_first: bool, terms: &Terms<'_>) -> Result<Reply, Lost> {
-        let frame = serde_json::to_vec(order).expect("it has text keys");
-        let files = [self.area.fd()];
-        let sent = self.wire.send_with(&frame, if is_first { &files } else { &[] });
-        sent.map_err(|_| Lost::Gone)?;
+    /// Wants something, and waits for the reply. The first order has the shared memory beside it, and
+    /// these files.
+    fn order(&mut self, order: &Order, held: &[File], terms: &Terms<'_>) -> Result<Reply, Lost> {
+        let frame = serde_json::to_vec(order).expect("its paths are UTF-8, its keys are texts");
+        let files: Vec<BorrowedFd<'_>> = match order {
+            Order::Open(_) => {
+                std::iter::once(self.area.fd()).chain(held.iter().map(AsFd::as_fd)).collect()
+            }
+            Order::Load { .. } => Vec::new(),
+        };
+        self.wire.send_with(&frame, &files).map_err(|_| Lost::Gone)?;
+        self.reply(terms)
+    }
+
+    fn reply(&mut self, terms: &Terms<'_>) -> Result<Reply, Lost> {
         let reply = self.frame(terms)?;
         serde_json::from_slice(&reply).map_err(|error| Lost::Astray(error.into()))
     }
@@ -167,6 +227,11 @@ impl Worker {
         let mut death = self.end(lost, None);
         death.message = format!("{during}, {}", death.message);
         NoWorker::Died(death)
+    }
+
+    /// What it tried against its sandbox.
+    pub(super) fn attempts(&self) -> Vec<Attempt> {
+        self.watch.as_ref().map(Watch::attempts).unwrap_or_default()
     }
 
     /// Whether it has ended, though nobody asked it anything.
@@ -335,7 +400,7 @@ fn frame(
 }
 
 /// Which of them can be read from, or have ended; after so long, none.
-fn ready<const N: usize>(fds: &[std::os::fd::BorrowedFd<'_>; N], wait: Duration) -> [bool; N] {
+fn ready<const N: usize>(fds: &[BorrowedFd<'_>; N], wait: Duration) -> [bool; N] {
     let wait = Timespec { tv_sec: wait.as_secs() as i64, tv_nsec: wait.subsec_nanos().into() };
     let mut polled = fds.each_ref().map(|fd| PollFd::new(fd, PollFlags::IN));
     // Interrupted by a signal, none is ready.

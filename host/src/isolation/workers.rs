@@ -8,12 +8,11 @@ use super::chatter::{Shown, Tell};
 use super::tally::{Tally, WorkersSummary};
 use super::worker::{Lost, NoWorker, Terms, Worker};
 use crate::plugin::runner::{Ask, Death, Failure, Runner};
-use crate::plugin::{ModelError, PluginError};
+use crate::plugin::{Image, ModelError, PluginError};
 use crate::stop::Stop;
 use model_abi::LoadReport;
 use model_abi::describe::ModelDescription;
 use model_abi_layout::Answer;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -24,7 +23,7 @@ const STARTS_MAX: u32 = 3;
 
 /// A plugin that a worker has opened, and whose models it has told of.
 pub struct Opened {
-    plugin: PathBuf,
+    image: Image,
     worker: Worker,
     models: Vec<ModelDescription>,
     options: Options,
@@ -36,17 +35,16 @@ impl Opened {
     /// Starts a worker and has it open the plugin. `tell`: where people read what it says, behind the
     /// `name`.
     pub fn open(
-        plugin: &Path,
+        image: &Image,
         options: Options,
         (name, tell): (&str, Tell),
         stop: &Stop,
     ) -> Result<Self, PluginError> {
         let shown = Arc::new(Shown::new(name, tell));
         let terms = Terms { options: &options, stop };
-        let (worker, models) =
-            Worker::open(plugin, &shown, &terms).map_err(NoWorker::into_error)?;
-        let (plugin, stop) = (plugin.to_owned(), stop.clone());
-        Ok(Opened { plugin, worker, models, options, shown, stop })
+        let (worker, models) = Worker::open(image, &shown, &terms).map_err(NoWorker::into_error)?;
+        let (image, stop) = (image.clone(), stop.clone());
+        Ok(Opened { image, worker, models, options, shown, stop })
     }
 
     /// The models in it.
@@ -56,13 +54,13 @@ impl Opened {
 
     /// Makes a model ready. `threads` will ask it at once.
     pub fn load(self, model: &str, config: &str, threads: usize) -> Result<Workers, PluginError> {
-        let Opened { plugin, worker, options, shown, stop, .. } = self;
+        let Opened { image, worker, options, shown, stop, .. } = self;
         let terms = Terms { options: &options, stop: &stop };
         let loaded = worker.load(model, config, &terms).map_err(NoWorker::into_error)?;
         let (worker, report) = loaded;
         let workers_max = options.workers.map_or(threads, usize::from).max(1);
         let workers = Workers {
-            plugin,
+            image,
             model: model.to_owned(),
             config: config.to_owned(),
             report,
@@ -81,7 +79,7 @@ impl Opened {
 
 /// The workers of a model.
 pub struct Workers {
-    plugin: PathBuf,
+    image: Image,
     model: String,
     config: String,
     report: LoadReport,
@@ -108,7 +106,14 @@ impl Workers {
 
     /// What became of them.
     pub fn summary(&self) -> WorkersSummary {
-        self.tally.summary()
+        let staff = self.staff.lock().unwrap_or_else(PoisonError::into_inner);
+        self.tally.summary(staff.idle.iter().flat_map(Worker::attempts))
+    }
+
+    /// Ends one that is lost.
+    fn end(&self, worker: Worker, lost: Lost) -> Death {
+        self.tally.tried(worker.attempts());
+        worker.end(lost, self.options.memory_bytes_max)
     }
 
     fn terms(&self) -> Terms<'_> {
@@ -129,7 +134,7 @@ impl Workers {
                 staff.count -= 1;
                 drop(staff);
                 // Of no record: nobody had asked it anything.
-                self.lost(worker.end(Lost::Gone, self.options.memory_bytes_max), false)?;
+                self.lost(self.end(worker, Lost::Gone), false)?;
                 staff = self.staff.lock().unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
@@ -150,7 +155,7 @@ impl Workers {
     fn start(&self) -> Result<Option<Worker>, Failure> {
         let terms = self.terms();
         for _ in 0..STARTS_MAX {
-            let worker = Worker::open(&self.plugin, &self.shown, &terms)
+            let worker = Worker::open(&self.image, &self.shown, &terms)
                 .and_then(|(worker, _)| worker.load(&self.model, &self.config, &terms));
             match worker {
                 Ok((worker, _)) => {
@@ -212,7 +217,7 @@ impl Runner for Workers {
                 Err(error.into())
             }
             lost => {
-                let death = worker.end(lost, self.options.memory_bytes_max);
+                let death = self.end(worker, lost);
                 self.leave();
                 Err(self.lost(death, ask.is_search)?.into())
             }

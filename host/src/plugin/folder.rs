@@ -214,6 +214,7 @@ mod tests {
             description: String::new(),
             major_version: model.major.unwrap(),
             minor_version: model.minor.unwrap(),
+            files: Vec::new(),
         }
     }
 

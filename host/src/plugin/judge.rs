@@ -1,16 +1,17 @@
 //! What a plugin says of itself, asked in a child process: whoever only wants to know what a file
 //! is must not die, hang or run out of memory with it.
 
-use super::{Plugin, PluginError};
+use super::{Image, Plugin, PluginError};
 use crate::causes::chain;
 use crate::child::{self, End, Job, RESULT_BYTES_MAX};
 use model_abi::describe::ModelDescription;
 use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
 use std::io::{self, Write};
-use std::path::Path;
 use std::time::Duration;
 
-/// The hidden command of the child; its argument is the plugin's file.
+/// The hidden command of the child; its argument is the plugin's file, behind what is lent
+/// to it (`--held`).
 pub const COMMAND: &str = "__describe";
 
 /// A description needs little; the runtime that a library starts may want a lot for each core.
@@ -75,9 +76,12 @@ impl Judged {
 }
 
 /// Loads the plugin in a child and asks it to describe itself.
-pub fn judge(path: &Path, deadline: Duration) -> io::Result<Judged> {
+pub fn judge(image: &Image, deadline: Duration) -> io::Result<Judged> {
+    let lent = image.lend()?;
+    let mut args: Vec<OsString> = vec![COMMAND.into()];
+    args.extend(lent.iter().flat_map(|lent| ["--held".into(), lent.told().into()]));
     // A path that begins with a dash must not be taken for a flag.
-    let args = vec![COMMAND.into(), "--".into(), path.into()];
+    args.extend(["--".into(), image.path().into()]);
     let ended = child::run(&Job { args, deadline, memory_bytes_max: MEMORY_BYTES_MAX })?;
     // A plugin that exits with 0 says nothing, and so is not believed.
     Ok(match (ended.end, serde_json::from_slice(&ended.result)) {
@@ -92,8 +96,8 @@ pub fn judge(path: &Path, deadline: Duration) -> io::Result<Judged> {
 }
 
 /// The child's side: writes what came of it to `result`, which the plugin must not know.
-pub fn describe(path: &Path, mut result: impl Write) -> io::Result<()> {
-    let told = match Plugin::open(path) {
+pub fn describe(image: &Image, mut result: impl Write) -> io::Result<()> {
+    let told = match Plugin::open_image(image) {
         Ok(plugin) => Told::Models(plugin.models().to_vec()),
         Err(error) => Told::refused(&error),
     };

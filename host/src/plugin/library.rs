@@ -2,6 +2,8 @@
 //! why not.
 //!
 //! - The path is made absolute first: a bare name would fall through to the system's search path.
+//! - Bytes that are held are loaded by their descriptor's name, and stay open for ever: the system's
+//!   loader would take another library of the same number for this one.
 //! - Binding is immediate and local: a symbol that is missing is found now and not in the middle
 //!   of a run, and two plugins never see each other's symbols.
 //! - abi_stable's own loaders are not used: they keep one library for each root module type, so
@@ -9,6 +11,7 @@
 //! - A library is never unloaded. Its threads, its thread-locals and every function pointer we
 //!   hold would dangle; a process that wants a newer plugin is a new process.
 
+use super::image::Image;
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use model_abi::stamp::Stamp;
 use model_abi_layout::{
@@ -68,9 +71,10 @@ impl OpenError {
 }
 
 /// Loads the library and compares the layout of its root module. Runs the library's constructors:
-/// look at it first ([`look`](super::look::look)).
-pub(super) fn open(path: &Path, stamp: &Stamp) -> Result<PluginRef, OpenError> {
-    let path: PathBuf = std::path::absolute(path).map_err(OpenError::Path)?;
+/// look at it first ([`look_at`](super::look::look_at)).
+pub(super) fn open(image: &Image, stamp: &Stamp) -> Result<PluginRef, OpenError> {
+    let path: PathBuf = std::path::absolute(image.place()).map_err(OpenError::Path)?;
+    image.keep();
     let library = dlopen(&path).map_err(OpenError::Dlopen)?;
     let header = header(&library).ok_or(OpenError::NoHeader)?;
     std::mem::forget(library);

@@ -7,8 +7,9 @@
 //! plugin needs and that is missing) is left to it. Nothing is executed and nothing is mapped.
 //!
 //! The file may lie: no size or offset in it is believed before it is compared with the file's own
-//! length, and everything counted has a bound. It may also change between this look and the load;
-//! this is a guard against mistakes, not against an enemy, who would write a good stamp anyway.
+//! length, and everything counted has a bound. It may also change between this look and the load,
+//! unless it is held ([`Image`]); this is a guard against mistakes, not against an enemy, who would
+//! write a good stamp anyway (for that one: [`trust`](super::trust)).
 //!
 //! The trap: a name that opens but never ends, such as a pipe, would hang us. So the kind of the
 //! file is asked before it is opened.
@@ -23,13 +24,14 @@ use elf as own;
 #[cfg(target_os = "macos")]
 use macho as own;
 
+use super::image::Image;
 use model_abi::layout::ABI_VERSION;
 use model_abi::layout::stamp::{HEAD_BYTES, SYMBOL, TEXT_BYTES_MAX};
 use model_abi::stamp::{self, Stamp, StampError};
 use std::fmt;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, FileTypeExt};
+use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt as _};
 use std::path::Path;
 
 /// What this system's libraries are.
@@ -183,7 +185,12 @@ impl Refusal {
 
 /// Looks at the file at `path`, without loading it: is it a plugin for this machine and this host?
 pub fn look(path: &Path) -> Result<Looked, Refusal> {
-    let looked = read(path)?;
+    look_at(&path.into())
+}
+
+/// The same of what is to be loaded.
+pub fn look_at(image: &Image) -> Result<Looked, Refusal> {
+    let looked = read(image)?;
     looked.judge()?;
     Ok(looked)
 }
@@ -196,8 +203,11 @@ impl Looked {
 }
 
 /// Reads what a plugin for this machine says of itself, also where this host can't use it.
-pub fn read(path: &Path) -> Result<Looked, Refusal> {
-    let file = Bytes::open(path)?;
+pub fn read(image: &Image) -> Result<Looked, Refusal> {
+    let file = match image.plugin() {
+        Some(held) => Bytes::of(held.file().try_clone().map_err(Refusal::Unreadable)?)?,
+        None => Bytes::open(image.path())?,
+    };
     let start = file.start()?;
     if !own::is(&start) {
         return Err(refuse_foreign(&file, &start));
@@ -348,14 +358,14 @@ struct Bytes {
     len: u64,
 }
 
-impl Bytes {
-    fn open(path: &Path) -> Result<Self, Refusal> {
-        let refuse = |error: io::Error| match error.kind() {
-            io::ErrorKind::NotFound => Refusal::NoSuchFile,
-            io::ErrorKind::PermissionDenied => Refusal::NotPermitted,
-            _ => Refusal::Unreadable(error),
-        };
-        let metadata = std::fs::metadata(path).map_err(refuse)?;
+/// Opens a file to read it, where it is one: it has an end.
+pub(super) fn open(path: &Path) -> Result<File, Refusal> {
+    let refuse = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => Refusal::NoSuchFile,
+        io::ErrorKind::PermissionDenied => Refusal::NotPermitted,
+        _ => Refusal::Unreadable(error),
+    };
+    let check = |metadata: std::fs::Metadata| {
         let kind = metadata.file_type();
         if kind.is_dir() {
             return Err(Refusal::Folder);
@@ -368,12 +378,26 @@ impl Bytes {
             };
             return Err(Refusal::NotRegular { found });
         }
-        let file = File::open(path).map_err(refuse)?;
-        let len = file.metadata().map_err(refuse)?.len();
-        if len == 0 {
-            return Err(Refusal::Empty);
+        Ok(())
+    };
+    check(std::fs::metadata(path).map_err(refuse)?)?;
+    // Another one may stand there by now: a pipe is not waited for either.
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path);
+    let file = file.map_err(refuse)?;
+    check(file.metadata().map_err(refuse)?)?;
+    Ok(file)
+}
+
+impl Bytes {
+    fn open(path: &Path) -> Result<Self, Refusal> {
+        Bytes::of(open(path)?)
+    }
+
+    fn of(file: File) -> Result<Self, Refusal> {
+        match file.metadata().map_err(Refusal::Unreadable)?.len() {
+            0 => Err(Refusal::Empty),
+            len => Ok(Bytes { file, len }),
         }
-        Ok(Bytes { file, len })
     }
 
     /// The first bytes, fewer where the file is shorter.

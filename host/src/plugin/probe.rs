@@ -4,11 +4,11 @@
 //!
 //! Scoring goes through [`LoadedModel`](super::LoadedModel).
 
+use super::image::Image;
 use super::runner::Answers;
 use super::{ModelError, OpenError, library};
 use model_abi::stamp::Stamp;
 use model_abi_layout::{Answer, Control, LoadAnswer, Model, PluginRef, RSlice, Request, Span};
-use std::path::Path;
 use std::ptr;
 
 /// A plugin that has been loaded, and no more than that.
@@ -65,8 +65,8 @@ impl<'a> Question<'a> {
 
 impl Probe {
     /// Loads the library. Look at it first.
-    pub(crate) fn open(path: &Path, stamp: &Stamp) -> Result<Self, OpenError> {
-        library::open(path, stamp).map(|root| Probe { root })
+    pub(crate) fn open(image: &Image, stamp: &Stamp) -> Result<Self, OpenError> {
+        library::open(image, stamp).map(|root| Probe { root })
     }
 
     /// The description document.

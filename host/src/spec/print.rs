@@ -269,7 +269,7 @@ fn model(page: &mut Page, model: &ModelSpec) {
 }
 
 fn isolation(page: &mut Page, options: &Options) {
-    let Options { workers, memory_bytes_max, timeout, crashes_max } = options;
+    let Options { workers, memory_bytes_max, timeout, crashes_max, sandbox, may_read } = options;
     let usual = Options::default();
     page.flag("isolate", true);
     if let Some(workers) = workers {
@@ -284,6 +284,11 @@ fn isolation(page: &mut Page, options: &Options) {
     if *crashes_max != usual.crashes_max {
         page.key("max_crashes", crashes_max);
     }
+    if *sandbox != usual.sandbox {
+        page.key("sandbox", sandbox.to_string());
+    }
+    let may_read: Vec<_> = may_read.iter().map(|path| page.shown(path.as_os_str())).collect();
+    page.list("allow_read", &may_read);
 }
 
 fn emit(page: &mut Page, emit: &Emit) {

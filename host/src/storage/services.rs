@@ -18,7 +18,7 @@ use kinds::{Definition, KNOWN, Kind};
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Somewhere that data lives, other than in files of this machine.
@@ -59,6 +59,7 @@ pub trait Service: Send + Sync {
 #[derive(Default)]
 pub struct Services {
     named: BTreeMap<String, Definition>,
+    trust: Option<PathBuf>,
     /// In which bucket paths are keys, where one was given.
     bucket: Option<String>,
     stop: Stop,
@@ -71,6 +72,8 @@ pub struct Services {
 pub struct Given {
     /// The services of a file, by name.
     pub named: BTreeMap<String, Definition>,
+    /// The file of trust that is named there.
+    pub trust: Option<PathBuf>,
     /// The bucket in which paths are keys.
     pub bucket: Option<String>,
     /// Options of S3, which go before those of the file.
@@ -97,12 +100,18 @@ impl ServicesError {
 impl Services {
     /// Those that were given. Where `stop` is set, nobody is waited for any more.
     pub fn new(given: Given, stop: Stop) -> Self {
-        let Given { mut named, bucket, s3 } = given;
+        let Given { mut named, trust, bucket, s3 } = given;
         for scheme in Kind::S3.known().schemes {
             let given = named.entry((*scheme).to_owned());
             given.or_insert_with(|| Definition::new(Kind::S3)).options.extend(s3.clone());
         }
-        Services { named, bucket, stop, open: Mutex::default() }
+        Services { named, trust, bucket, stop, open: Mutex::default() }
+    }
+
+    /// The file that says which plugins may be loaded, where a file of services names one: it is not
+    /// read here.
+    pub fn trust(&self) -> Option<&Path> {
+        self.trust.as_deref()
     }
 
     /// What a text on the command line means. Asks nobody.

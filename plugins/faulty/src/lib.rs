@@ -109,7 +109,7 @@ static HEADER: Header = unsafe { header(root) };
 const INFOS: &[ModelInfo] = &[ParcelPrice::INFO];
 
 const fn stamp<const N: usize>() -> Writer<N> {
-    Writer::stamp(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"), INFOS)
+    Writer::stamp(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"), INFOS, &[&[]])
 }
 
 const STAMP_BYTES: usize = stamp::<0>().len;

@@ -365,12 +365,17 @@ impl Session<'_> {
     /// Tells of the workers that ended before they should.
     fn say_workers(&self) {
         for model in self.models.all() {
-            let Some(workers) = model.workers().filter(|it| !it.ended.is_empty()) else { continue };
+            let Some(workers) = model.workers() else { continue };
             let name = match self.job.is_named() {
                 true => &model.node,
                 false => &model.description.qualified_name,
             };
-            say(&format!("workers of {name}: {workers}\n"));
+            for attempt in &workers.attempts {
+                say(&format!("sandbox: model `{name}` tried to {attempt}\n"));
+            }
+            if !workers.ended.is_empty() {
+                say(&format!("workers of {name}: {workers}\n"));
+            }
         }
     }
 

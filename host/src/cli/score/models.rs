@@ -9,13 +9,13 @@ use crate::cli::score::end::shown_together;
 use crate::error::Error;
 use crate::isolation::{self, Tell, Workers, WorkersSummary};
 use crate::plugin::runner::Runner;
-use crate::plugin::{Plugin, PluginError, choose};
+use crate::plugin::{Image, Plugin, PluginError, Trust, choose};
 use crate::spec::{ModelSpec, Spec, StepSpec};
 use crate::step::emit::EmitError;
 use crate::stop::Stop;
-use crate::summary;
 use model_abi::LoadReport;
 use model_abi::describe::ModelDescription;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,6 +24,8 @@ pub(in crate::cli) struct Found<'a> {
     node: &'a str,
     spec: &'a ModelSpec,
     pub(in crate::cli) path: PathBuf,
+    /// What is loaded.
+    image: Image,
 }
 
 /// Finds the plugins. Opens none.
@@ -32,7 +34,25 @@ pub(super) fn find(spec: &Spec) -> Result<Vec<Found<'_>>, Error> {
         StepSpec::Model(model) => Some((&*step.name, model)),
         _ => None,
     });
-    models.map(|(node, spec)| Ok(Found { node, spec, path: paths::plugin(spec)? })).collect()
+    let found = models.map(|(node, spec)| {
+        let path = paths::plugin(spec)?;
+        Ok(Found { node, spec, image: Image::on_disk(&path), path })
+    });
+    found.collect()
+}
+
+/// Refuses plugins that may not be loaded; of the others, what was verified is what is loaded. To be
+/// called before any is opened. A file that several steps ask is read once, and is one library.
+pub(super) fn admit(found: &mut [Found<'_>], trust: &Trust) -> Result<(), Error> {
+    let mut admitted: HashMap<PathBuf, Image> = HashMap::new();
+    for Found { path, image, .. } in found {
+        if !admitted.contains_key(path) {
+            let refused = |source| Error::Plugin { path: path.clone(), source };
+            admitted.insert(path.clone(), trust.admit(path).map_err(refused)?.image);
+        }
+        image.clone_from(&admitted[path]);
+    }
+    Ok(())
 }
 
 /// A plugin that was opened, and the model of it that is meant.
@@ -69,7 +89,9 @@ pub(super) fn open<'a>(
         let refused = |source: PluginError| Error::Plugin { path: found.path.clone(), source };
         let plugin = behind(&found, (exits, stop), job).map_err(refused)?;
         let sha256 = match is_identified {
-            true => summary::sha256(&found.path)
+            true => found
+                .image
+                .sha256()
                 .map_err(|source| Error::Input { path: found.path.clone(), source })?,
             false => String::new(),
         };
@@ -93,7 +115,7 @@ fn behind(
 ) -> Result<Behind, PluginError> {
     let Some(options) = &found.spec.isolation else {
         exits.during(&found.path, "it was being opened");
-        return Ok(Behind::Here(Plugin::open(&found.path)?));
+        return Ok(Behind::Here(Plugin::open_image(&found.image)?));
     };
     let name = match job.is_named() {
         true => found.node.to_owned(),
@@ -103,7 +125,7 @@ fn behind(
         true => Arc::new(|_| ()),
         false => Arc::new(say),
     };
-    let opened = isolation::Opened::open(&found.path, options.clone(), (&name, tell), stop)?;
+    let opened = isolation::Opened::open(&found.image, options.clone(), (&name, tell), stop)?;
     Ok(Behind::Worker(Box::new(opened)))
 }
 
@@ -151,7 +173,8 @@ impl Models {
         threads: usize,
     ) -> Result<Self, Error> {
         let mut models = Vec::with_capacity(opened.len());
-        for Opened { found: Found { node, spec, path }, plugin, sha256, description } in opened {
+        for Opened { found: Found { node, spec, path, .. }, plugin, sha256, description } in opened
+        {
             let threads = spec.threads.map_or(threads, |few| threads.min(few.into()));
             let (node, config) = (node.to_owned(), spec.config.clone());
             let refused = |source| Error::Plugin { path: path.clone(), source };

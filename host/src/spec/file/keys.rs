@@ -246,6 +246,7 @@ pub(crate) const SINK: Keys = &[&[
     ),
 ]];
 
+const SANDBOXES: &[&str] = &["off", "on", "require"];
 pub(crate) const COMPRESSIONS: &[&str] = &["none", "gzip", "zstd"];
 
 const FROM: Key = needed(key(
@@ -379,6 +380,18 @@ pub(crate) const STEP_TYPES: &[StepType] = &[
                 ANY_COUNT,
                 "max_crashes = 10",
                 "With `isolate`: how often they may crash before the model is given up [default: 100].",
+            ),
+            key(
+                "sandbox",
+                Takes::OneOf(|| SANDBOXES.to_vec()),
+                "sandbox = \"require\"",
+                "With `isolate`: what the model's processes give up before they load it [default: on].",
+            ),
+            key(
+                "allow_read",
+                Takes::List,
+                "allow_read = [\"models/shared\"]",
+                "With `isolate`: files and folders that the model may read too. Relative to this file.",
             ),
         ]],
     },

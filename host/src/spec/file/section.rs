@@ -340,6 +340,13 @@ impl<'a> Section<'a> {
         Ok(text.map(|text| self.context.folder.join(text.value)))
     }
 
+    /// A list of such paths.
+    pub(super) fn paths(&self, name: &str) -> Result<Vec<PathBuf>, Wrong> {
+        let texts = self.list(name)?.unwrap_or_default().into_iter();
+        let texts = texts.map(|text| self.not_empty(name, text));
+        texts.map(|text| Ok(self.context.folder.join(text?.value))).collect()
+    }
+
     /// A path that is there: an empty one would be the folder of the file, which nobody means.
     pub(super) fn not_empty(&self, name: &str, text: Text) -> Result<Text, Wrong> {
         if !text.value.is_empty() {

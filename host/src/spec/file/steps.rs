@@ -4,6 +4,7 @@ use super::keys::{STEP, STEP_TYPES};
 use super::section::{Context, Section};
 use super::{ends, from};
 use crate::isolation::Options;
+use crate::sandbox::Mode;
 use crate::spec::{
     BlockSpec, JqSpec, LogSpec, LookupSpec, ModelSpec, NoMatch, Port, Records, SampleSpec, Several,
     StepSpec, ValidateSpec,
@@ -82,7 +83,8 @@ fn model(section: &Section<'_>) -> Result<ModelSpec, Wrong> {
 }
 
 /// The keys that mean nothing without `isolate`.
-const OF_ISOLATE: [&str; 4] = ["workers", "max_memory", "timeout", "max_crashes"];
+const OF_ISOLATE: [&str; 6] =
+    ["workers", "max_memory", "timeout", "max_crashes", "sandbox", "allow_read"];
 
 fn isolation(section: &Section<'_>) -> Result<Option<Options>, Wrong> {
     if !section.flag("isolate")?.unwrap_or(false) {
@@ -102,6 +104,12 @@ fn isolation(section: &Section<'_>) -> Result<Option<Options>, Wrong> {
         memory_bytes_max: section.parsed("max_memory", size)?.map(|size: ByteSize| size.as_u64()),
         timeout: seconds.map_or(usual.timeout, |timeout| Some(timeout).filter(|it| !it.is_zero())),
         crashes_max: section.whole("max_crashes")?.unwrap_or(usual.crashes_max),
+        sandbox: match section.text("sandbox")?.map(|text| text.value).as_deref() {
+            Some("off") => Mode::Off,
+            Some("require") => Mode::Require,
+            _ => Mode::On,
+        },
+        may_read: section.paths("allow_read")?,
     }))
 }
 

@@ -4,6 +4,7 @@ use super::*;
 use crate::columns::{Column, Kind};
 use crate::format::{Compression, Format};
 use crate::isolation;
+use crate::sandbox::Mode;
 use crate::spec::{Records, StepSpec};
 use crate::step::emit::Emit;
 use crate::storage::database::Selection;
@@ -117,6 +118,8 @@ workers = 3
 max_memory = "2GiB"
 timeout = 1.5
 max_crashes = 7
+sandbox = "require"
+allow_read = ["shared"]
 
 [steps.audit]
 type = "log"
@@ -255,7 +258,10 @@ fn a_file_may_say_all_this() {
     assert_eq!((&other.config[..], &other.emit), (r#"{"a":null}"#, &Emit::Keep(vec!["id".into()])));
     let timeout = Some(Duration::from_millis(1500));
     let memory_bytes_max = Some(2 << 30);
-    let kept = isolation::Options { workers: Some(3), memory_bytes_max, timeout, crashes_max: 7 };
+    let (sandbox, may_read) = (Mode::Require, vec!["/p/shared".into()]);
+    let (workers, crashes_max) = (Some(3), 7);
+    let kept =
+        isolation::Options { workers, memory_bytes_max, timeout, crashes_max, sandbox, may_read };
     assert_eq!(other.isolation, Some(kept));
     let StepSpec::Log(log) = step("audit") else { panic!() };
     let sample = log.sample.unwrap();

@@ -1,6 +1,8 @@
 //! A file of services: TOML, a table for each, whose values may be taken from the environment.
 //!
 //! ```toml
+//! trust = "trust.toml" # which plugins may be loaded, beside this file
+//!
 //! [lake]
 //! kind = "s3"
 //! bucket = "flowers"
@@ -17,32 +19,50 @@ use crate::storage::secret::Secret;
 use crate::toml_text::{self, Variables, Wrong, list, meant, on_a_line, wrong};
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+/// The only key that is of no service.
+const TRUST: &str = "trust";
+
+/// What a file of services says.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// The services, by name.
+    pub named: BTreeMap<String, Definition>,
+    /// The file that says which plugins may be loaded.
+    pub trust: Option<PathBuf>,
+}
+
 /// Reads a file of services.
-pub fn read(
-    path: &Path,
-    variables: Variables<'_>,
-) -> Result<BTreeMap<String, Definition>, ServicesError> {
+pub fn read(path: &Path, variables: Variables<'_>) -> Result<Told, ServicesError> {
     let text = fs::read_to_string(path).map_err(|error| {
         ServicesError::new(format!("the services file `{}` can't be read: {error}", path.display()))
     })?;
-    parse(&text, variables).map_err(|wrong| {
+    let mut told = parse(&text, variables).map_err(|wrong| {
         let (line, what) = (wrong.line(&text), &wrong.message);
         let message = format!("services file `{}`, line {line}: {what}", path.display());
         ServicesError { message, hint: wrong.hint }
-    })
+    })?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    told.trust = told.trust.map(|trust| folder.join(trust));
+    Ok(told)
 }
 
-fn parse(text: &str, variables: Variables<'_>) -> Result<BTreeMap<String, Definition>, Wrong> {
+fn parse(text: &str, variables: Variables<'_>) -> Result<Told, Wrong> {
     let table = toml_text::parse(text)?;
-    let mut services = BTreeMap::new();
+    let (mut services, mut trust) = (BTreeMap::new(), None);
     let mut tables: Vec<_> = table.iter().collect();
     tables.sort_by_key(|(name, _)| name.span().start); // what is wrong first is told
     for (name, value) in tables {
         let byte = name.span().start;
+        if let (TRUST, Some(path)) = (name.get_ref().as_ref(), value.get_ref().as_str()) {
+            let path = expand(path, variables);
+            let path = path.map_err(|why| wrong(byte, format!("key `{TRUST}`: {why}"), None))?;
+            trust = Some(PathBuf::from(path));
+            continue;
+        }
         let Some(options) = value.get_ref().as_table() else {
             let message = format!("`{}` stands in no service", name.get_ref());
             return Err(wrong(byte, message, Some("begin with a table: [NAME]".to_owned())));
@@ -53,7 +73,7 @@ fn parse(text: &str, variables: Variables<'_>) -> Result<BTreeMap<String, Defini
             return Err(wrong(byte, format!("there are two services `{}`", name.get_ref()), None));
         }
     }
-    Ok(services)
+    Ok(Told { named: services, trust })
 }
 
 fn definition(
@@ -167,13 +187,28 @@ mod tests {
     #[test]
     fn a_service_has_a_kind_and_its_options() {
         let text = "[lake]\nkind = 's3'\nbucket='b'\nsecret='${SECRET}'\nanonymous=false\n[s3]\nregion='x'\n";
-        let services = parse(text, &variables).unwrap();
+        let services = parse(text, &variables).unwrap().named;
         let lake = &services["lake"];
         assert_eq!(lake.kind, Kind::S3);
         assert_eq!(lake.option("secret"), Some("hush"));
         assert_eq!(lake.option("anonymous"), Some("false"));
         assert_eq!(services["s3"].option("region"), Some("x"));
         assert!(!format!("{services:?}").contains("hush"));
+    }
+
+    #[test]
+    fn the_file_of_trust_lies_beside_the_file_unless_it_says_otherwise() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s.toml");
+        for (text, expected) in [
+            ("", None),
+            ("trust = 't.toml'\n[lake]\nkind='s3'", Some(folder.path().join("t.toml"))),
+            ("trust = '/${SECRET}.toml'", Some("/hush.toml".into())),
+            ("[trust]\nkind = 's3'", None), // a service may be called so
+        ] {
+            fs::write(&path, text).unwrap();
+            assert_eq!(read(&path, &variables).unwrap().trust, expected, "{text}");
+        }
     }
 
     #[test]
@@ -187,6 +222,8 @@ mod tests {
             ("\n[a]\nkind = 's3'\nsecret = '${MISSING}'", 4, "`a.secret`: the env", ""),
             ("[a]\nkind = 's3'\nkey = ['hush']", 3, "`a.key`", ""),
             ("a = 'hush'", 1, "`a` stands in no service", "[NAME]"),
+            ("trust = 5", 1, "`trust` stands in no service", ""),
+            ("trust = '${MISSING}'", 1, "`trust`: the env", ""),
             ("[a]\nkey = 'hush\n", 2, "it is no TOML", ""),
             ("[s3]\nkind = 'gs'", 1, "another kind", ""),
             ("['a b']\nkind = 's3'", 1, "can be called", ""),
