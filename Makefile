@@ -41,11 +41,13 @@ postgres: ## Get a PostgreSQL for the tests where this machine has none
 		python3 -m pip install --quiet --disable-pip-version-check --no-deps --target target/postgres pgserver==0.1.4; \
 	fi
 
-soak: build ## Kill and resume a run a thousand times, and a pipeline of a million records: make soak SOAK_KILLS=1000 SEED=1
+soak: build ## Kill and resume a run a thousand times, a pipeline of a million records, and workers: make soak SOAK_KILLS=1000 SEED=1
 	SOAK_KILLS=$(SOAK_KILLS) SEED=$(SEED) $(CARGO) test --locked -p etl-host-tests --test it -- \
 		--nocapture --exact kills::a_run_that_is_killed_at_any_moment_goes_on_and_loses_and_doubles_nothing
 	PIPELINE_RECORDS=1000000 SOAK_KILLS=$$(($(SOAK_KILLS) / 50)) SEED=$(SEED) $(CARGO) test --locked \
 		-p etl-host-tests --test it -- pipelines::everything
+	WORKER_KILLS=$$(($(SOAK_KILLS) / 5)) $(CARGO) test --locked -p etl-host-tests --test it -- --nocapture \
+		isolation::whoever_kills isolation::no_worker_is_left_when_the_host
 
 check: ## Check formatting, lints, docs and benchmarks; warnings are errors
 	$(CARGO) fmt --check

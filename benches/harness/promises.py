@@ -30,6 +30,7 @@ def promises(native, python, memory):
         costs_at_most(native, 60, (rows.MERGE, rows.HOST), f"`--emit merge`, {more_time}"),
         costs_at_most(native, 10, (rows.BAD, rows.HOST), "1 % bad records, more time than none"),
         costs_at_most(native, 5, (rows.JOURNAL, rows.HOST_ALL), "a journal, a checkpoint each 0.1 s, all cores, more time than none"),
+        at_least(native, 0.9, (rows.ISOLATED, rows.HOST_ALL), "the model in workers, all cores, times the host's own process"),
         *(memory_below(64, size, peak) for size, peak in memory.items()),
     ]
 

@@ -18,6 +18,7 @@ NEST = "etl-host, nest"
 MERGE = "etl-host, merge"
 BAD = "etl-host, 1 % bad"
 JOURNAL = "etl-host, all cores, a journal"
+ISOLATED = "etl-host, all cores, in workers"
 STATIC_LINEAR = "linear: static baseline"
 HOST_LINEAR = "linear: etl-host"
 HOST_LINEAR_ALL = "linear: etl-host, all cores"
@@ -37,6 +38,7 @@ PAIRS = [
     (MERGE, HOST),
     (BAD, HOST),
     (JOURNAL, HOST_ALL),
+    (ISOLATED, HOST_ALL),
     (STATIC_LINEAR, PARSE),
     (HOST_LINEAR, PARSE),
     (HOST_LINEAR, STATIC_LINEAR),
@@ -90,6 +92,7 @@ def native_rows(args, data, cores):
         host(BAD, cores.one, source=bad, rejects=bad_count),
         # Ten times as often as it is by default: else a run this short would journal nothing.
         host(JOURNAL, cores.all, flags=["--resume", "--checkpoint-seconds", "0.1"], answers="iris"),
+        host(ISOLATED, cores.all, flags=["--isolate"], answers="iris"),
         static(STATIC_LINEAR, answers="linear", program=args.static_linear),
         host(HOST_LINEAR, cores.one, args.linear, answers="linear"),
         host(HOST_LINEAR_ALL, cores.all, args.linear, answers="linear"),

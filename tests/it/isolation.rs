@@ -130,7 +130,9 @@ fn a_model_is_given_up_that_crashes_too_often() {
     ran.says("error: step `acts` can't go on")
         .says("cause: its process died of SIGABRT (abort); that was its crash number 6, and at most 5 are allowed")
         .says("hint: this is the model's fault");
-    assert_eq!(summary(&folder)["model"]["workers"]["ended"]["crash"], 6);
+    // The other batches that were under way may have cost a worker each.
+    let crashes = summary(&folder)["model"]["workers"]["ended"]["crash"].as_u64().unwrap();
+    assert!((6..=10).contains(&crashes), "{crashes}");
     assert_eq!(folder.read("out.ldjson"), None);
 }
 
@@ -147,7 +149,10 @@ fn a_plugin_that_dies_while_it_is_made_ready_is_refused() {
         let config = format!(r#"--timeout 0.5 --config {{"load":"{act}"}}"#);
         let said = |during: &str| format!("cause: while {during}, {said}");
         isolated(&folder, "acts", &config).run().exits(4).says(&said("its model was being loaded"));
-        let ran = isolated(&folder, "acts", "--timeout 0.5 --sandbox off").env("DESCRIBING", act).run().exits(4);
+        let ran = isolated(&folder, "acts", "--timeout 0.5 --sandbox off")
+            .env("DESCRIBING", act)
+            .run()
+            .exits(4);
         ran.says(&said("it was loaded and asked to describe itself"));
     }
     assert_eq!(folder.names(), ["in.ldjson"]);
@@ -218,10 +223,16 @@ fn slow_job(folder: &Folder, records: u64) -> String {
 
 const SLOW: &str = r#"--config {"sleep_ms":1} --max-crashes 100000 --threads 2"#;
 
+/// How often something is killed: `make soak` wants more.
+fn kills(usual: u64) -> u64 {
+    std::env::var("WORKER_KILLS").map_or(usual, |kills| kills.parse().expect("a number"))
+}
+
 #[test]
 fn whoever_kills_workers_changes_nothing_of_what_is_written() {
     let folder = Folder::new();
-    let expected = slow_job(&folder, 3000);
+    let wanted = kills(10);
+    let expected = slow_job(&folder, 300 * wanted);
     let child = isolated(&folder, "acts", SLOW).command().spawn().unwrap();
     let id = child.id();
     let mut random = Random(3);
@@ -240,10 +251,12 @@ fn whoever_kills_workers_changes_nothing_of_what_is_written() {
     let code = { child }.wait().unwrap().code();
     let kills = killer.join().unwrap();
     assert_eq!(code, Some(1));
-    assert!(kills > 10, "{kills} kills");
+    assert!(kills >= wanted, "{kills} kills");
+    println!("{kills} kills: {}", summary(&folder)["model"]["workers"]);
     assert!(folder.text("out.ldjson") == expected, "other predictions");
     let lines: Vec<_> = rejects(&folder).into_iter().map(|(line, kind, _)| (line, kind)).collect();
-    assert_eq!(lines, [501, 1501, 2501].map(|line| (line, "crash".to_owned())));
+    let poisoned = (501..=300 * wanted).step_by(1000).map(|line| (line, "crash".to_owned()));
+    assert_eq!(lines, poisoned.collect::<Vec<_>>());
 }
 
 #[test]
@@ -275,7 +288,7 @@ fn no_worker_is_left_when_the_host_is_killed() {
     let folder = Folder::new();
     slow_job(&folder, 2000);
     let mut random = Random(17);
-    for round in 0..20 {
+    for round in 0..kills(20) {
         let mut child = isolated(&folder, "acts", SLOW).command().spawn().unwrap();
         let mut workers = Vec::new();
         eventually("there are workers", || {

@@ -118,7 +118,12 @@ fn check_broken(asked: Asked<'_>, records: &str, words: &str) {
     assert!(is_like(&stderr, &expected), "{stderr}\nis not\n{expected}");
     assert_eq!(folder.names(), ["in.ldjson"]);
 
-    let isolated = asked.about(&folder, records).args(["--isolate", "--sandbox", "off"]).run().exits(5).writes("");
+    let isolated = asked
+        .about(&folder, records)
+        .args(["--isolate", "--sandbox", "off"])
+        .run()
+        .exits(5)
+        .writes("");
     let stderr = String::from_utf8_lossy(&isolated.stderr);
     let is_like = is_like(&stderr, &format!("…{expected}"));
     assert!(is_like, "in a worker:\n{stderr}\nis not\n{expected}");

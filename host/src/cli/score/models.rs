@@ -66,7 +66,7 @@ pub(super) struct Opened<'a> {
 /// Where the plugin was opened.
 enum Behind {
     /// In this process.
-    Here(Plugin),
+    Here(Box<Plugin>),
     /// In a worker.
     Worker(Box<isolation::Opened>),
 }
@@ -115,7 +115,7 @@ fn behind(
 ) -> Result<Behind, PluginError> {
     let Some(options) = &found.spec.isolation else {
         exits.during(&found.path, "it was being opened");
-        return Ok(Behind::Here(Plugin::open_image(&found.image)?));
+        return Ok(Behind::Here(Box::new(Plugin::open_image(&found.image)?)));
     };
     let name = match job.is_named() {
         true => found.node.to_owned(),
