@@ -255,7 +255,7 @@ fn check_interrupted(live: Live, folder: &Folder, code: i32) {
     let counts = |name: &str| summary["counts"][name].as_u64().expect("a count");
     let fates = ["written", "filtered", "blocked", "rejected", "abandoned"].map(counts);
     assert_eq!(counts("read"), fates.iter().sum::<u64>(), "{summary}");
-    assert!(counts("read") >= 2, "{summary}");
+    assert!(counts("read") >= 1, "{summary}"); // the second may be in a batch of its own
 }
 
 #[test]
