@@ -8,8 +8,8 @@ use crate::data::{BATCH_BYTES, flowers, orders, spans};
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
 use etl_host::isolation::{Opened, Options, Workers};
-use etl_host::plugin::Plugin;
 use etl_host::plugin::runner::{Ask, Runner, ask};
+use etl_host::plugin::{Image, Plugin};
 use etl_host::stop::Stop;
 use model_abi_layout::{Answer, Span};
 use std::path::PathBuf;
@@ -23,7 +23,8 @@ fn plugin(name: &str) -> PathBuf {
 
 fn isolated(name: &str, model: &str) -> Workers {
     let quiet = ("bench", Arc::new(|_: &str| ()) as etl_host::isolation::Tell);
-    let opened = Opened::open(&plugin(name), Options::default(), quiet, &Stop::default());
+    let image = Image::on_disk(plugin(name));
+    let opened = Opened::open(&image, Options::default(), quiet, &Stop::default());
     let workers = opened.and_then(|opened| opened.load(model, "{}", 1));
     workers.unwrap_or_else(|error| panic!("`make build` builds the plugin: {error}"))
 }

@@ -7,7 +7,7 @@ use crate::data::{BATCH_BYTES, fill, flowers, orders};
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 use etl_host::batch::Batch;
-use etl_host::plugin::runner::{Ask, Runner};
+use etl_host::plugin::runner::{Ask, Failure, Runner};
 use etl_host::step::Step;
 use etl_host::step::emit::Emit;
 use etl_host::step::model::ModelStep;
@@ -20,14 +20,14 @@ use std::sync::Arc;
 struct Always(&'static [u8]);
 
 impl Runner for Always {
-    fn call(&self, ask: &Ask<'_>, answer: &mut Answer) -> u32 {
+    fn call(&self, ask: &Ask<'_>, answer: &mut Answer) -> Result<u32, Failure> {
         answer.output.clear();
         for _ in ask.records {
             answer.output.extend_from_copy_slice(self.0);
             answer.output_ends.push(answer.output.len() as u32);
         }
         answer.answered = ask.records.len() as u64;
-        0
+        Ok(0)
     }
 }
 

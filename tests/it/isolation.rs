@@ -229,6 +229,7 @@ fn kills(usual: u64) -> u64 {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "figures, for who soaks")]
 fn whoever_kills_workers_changes_nothing_of_what_is_written() {
     let folder = Folder::new();
     let wanted = kills(10);

@@ -1,7 +1,7 @@
 //! What host and worker say to each other over a socket: frames, and open files beside them.
 //!
 //! Knows nothing of what a frame says, but for its length. The trap: the other side may stop in the
-//! middle of a frame, so the host's end has a deadline for each read ([`Wire::of_host`]); and its length
+//! middle of a frame, so the host's end has a deadline for each read ([`Wire::pair`]); and its length
 //! may be a lie, so it is bounded and nothing is reserved for it before it comes.
 
 use rustix::net::{

@@ -2,7 +2,7 @@
 //!
 //! A batch is asked for in slices of about `SLICE` of work, so that a slow model can be stopped
 //! between two of them, whatever the size of the batch. Where a worker process dies of a slice, smaller
-//! ones find the record that it dies of ([`search`]): that one is rejected, and the others go on.
+//! ones find the record that it dies of (`search.rs`): that one is rejected, and the others go on.
 
 mod search;
 
