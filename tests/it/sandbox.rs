@@ -115,6 +115,23 @@ fn a_model_is_held_while_it_is_loaded_too() {
 }
 
 #[test]
+fn a_plugin_that_needs_what_it_may_not_have_is_refused_with_what_it_wanted() {
+    let folder = Folder::new();
+    let weights = folder.write("weights", "weights");
+    folder.write("in.ldjson", "{\"n\":1}\n");
+    let plugin = plugin("misbehaving");
+    let config = format!("{{\"weights\":{:?}}}", weights.display());
+    let args = ["--isolate", "--plugin", plugin.to_str().unwrap(), "--model", "acts"];
+    folder
+        .host(args)
+        .args(["--input", "in.ldjson", "--config", &config])
+        .run()
+        .exits(4)
+        .says("; its sandbox kept it from this: write the file `")
+        .says("  hint: `--allow-read PATH`");
+}
+
+#[test]
 fn the_doctor_says_what_the_sandbox_will_do() {
     let ran = Folder::new().host(["doctor"]).run().exits(0);
     let text = String::from_utf8(ran.stdout).unwrap();

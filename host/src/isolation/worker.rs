@@ -28,6 +28,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+/// What to do about a plugin that its sandbox keeps from being made ready.
+const ALLOW: &str = "`--allow-read PATH` (`allow_read` of a step) lets it read more; what else it needs, \
+                     only `--sandbox off` gives it";
 /// How often it is looked whether the model goes on, and whether the run does.
 const TICK: Duration = Duration::from_millis(20);
 /// How long a model may go on when the run is to end.
@@ -211,22 +214,35 @@ impl Worker {
 
     fn expect(self, replied: Result<Reply, Lost>, during: &str) -> Result<(Self, Reply), NoWorker> {
         match replied {
-            Ok(Reply::Refused { reason, hint }) => Err(NoWorker::Refused { reason, hint }),
+            Ok(Reply::Refused { reason, hint }) => {
+                let stopped = self.stopped();
+                let hint = if stopped.is_empty() { hint } else { Some(ALLOW.to_owned()) };
+                Err(NoWorker::Refused { reason: reason + &stopped, hint })
+            }
             Ok(reply) => Ok((self, reply)),
             Err(Lost::Stopped) => Err(NoWorker::Stopped),
-            Err(lost) => {
-                let mut death = self.end(lost, None);
-                death.message = format!("{during}, {}", death.message);
-                Err(NoWorker::Died(death))
-            }
+            Err(lost) => Err(self.died(lost, during)),
         }
     }
 
     fn astray(self, during: &str) -> NoWorker {
-        let lost = Lost::Astray(io::Error::other("an answer to something else"));
+        self.died(Lost::Astray(io::Error::other("an answer to something else")), during)
+    }
+
+    fn died(self, lost: Lost, during: &str) -> NoWorker {
+        let stopped = self.stopped();
         let mut death = self.end(lost, None);
-        death.message = format!("{during}, {}", death.message);
+        death.message = format!("{during}, {}{stopped}", death.message);
         NoWorker::Died(death)
+    }
+
+    /// What the sandbox kept it from, behind the reason why it could not be made ready.
+    fn stopped(&self) -> String {
+        let attempts: Vec<_> = self.attempts().iter().map(ToString::to_string).collect();
+        match &attempts[..] {
+            [] => String::new(),
+            attempts => format!("; its sandbox kept it from this: {}", attempts.join(", ")),
+        }
     }
 
     /// What it tried against its sandbox.
