@@ -22,7 +22,7 @@ fn plugin(name: &str) -> PathBuf {
 }
 
 fn isolated(name: &str, model: &str) -> Workers {
-    let quiet = ("bench", Arc::new(|_: &str| ()) as etl_host::isolation::Tell);
+    let quiet = (None, Arc::new(|_: &str| ()) as etl_host::isolation::Tell);
     let image = Image::on_disk(plugin(name));
     let opened = Opened::open(&image, Options::default(), quiet, &Stop::default());
     let workers = opened.and_then(|opened| opened.load(model, "{}", 1));

@@ -13,7 +13,8 @@
 //! the process (`nursery`).
 
 use rustix::process::{
-    Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, kill_process_group, setrlimit, waitid,
+    Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, getrlimit, kill_process_group, setrlimit,
+    waitid,
 };
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -147,6 +148,7 @@ pub fn run(job: &Job) -> io::Result<Ended> {
     // Before it is waited for, since its number is its own for so long. Also where it has ended:
     // what it started goes with it.
     let _ = kill_process_group(group, Signal::KILL);
+    let _ = child.kill(); // it may have left its group
     let status = child.wait()?;
     let end = if has_ended { ended(status) } else { End::TimedOut(job.deadline) };
     let patience = Instant::now() + PIPES_PATIENCE;
@@ -226,6 +228,7 @@ impl Living {
             return Ok(end);
         }
         let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
+        let _ = self.child.kill(); // it may have left its group
         let end = ended(self.child.wait()?);
         self.end = Some(end);
         Ok(end)
@@ -248,6 +251,9 @@ fn nursery() -> io::Result<&'static Nursery> {
     if let Some(nursery) = NURSERY.get() {
         return Ok(nursery);
     }
+    // Each takes some open files here, and there may be hundreds of them.
+    let files = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: files.maximum, ..files });
     let (sender, births) = mpsc::channel::<(Command, Sender<io::Result<Child>>)>();
     thread::Builder::new().name("nursery".to_owned()).spawn(move || {
         births.iter().for_each(|(mut command, reply)| drop(reply.send(command.spawn())));

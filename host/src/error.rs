@@ -4,8 +4,8 @@
 
 use crate::journal::JournalError;
 use crate::pipeline::RunError;
-use crate::plugin::PluginError;
 use crate::plugin::folder::FindError;
+use crate::plugin::{KILLED, ModelError, NO_PROCESS, PluginError};
 use crate::shell::quoted;
 use crate::sink::publish::OpenError;
 use crate::step::StepError;
@@ -185,7 +185,14 @@ const MODELS_FAULT: &str = "this is the model's fault: send this message to the 
 impl RunError {
     fn hint(&self) -> Option<&'static str> {
         match self {
-            RunError::Step { source: StepError::Model(_), .. } => Some(MODELS_FAULT),
+            RunError::Step { source: StepError::Model(error), .. } => Some(match error {
+                ModelError::KilledTooOften { .. } => KILLED,
+                ModelError::NoProcess(_) => NO_PROCESS,
+                ModelError::Replaced(_) => {
+                    "start it again; with --trust, what was verified is held as long as a run lasts"
+                }
+                _ => MODELS_FAULT,
+            }),
             RunError::Limit(_) => {
                 Some("run without the limit to see every reject in the rejects file")
             }

@@ -12,6 +12,7 @@
 
 mod area;
 mod chatter;
+mod plan;
 mod protocol;
 pub mod serve;
 mod tally;
@@ -29,6 +30,9 @@ use std::time::Duration;
 
 /// The hidden command of a worker.
 pub const COMMAND: &str = "__work";
+
+/// How a worker exits that has lost its host while that lives: what it is given is the plugin's to take.
+pub(crate) const LOST: u8 = 113;
 
 /// How the workers of a model are kept. What is `None` is not bounded.
 #[derive(Clone, Debug, PartialEq)]

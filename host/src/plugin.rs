@@ -112,7 +112,7 @@ pub enum PluginError {
     #[error("it holds several models: `{}`", .0.join("`, `"))]
     WhichModel(Vec<String>),
     /// The folder's name can't be told to the model.
-    #[error("its folder's name is not UTF-8")]
+    #[error("its name, or that of a folder it may read, is not UTF-8")]
     PathNotUtf8,
     /// A table that can't hold what every table begins with.
     #[error("the table of its extension `{name}` says that it is {size} bytes long, too few")]
@@ -130,9 +130,14 @@ pub enum PluginError {
         /// What to do about it.
         hint: Option<String>,
     },
-    /// It took the worker process with it.
-    #[error("{0}")]
-    WorkerDied(String),
+    /// It took the worker process with it, or somebody did.
+    #[error("{message}")]
+    WorkerDied {
+        /// When, and how.
+        message: String,
+        /// Whether it may have been somebody else.
+        may_be_foreign: bool,
+    },
     /// There is no process that it could be loaded in.
     #[error("no worker process can be started for it")]
     NoWorker(#[source] std::io::Error),
@@ -144,6 +149,13 @@ pub enum PluginError {
 fn beginning(found: &str) -> String {
     if found.is_empty() { " (it is empty)".to_owned() } else { format!(" (it begins {found:?})") }
 }
+
+/// What to do where processes are killed that did nothing wrong.
+pub(crate) const KILLED: &str = "somebody killed it, or the system, which has no more memory: each worker has \
+                                 a copy of the model, so fewer --workers need less";
+/// What to do where the system gives no process.
+pub(crate) const NO_PROCESS: &str =
+    "the system's limits for this user are reached (ulimit -a); fewer --workers need less";
 
 impl PluginError {
     /// What to do about it.
@@ -162,9 +174,11 @@ impl PluginError {
                 "the config is given with --config JSON or --config @FILE".into()
             }
             PluginError::RefusedByWorker { hint, .. } => hint.clone()?,
-            PluginError::WorkerDied(_) => {
+            PluginError::WorkerDied { may_be_foreign: true, .. } => KILLED.into(),
+            PluginError::WorkerDied { .. } => {
                 "this is the plugin's fault: send this message to the team that ships it".into()
             }
+            PluginError::NoWorker(_) => NO_PROCESS.into(),
             _ => return None,
         })
     }
@@ -272,15 +286,21 @@ fn described(document: &[u8]) -> Result<Vec<ModelDescription>, PluginError> {
     if !unknown.is_empty() {
         return Err(PluginError::Requires(unknown));
     }
-    if description.models.is_empty() {
+    judge_models(&description.models)?;
+    Ok(description.models)
+}
+
+/// Refuses models that can't be told apart, or whose schemas are none.
+pub(crate) fn judge_models(models: &[ModelDescription]) -> Result<(), PluginError> {
+    if models.is_empty() {
         return Err(PluginError::NoModels);
     }
-    for (index, model) in description.models.iter().enumerate() {
+    for (index, model) in models.iter().enumerate() {
         let name = &model.qualified_name;
         if name.trim().is_empty() {
             return Err(PluginError::EmptyName(index + 1));
         }
-        if description.models[..index].iter().any(|other| other.qualified_name == *name) {
+        if models[..index].iter().any(|other| other.qualified_name == *name) {
             return Err(PluginError::DuplicateName(name.clone()));
         }
         for (which, schema) in [
@@ -298,7 +318,7 @@ fn described(document: &[u8]) -> Result<Vec<ModelDescription>, PluginError> {
             })?;
         }
     }
-    Ok(description.models)
+    Ok(())
 }
 
 #[cfg(test)]

@@ -166,8 +166,8 @@ fn what_a_plugin_prints_is_told_apart_and_is_not_in_the_data() {
     let plugin = plugin("misbehaving");
     let words = ["--isolate", "-i", "in.ldjson", "--model", "acts", "--rejects", "r", "--plugin"];
     let ran = folder.host(words).args([&plugin]).run().exits(1).writes("{\"y\":1.0}\n");
-    ran.says("worker of libmisbehaving.so: hello 1 on stdout\n")
-        .says("worker of libmisbehaving.so: hello 1 on stderr\n")
+    ran.says("worker of acts: hello 1 on stdout\n")
+        .says("worker of acts: hello 1 on stderr\n")
         .says("workers of acts: 2 started, 1 ended: 1 crash\n");
 }
 
@@ -317,6 +317,93 @@ fn no_worker_is_left_when_a_run_has_ended() {
     }
     assert!(!seen.is_empty());
     assert!(seen.iter().all(|worker| !Path::new(&format!("/proc/{worker}")).exists()));
+}
+
+/// A run that reads from stdin as long as it is open, with one worker.
+fn live(folder: &Folder, words: &str) -> Live {
+    let plugin = plugin("misbehaving");
+    let args = ["--isolate", "--threads", "1", "--model", "acts", "-i", "-", "--plugin"];
+    let run = folder.host(args).args([&plugin]).args(words.split_whitespace());
+    Live::start(&run)
+}
+
+fn answers(live: &mut Live, n: u64) {
+    live.write(&format!("{{\"n\":{n}}}\n"));
+    assert_eq!(live.answer(), format!("{{\"y\":{n}.0}}"));
+}
+
+#[test]
+fn a_worker_that_is_killed_while_it_has_nothing_to_do_is_replaced_and_nobody_is_blamed() {
+    let folder = Folder::new();
+    let mut live = live(&folder, "--max-crashes 1");
+    for n in 0..5 {
+        answers(&mut live, n);
+        workers_of(live.id()).into_iter().for_each(kill);
+        eventually("it is gone", || workers_of(live.id()).is_empty());
+    }
+    let (code, said) = live.end();
+    assert_eq!(code, Some(0), "{said}");
+}
+
+#[test]
+fn a_worker_that_does_not_run_for_a_while_is_waited_for() {
+    let folder = Folder::new();
+    let mut live = live(&folder, "--timeout 4");
+    answers(&mut live, 1);
+    let worker = workers_of(live.id())[0].to_string();
+    let signal = |name: &str| Command::new("kill").args(["-s", name, &worker]).status().unwrap();
+    signal("STOP");
+    live.write("{\"n\":2}\n");
+    thread::sleep(Duration::from_millis(2500));
+    signal("CONT");
+    assert_eq!(live.answer(), "{\"y\":2.0}");
+    assert_eq!(live.end().0, Some(0));
+}
+
+#[test]
+fn a_plugin_that_is_replaced_meanwhile_is_not_mixed_in() {
+    let folder = Folder::new();
+    let path = folder.path().join("p.so");
+    fs::copy(plugin("misbehaving"), &path).unwrap();
+    let args = ["--isolate", "--threads", "1", "--model", "acts", "-i", "-", "--plugin", "p.so"];
+    let mut live = Live::start(&folder.host(args));
+    answers(&mut live, 1);
+    fs::copy(plugin("misbehaving"), folder.path().join("new")).unwrap();
+    fs::rename(folder.path().join("new"), &path).unwrap();
+    answers(&mut live, 2); // the worker that there is, is that of before
+    workers_of(live.id()).into_iter().for_each(kill);
+    eventually("it is gone", || workers_of(live.id()).is_empty());
+    live.write("{\"n\":3}\n");
+    let (code, said) = live.end();
+    assert_eq!(code, Some(5), "{said}");
+    assert!(said.contains("it was replaced while the run went on: `"), "{said}");
+}
+
+#[test]
+fn many_workers_need_no_more_open_files_than_the_system_gives() {
+    let folder = Folder::new();
+    folder.write("in.ldjson", (0..4000).map(|n| format!("{{\"n\":{n}}}\n")).collect::<String>());
+    let words = r#"--threads 16 --config {"sleep_ms":1}"#;
+    isolated(&folder, "acts", words).limits("-Sn 45").run().exits(0);
+    // With those that could be started it goes on.
+    isolated(&folder, "acts", words).limits("-n 64").run().exits(0);
+}
+
+#[test]
+fn a_worker_that_gets_out_of_reach_is_ended_all_the_same() {
+    let folder = Folder::new();
+    let plugin = plugin("escaping");
+    for (what, kind, said) in [
+        ("close_all", "crash", "its process was ended, since it closed its connection to the host"),
+        ("leave_and_hang", "timeout", "its process was ended, since it did nothing for 1 s"),
+    ] {
+        folder.write("in.ldjson", format!("{{\"try\":\"cores\"}}\n{{\"try\":\"{what}\"}}\n"));
+        let args = ["--isolate", "--sandbox", "off", "--timeout", "1", "-i", "in.ldjson"];
+        let args = args.into_iter().chain(["-o", "out.ldjson", "--plugin"]);
+        folder.host(args).args([&plugin]).run().exits(1);
+        let rejects = rejects(&folder);
+        assert_eq!(rejects, [(2, kind.to_owned(), said.to_owned())]);
+    }
 }
 
 // ---- The same as in this process

@@ -256,6 +256,8 @@ fn files_that_a_model_declares_are_verified_too() {
     let folder = folder.to_str().unwrap();
     let predicted = |y: &str| format!("{{\"y\":{y},\"folder\":\"{folder}\"}}\n");
     place.check(SCORE, 0, true).writes(&predicted("6.0"));
+    let isolated = place.host(SCORE).args(["--isolate"]).run().exits(0).writes(&predicted("6.0"));
+    isolated.says_nothing_of("sandbox:"); // what it is handed is no attempt
     let shown = place.check("inspect plugins/p.so --trust trust.toml", 0, true);
     let shown = String::from_utf8(shown.stdout).unwrap();
     assert!(shown.contains("\n            data/factor.txt: key `ada` ("), "{shown}");

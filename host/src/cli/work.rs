@@ -2,12 +2,13 @@
 
 use crate::child;
 use crate::error::{Error, exit};
-use crate::isolation::serve;
-use crate::pipeline::RunError;
+use crate::isolation::{LOST, serve};
 
 pub(super) fn work() -> Result<u8, Error> {
     child::enter();
     child::close_others();
-    serve::serve().map_err(RunError::Thread)?;
-    Ok(exit::OK)
+    match serve::serve() {
+        Ok(()) => Ok(exit::OK),
+        Err(_) => Ok(LOST), // the host says so, and of which record
+    }
 }

@@ -150,14 +150,29 @@ impl Area {
         }
     }
 
-    /// The first bytes of a part. They may change under whoever reads them: they are to be copied, or
-    /// to be read where the other side has promised to leave them alone.
+    /// Copies out of a part, behind what `to` holds. Panics where the part is not that long.
     #[expect(unsafe_code, reason = "a raw mapping")]
-    pub(super) fn view(&self, part: Part, len: usize) -> &[u8] {
+    pub(super) fn take(&self, part: Part, from: Range<usize>, to: &mut Vec<u8>) {
         let Range { start, end } = part.range();
-        assert!(len <= end - start, "{part:?} is not that long");
-        // SAFETY: it was seen that the part is as long, and the part lies in the mapping. Any bits are
-        // bytes; nobody concludes anything from reading one of them twice.
+        let len = from.len();
+        assert!(from.end <= end - start, "{part:?} is not that long");
+        to.reserve(len);
+        // SAFETY: it was seen that they lie in the part, which lies in the mapping; `to` has room for
+        // them, and is memory of this process. Any bits are bytes, whoever writes them meanwhile.
+        unsafe {
+            let from = self.start.add(start + from.start).as_ptr();
+            ptr::copy_nonoverlapping(from, to.as_mut_ptr().add(to.len()), len);
+            to.set_len(to.len() + len);
+        }
+    }
+
+    /// The first bytes of a request. For the worker: the host leaves them alone until it has the answer.
+    #[expect(unsafe_code, reason = "a raw mapping")]
+    pub(super) fn request(&self, len: usize) -> &[u8] {
+        let Range { start, end } = Part::Request.range();
+        assert!(len <= end - start, "a request is not that long");
+        // SAFETY: it was seen that the part is as long, and the part lies in the mapping. It is written by
+        // the host alone, which waits for the answer now.
         unsafe { slice::from_raw_parts(self.start.add(start).as_ptr(), len) }
     }
 }
@@ -204,10 +219,12 @@ mod tests {
         host.set(Word::NoteEnds, 7);
         worker.control().progress.store(5, Ordering::Relaxed);
         worker.put(Part::Answer, Part::Answer.len() - 1, b"z");
-        assert_eq!(worker.view(Part::Request, 6), b"\0\0\0abc");
+        assert_eq!(worker.request(6), b"\0\0\0abc");
         assert_eq!(worker.get(Word::NoteEnds), 7);
         assert_eq!(host.control().progress.load(Ordering::Relaxed), 5);
-        assert_eq!(host.view(Part::Answer, Part::Answer.len()).last(), Some(&b'z'));
+        let mut taken = b"before".to_vec();
+        host.take(Part::Answer, Part::Answer.len() - 2..Part::Answer.len(), &mut taken);
+        assert_eq!(taken, b"before\0z");
     }
 
     #[test]

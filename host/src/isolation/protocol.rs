@@ -42,7 +42,7 @@ pub(super) enum Order {
 }
 
 /// Which plugin, and what is given up before.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Opening {
     /// Its file.
     pub(super) path: PathBuf,
@@ -148,7 +148,7 @@ pub(super) struct Asked {
 impl Asked {
     /// Reads it: what came in pieces before, else what lies in the part. And the bytes of its records.
     pub(super) fn read<'a>(area: &'a Area, pieces: &'a mut Vec<u8>) -> (Self, &'a [u8]) {
-        let last = area.view(Part::Request, piece(area, Part::Request));
+        let last = area.request(piece(area, Part::Request));
         let all: &[u8] = if pieces.is_empty() {
             last
         } else {
@@ -234,7 +234,8 @@ fn as_bytes<'a>(numbers: &[u32], scratch: &'a mut Vec<u8>) -> &'a [u8] {
 /// An answer that is coming, and may lie about itself.
 pub(super) struct Coming<'a> {
     answer: &'a mut Answer,
-    output: usize,
+    output: Vec<u8>,
+    output_len: usize,
     /// How many things are in each of [`SECTIONS`], and what came of all of them.
     counts: [usize; 5],
     rest: &'a mut Vec<u8>,
@@ -245,20 +246,24 @@ impl<'a> Coming<'a> {
     /// The worker has said how long it will be. `rest` lends its buffer.
     pub(super) fn new(
         area: &Area,
-        answer: &'a mut Answer,
-        rest: &'a mut Vec<u8>,
+        (asked, bytes_max): (usize, u64),
+        (answer, rest): (&'a mut Answer, &'a mut Vec<u8>),
     ) -> Result<Self, ModelError> {
         rest.clear();
-        answer.output.clear();
-        let mut coming = Coming { answer, output: 0, counts: [0; 5], rest, rest_len: 0 };
+        let mut output = std::mem::take(&mut answer.output).into_vec();
+        output.clear();
+        let mut coming =
+            Coming { answer, output, output_len: 0, counts: [0; 5], rest, rest_len: 0 };
         let len = |word, size: usize| {
             let count = area.get(word);
-            match count.checked_mul(size as u64) {
-                Some(..=SECTION_BYTES_MAX) => Ok(count as usize),
+            // Of what there is one for each record, there may be one too many, which is told as ever.
+            let most = if size > 1 { asked as u64 + 1 } else { bytes_max.min(SECTION_BYTES_MAX) };
+            match usize::try_from(count) {
+                Ok(len) if count <= most => Ok(len),
                 _ => Err(lied(&format!("it says that {word:?} of it are {count}"))),
             }
         };
-        coming.output = len(Word::Output, 1)?;
+        coming.output_len = len(Word::Output, 1)?;
         for (count, (word, size)) in coming.counts.iter_mut().zip(SECTIONS) {
             *count = len(word, size)?;
             coming.rest_len += *count * size;
@@ -267,28 +272,25 @@ impl<'a> Coming<'a> {
         Ok(coming)
     }
 
-    /// Takes out what lies in the part.
-    pub(super) fn take(&mut self, area: &Area) -> Result<(), ModelError> {
-        let bytes = area.view(Part::Answer, piece(area, Part::Answer));
-        let wanted = self.output - self.answer.output.len();
-        let (output, rest) = bytes.split_at(bytes.len().min(wanted));
-        self.answer.output.extend_from_copy_slice(output);
-        if rest.len() > self.rest_len - self.rest.len() || bytes.is_empty() && self.is_missing() {
-            return Err(lied("it is not as long as it says"));
+    /// Takes out what lies in the part, which is full where more is to come.
+    pub(super) fn take(&mut self, area: &Area, is_last: bool) -> Result<(), ModelError> {
+        let bytes = piece(area, Part::Answer);
+        let output = bytes.min(self.output_len - self.output.len());
+        area.take(Part::Answer, 0..output, &mut self.output);
+        let is_too_long = bytes - output > self.rest_len - self.rest.len();
+        if is_too_long || !is_last && bytes < Part::Answer.len() {
+            return Err(lied(NOT_AS_LONG));
         }
-        self.rest.extend_from_slice(rest);
+        area.take(Part::Answer, output..bytes, self.rest);
         Ok(())
-    }
-
-    fn is_missing(&self) -> bool {
-        self.answer.output.len() < self.output || self.rest.len() < self.rest_len
     }
 
     /// All of it came.
     pub(super) fn end(self) -> Result<(), ModelError> {
-        if self.is_missing() {
-            return Err(lied("it is not as long as it says"));
+        if self.output.len() < self.output_len || self.rest.len() < self.rest_len {
+            return Err(lied(NOT_AS_LONG));
         }
+        self.answer.output = self.output.into();
         let mut rest = &self.rest[..];
         let mut next = |section: usize| {
             let (now, later) = rest.split_at(self.counts[section] * SECTIONS[section].1);
@@ -315,6 +317,8 @@ impl<'a> Coming<'a> {
     }
 }
 
+const NOT_AS_LONG: &str = "it is not as long as it says";
+
 fn lied(what: &str) -> ModelError {
     ModelError::Lied(what.to_owned())
 }
@@ -337,7 +341,7 @@ mod tests {
         let area = Area::new().unwrap();
         let (mut pieces, mut count) = (Vec::new(), 0);
         write_request(&area, ask, &mut Vec::new(), || {
-            pieces.extend_from_slice(area.view(Part::Request, piece(&area, Part::Request)));
+            pieces.extend_from_slice(area.request(piece(&area, Part::Request)));
             count += 1;
             Ok::<_, Infallible>(())
         })
@@ -353,16 +357,16 @@ mod tests {
         let mut coming: Option<Coming<'_>> = None;
         let (to, buf) = (&mut answer, &mut rest);
         let mut lent = Some((to, buf));
-        let mut take = || {
+        let mut take = |is_last| {
             if coming.is_none() {
                 let (answer, rest) = lent.take().unwrap();
-                coming = Some(Coming::new(&area, answer, rest).unwrap());
+                coming = Some(Coming::new(&area, (2_000_000, u64::MAX), (answer, rest)).unwrap());
             }
-            coming.as_mut().unwrap().take(&area).unwrap();
+            coming.as_mut().unwrap().take(&area, is_last).unwrap();
             Ok::<_, Infallible>(())
         };
-        write_answer(&area, (status, sent), &mut Vec::new(), &mut take).unwrap();
-        take().unwrap();
+        write_answer(&area, (status, sent), &mut Vec::new(), || take(false)).unwrap();
+        take(true).unwrap();
         coming.unwrap().end().unwrap();
         (area.get(Word::Status), answer)
     }
@@ -441,19 +445,22 @@ mod tests {
     fn an_answer_that_is_not_as_long_as_it_says_is_refused() {
         let area = Area::new().unwrap();
         let answer = Answer { output: b"abc".to_vec().into(), ..Answer::default() };
-        let lies: [(Word, u64, &str); 5] = [
+        let lies: [(Word, u64, &str); 7] = [
             (Word::Output, 4, "not as long as it says"),
             (Word::Output, 2, "not as long as it says"),
             (Word::OutputEnds, 1, "not as long as it says"),
+            (Word::Errors, 9, "Errors of it are 9"),
             (Word::Errors, u64::MAX, "Errors of it are 18446744073709551615"),
+            (Word::Output, 1001, "Output of it are 1001"),
             (Word::Notes, 1 << 32, "Notes of it are 4294967296"),
         ];
         for (word, lie, expected) in lies {
             write_answer(&area, (0, &answer), &mut Vec::new(), WHOLE).unwrap();
             area.set(word, lie);
             let (mut answer, mut rest) = (Answer::default(), Vec::new());
-            let come = Coming::new(&area, &mut answer, &mut rest).and_then(|mut coming| {
-                coming.take(&area)?;
+            let come = Coming::new(&area, (3, 1000), (&mut answer, &mut rest));
+            let come = come.and_then(|mut coming| {
+                coming.take(&area, true)?;
                 coming.end()
             });
             let error = come.unwrap_err().to_string();

@@ -106,7 +106,7 @@ impl Serving {
             match &*turn {
                 PIECE => {
                     let piece = piece(&self.area, Part::Request);
-                    pieces.extend_from_slice(self.area.view(Part::Request, piece));
+                    pieces.extend_from_slice(self.area.request(piece));
                     self.wire.send(NEXT)?;
                     continue;
                 }

@@ -3,7 +3,7 @@
 use crate::plugin::runner::Death;
 use crate::sandbox::{Attempt, Attempts};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -44,6 +44,15 @@ pub struct Spread {
     pub max: f64,
 }
 
+/// How often workers ended when nobody searched for a record.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Deaths {
+    /// By the model's own doing.
+    pub(super) crashes: u64,
+    /// By a signal that somebody may have sent.
+    pub(super) kills: u64,
+}
+
 /// Counts. Of one model, whichever thread asks it.
 #[derive(Default)]
 pub(super) struct Tally(Mutex<Counted>);
@@ -51,10 +60,9 @@ pub(super) struct Tally(Mutex<Counted>);
 #[derive(Default)]
 struct Counted {
     summary: WorkersSummary,
-    /// Crashes that were no search for a record.
-    crashes: u64,
+    deaths: Deaths,
     /// Since when workers are missing.
-    missing: Vec<Instant>,
+    missing: VecDeque<Instant>,
     replaced: Vec<Duration>,
     attempts: Attempts,
 }
@@ -68,20 +76,23 @@ impl Tally {
     pub(super) fn started(&self) {
         self.change(|counted| {
             counted.summary.started += 1;
-            if let Some(since) = counted.missing.pop() {
+            if let Some(since) = counted.missing.pop_front() {
                 counted.replaced.push(since.elapsed());
             }
         });
     }
 
-    /// One has ended before it should. Gives how many did when nobody searched for a record, of which
-    /// this may be another one.
-    pub(super) fn ended(&self, death: &Death, is_search: bool) -> u64 {
+    /// One has ended before it should. Gives how many did, with it.
+    pub(super) fn ended(&self, death: &Death, is_search: bool) -> Deaths {
         self.change(|counted| {
             *counted.summary.ended.entry(death.kind.name()).or_default() += 1;
-            counted.missing.push(Instant::now());
-            counted.crashes += u64::from(!is_search);
-            counted.crashes
+            counted.missing.push_back(Instant::now());
+            match (is_search, death.may_be_foreign) {
+                (true, _) => {}
+                (false, true) => counted.deaths.kills += 1,
+                (false, false) => counted.deaths.crashes += 1,
+            }
+            counted.deaths
         })
     }
 

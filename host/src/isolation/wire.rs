@@ -13,13 +13,13 @@ use std::mem::MaybeUninit;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A description with its schemas may be long; this is far beyond.
 const FRAME_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// A plugin's file, those of its weights, and the shared memory.
-pub(super) const FILES_MAX: usize = 64;
-/// How long the rest of a frame may take, once it has begun to come.
+/// The shared memory, a plugin's file, and those that its models declare.
+const FILES_MAX: usize = 253; // the system's own bound
+/// How long a frame may take, once it has begun to come.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// One end.
@@ -113,10 +113,18 @@ impl Wire {
         if len > FRAME_BYTES_MAX {
             return Err(io::Error::other(format!("a message of {len} bytes")));
         }
+        let deadline = Instant::now() + PATIENCE;
         let mut frame = Vec::new();
-        let got = (&self.stream).take(len as u64).read_to_end(&mut frame)?;
-        if got < len {
-            return Ok(None);
+        let mut piece = [0; 8192];
+        while frame.len() < len {
+            let wanted = piece.len().min(len - frame.len());
+            match self.stream.read(&mut piece[..wanted])? {
+                0 => return Ok(None),
+                read => frame.extend_from_slice(&piece[..read]),
+            }
+            if Instant::now() > deadline && frame.len() < len {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
         }
         Ok(Some((frame, files)))
     }

@@ -6,20 +6,20 @@
 
 use super::area::{Area, Word};
 use super::chatter::{Chatter, Shown};
-use super::protocol::{ANSWERED, CALL, Coming, NEXT, Opening, Order, PIECE, Reply, write_request};
+use super::plan::Plan;
+use super::protocol::{ANSWERED, CALL, Coming, NEXT, Order, PIECE, Reply, write_request};
 use super::wire::Wire;
-use super::{COMMAND, Options};
-use crate::causes::chain;
+use super::{COMMAND, LOST, Options};
 use crate::child::{Birth, End, Living};
 use crate::plugin::runner::{Ask, Death};
-use crate::plugin::{Image, ModelError, PluginError, look};
+use crate::plugin::{ModelError, PluginError};
 use crate::record::RejectKind;
 use crate::sandbox::{self, Attempt, Grants, Mode, Watch, may_inherit};
 use crate::step::STACK_BYTES;
 use crate::stop::Stop;
 use model_abi::LoadReport;
 use model_abi::describe::ModelDescription;
-use model_abi_layout::{Answer, PROGRESS_NOT_TOLD};
+use model_abi_layout::{Answer, Control, PROGRESS_NOT_TOLD};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs::File;
 use std::io;
@@ -35,6 +35,12 @@ const ALLOW: &str = "`--allow-read PATH` (`allow_read` of a step) lets it read m
 const TICK: Duration = Duration::from_millis(20);
 /// How long a model may go on when the run is to end.
 const GRACE: Duration = Duration::from_secs(1);
+/// How much may have passed from one look to the next: beyond that, this process did not run.
+const TICK_COUNTED_MAX: Duration = Duration::from_millis(500);
+/// How long a worker whose end of the socket is closed may take to have ended.
+const LEAVING: Duration = Duration::from_millis(200);
+/// A buffer that grew longer, for one very long answer, is not kept for the next.
+const SCRATCH_BYTES_KEPT: usize = 4 * 1024 * 1024;
 /// How long a worker has to end by itself, when there is no more to do.
 const PARTING: Duration = Duration::from_millis(500);
 
@@ -47,39 +53,6 @@ pub(super) struct Worker {
     /// What it tries against its sandbox, where that is told.
     watch: Option<Watch>,
     scratch: Vec<u8>,
-}
-
-/// What a worker is told of the plugin: a file that it may read with what its models declare, or else
-/// with all that lies beside it; or what is held of it.
-fn opening(image: &Image, options: &Options) -> Result<Opening, NoWorker> {
-    let refused =
-        |error: PluginError| NoWorker::Refused { reason: chain(&error), hint: error.hint() };
-    // Seen here, so that what is wrong with a file is told as ever.
-    let looked = look::look_at(image).map_err(|error| refused(error.into()))?;
-    let system = NoWorker::System;
-    let path = std::path::absolute(image.path()).map_err(system)?;
-    let folder = image.folder().map_err(system)?;
-    let mut may_read = Vec::new();
-    for path in &options.may_read {
-        may_read.push(std::path::absolute(path).map_err(system)?);
-    }
-    let declared = looked.stamp.models.iter().flat_map(|model| &model.files);
-    let declared: Vec<_> = declared.map(|name| folder.join(name)).collect();
-    if image.plugin().is_none() {
-        may_read.push(path.clone());
-    }
-    match &declared[..] {
-        [] => may_read.push(folder),
-        _ if image.plugin().is_some() => {}
-        // One that is missing is the model's to tell.
-        _ => may_read.extend(declared.into_iter().filter(|file| file.exists())),
-    }
-    if may_read.iter().any(|path| path.to_str().is_none()) {
-        return Err(refused(PluginError::PathNotUtf8));
-    }
-    let held = image.plugin().map(|_| image.files().map(|(name, _)| name.to_owned()).collect());
-    let (sandbox, memory_bytes_max) = (options.sandbox, options.memory_bytes_max);
-    Ok(Opening { path, held, sandbox, may_read, memory_bytes_max })
 }
 
 /// Why a worker is lost.
@@ -115,8 +88,10 @@ impl NoWorker {
     pub(super) fn into_error(self) -> PluginError {
         match self {
             NoWorker::Refused { reason, hint } => PluginError::RefusedByWorker { reason, hint },
-            NoWorker::Died(death) => PluginError::WorkerDied(death.message),
-            NoWorker::Stopped => PluginError::WorkerDied("the run was stopped".to_owned()),
+            NoWorker::Died(Death { message, may_be_foreign, .. }) => {
+                PluginError::WorkerDied { message, may_be_foreign }
+            }
+            NoWorker::Stopped => PluginError::NoWorker(io::ErrorKind::Interrupted.into()),
             NoWorker::System(error) => PluginError::NoWorker(error),
         }
     }
@@ -131,12 +106,12 @@ pub(super) struct Terms<'a> {
 impl Worker {
     /// Starts one and has it open the plugin.
     pub(super) fn open(
-        image: &Image,
+        plan: &Plan,
         shown: &Arc<Shown>,
         terms: &Terms<'_>,
     ) -> Result<(Self, Vec<ModelDescription>), NoWorker> {
         let system = NoWorker::System;
-        let opening = opening(image, terms.options)?;
+        let Plan { image, opening, .. } = plan;
         let (wire, theirs) = Wire::pair().map_err(system)?;
         let (reader, writer) = io::pipe().map_err(system)?;
         let area = Area::new().map_err(system)?;
@@ -161,13 +136,15 @@ impl Worker {
             .collect::<Result<_, _>>()
             .map_err(system)?;
         let grants = Grants { read: opening.may_read.clone() };
-        let replied = worker.order(&Order::Open(opening), &held, terms);
+        let replied = worker.order(&Order::Open(opening.clone()), &held, terms);
         let during = "while it entered its sandbox";
         let mut worker = match worker.expect(replied, during)? {
             (worker, Reply::Entered) => worker,
             (worker, _) => return Err(worker.astray(during)),
         };
-        let listener = sandbox::take_over(worker.wire.fd()).map_err(system)?;
+        let Ok(listener) = sandbox::take_over(worker.wire.fd()) else {
+            return Err(worker.died(Lost::Gone, during));
+        };
         worker.watch = listener.map(|it| Watch::start(it, &grants)).transpose().map_err(system)?;
         let during = "while it was loaded and asked to describe itself";
         let replied = worker.reply(terms);
@@ -208,7 +185,8 @@ impl Worker {
     }
 
     fn reply(&mut self, terms: &Terms<'_>) -> Result<Reply, Lost> {
-        let reply = self.frame(terms)?;
+        let mut clock = Clock::new(terms, 1);
+        let reply = frame(&mut self.wire, &self.living, &self.area, terms, &mut clock)?;
         serde_json::from_slice(&reply).map_err(|error| Lost::Astray(error.into()))
     }
 
@@ -263,46 +241,71 @@ impl Worker {
         terms: &Terms<'_>,
     ) -> Result<u32, Lost> {
         self.chatter.forget();
+        let mut clock = Clock::new(terms, ask.records.len());
+        loop {
+            let status = self.ask_once(ask, answer, terms, &mut clock)?;
+            // One that did not run for a while may be told to stop before it begins.
+            let is_in_vain = status == 0 && answer.answered == 0 && clock.has_cancelled;
+            if !is_in_vain || terms.stop.is_set() {
+                return Ok(status);
+            }
+            clock = Clock { cancels: false, ..Clock::new(terms, ask.records.len()) };
+        }
+    }
+
+    fn ask_once(
+        &mut self,
+        ask: &Ask<'_>,
+        answer: &mut Answer,
+        terms: &Terms<'_>,
+        clock: &mut Clock,
+    ) -> Result<u32, Lost> {
         let control = self.area.control();
         control.cancel.store(0, Ordering::Relaxed);
         control.progress.store(PROGRESS_NOT_TOLD, Ordering::Relaxed);
         let mut scratch = std::mem::take(&mut self.scratch);
-        let area = &self.area;
-        let (wire, living) = (&mut self.wire, &self.living);
+        let (area, wire, living) = (&self.area, &mut self.wire, &self.living);
         write_request(area, ask, &mut scratch, || {
             wire.send(PIECE).map_err(|_| Lost::Gone)?;
-            match &*frame(wire, living, area, terms)? {
+            match &*frame(wire, living, area, terms, clock)? {
                 NEXT => Ok(()),
                 other => Err(unexpected(other)),
             }
         })?;
         wire.send(CALL).map_err(|_| Lost::Gone)?;
-        let mut turn = frame(wire, living, area, terms)?;
-        let mut coming = Coming::new(area, answer, &mut scratch).map_err(Lost::Lied)?;
+        let mut turn = frame(wire, living, area, terms, clock)?;
+        let most = (ask.records.len(), terms.options.memory_bytes_max.unwrap_or(u64::MAX));
+        let coming = Coming::new(area, most, (answer, &mut scratch));
+        let mut coming = coming.map_err(Lost::Lied)?;
         loop {
-            coming.take(area).map_err(Lost::Lied)?;
-            match &*turn {
-                ANSWERED => break,
-                PIECE => wire.send(NEXT).map_err(|_| Lost::Gone)?,
+            let is_last = match &*turn {
+                ANSWERED => true,
+                PIECE => false,
                 other => return Err(unexpected(other)),
+            };
+            coming.take(area, is_last).map_err(Lost::Lied)?;
+            if is_last {
+                break;
             }
-            turn = frame(wire, living, area, terms)?;
+            wire.send(NEXT).map_err(|_| Lost::Gone)?;
+            turn = frame(wire, living, area, terms, clock)?;
         }
         coming.end().map_err(Lost::Lied)?;
-        self.scratch = scratch;
+        if scratch.capacity() <= SCRATCH_BYTES_KEPT {
+            self.scratch = scratch;
+        }
         Ok(u32::try_from(self.area.get(Word::Status)).unwrap_or(u32::MAX))
-    }
-
-    fn frame(&mut self, terms: &Terms<'_>) -> Result<Vec<u8>, Lost> {
-        frame(&mut self.wire, &self.living, &self.area, terms)
     }
 
     /// Ends it, and tells how it ended. `memory_bytes_max` stands in what is said of memory.
     pub(super) fn end(mut self, lost: Lost, memory_bytes_max: Option<u64>) -> Death {
         let progress = self.area.control().progress.load(Ordering::Relaxed);
         let progress = Some(progress).filter(|&progress| progress != PROGRESS_NOT_TOLD);
+        // Its end of the socket is closed a little before it has ended.
+        let has_left = matches!(lost, Lost::Gone) && !self.ends_within(LEAVING);
         let end = self.living.end();
         let words = self.chatter.last_words();
+        let crash = |message| (RejectKind::Crash, message, false);
         let (kind, mut message, may_be_foreign) = match (lost, end) {
             (Lost::TimedOut(timeout), _) => {
                 let seconds = timeout.as_secs_f64();
@@ -311,21 +314,23 @@ impl Worker {
                 (RejectKind::Timeout, message, false)
             }
             (Lost::Astray(error), _) => {
-                let message = format!("its process was ended, since it answered nonsense: {error}");
-                (RejectKind::Crash, message, false)
+                crash(format!("its process was ended, since it answered nonsense: {error}"))
             }
-            (_, Ok(End::Exited(code))) => {
-                (RejectKind::Exit, format!("its process exited with code {code}"), false)
-            }
-            (_, Ok(end @ End::Signal(_))) if words.about_memory().is_some() => {
+            (_, end) if has_left || is_lost(&end) => crash(
+                "its process was ended, since it closed its connection to the host".to_owned(),
+            ),
+            (_, Ok(End::TimedOut(_)) | Err(_)) => crash("its process is lost".to_owned()),
+            (_, Ok(end)) if end != End::Exited(0) && words.about_memory().is_some() => {
                 let bound = memory_bytes_max.map_or_else(String::new, |most| {
                     format!(", of which it may have {most} bytes")
                 });
                 let message = format!("its process ran out of memory{bound}: it {end}");
                 (RejectKind::Memory, message, false)
             }
+            (_, Ok(end @ End::Exited(_))) => {
+                (RejectKind::Exit, format!("its process {end}"), false)
+            }
             (_, Ok(end)) => (RejectKind::Crash, format!("its process {end}"), end.may_be_foreign()),
-            (_, Err(error)) => (RejectKind::Crash, format!("its process is lost: {error}"), true),
         };
         let words = match kind {
             RejectKind::Memory => words.about_memory().unwrap_or_default(),
@@ -338,24 +343,37 @@ impl Worker {
         Death { kind, message, progress, may_be_foreign }
     }
 
+    /// Whether it ends by itself in this time.
+    fn ends_within(&self, wait: Duration) -> bool {
+        let since = Instant::now();
+        loop {
+            if self.living.has_ended() {
+                return true;
+            }
+            let left = wait.saturating_sub(since.elapsed());
+            if left.is_zero() {
+                return false;
+            }
+            match self.living.fd() {
+                Some(fd) => drop(ready(&[fd], left)),
+                None => std::thread::sleep(left.min(Duration::from_millis(2))),
+            }
+        }
+    }
+
     /// Tells it that there is no more to do.
     pub(super) fn dismiss(&mut self) {
         self.wire.close();
     }
 
-    /// Waits a little for one that was dismissed to end by itself.
-    pub(super) fn part(self) {
-        let since = Instant::now();
-        while since.elapsed() < PARTING {
-            let wait = Duration::from_millis(100);
-            if self.living.has_ended() || self.living.fd().is_some_and(|fd| ready(&[fd], wait)[0]) {
-                break;
-            }
-            if self.living.fd().is_none() {
-                std::thread::sleep(Duration::from_millis(2));
-            }
-        }
+    /// Waits a little for one that was dismissed to end by itself: so long after it and all others were.
+    pub(super) fn part(self, dismissed: Instant) {
+        self.ends_within(PARTING.saturating_sub(dismissed.elapsed()));
     }
+}
+
+fn is_lost(end: &io::Result<End>) -> bool {
+    matches!(end, Ok(End::Exited(code)) if *code == i32::from(LOST))
 }
 
 fn unexpected(frame: &[u8]) -> Lost {
@@ -368,19 +386,15 @@ fn frame(
     living: &Living,
     area: &Area,
     terms: &Terms<'_>,
+    clock: &mut Clock,
 ) -> Result<Vec<u8>, Lost> {
-    let control = area.control();
-    let began = Instant::now();
-    let mut seen = (control.progress.load(Ordering::Relaxed), began);
-    let mut stopped: Option<Instant> = None;
-    let tick = terms.options.timeout.map_or(TICK, |timeout| TICK.min(timeout / 10));
     loop {
         let (has_frame, has_ended) = match living.fd() {
             Some(fd) => {
-                let ready = ready(&[wire.fd(), fd], tick);
-                (ready[0], ready[1])
+                let [has_frame, has_ended] = ready(&[wire.fd(), fd], clock.tick);
+                (has_frame, has_ended)
             }
-            None => (ready(&[wire.fd()], tick)[0], living.has_ended()),
+            None => (ready(&[wire.fd()], clock.tick)[0], living.has_ended()),
         };
         if has_frame {
             return match wire.receive() {
@@ -392,26 +406,70 @@ fn frame(
         if has_ended {
             return Err(Lost::Gone);
         }
+        clock.look(area.control(), terms)?;
+    }
+}
+
+/// How long a worker has been at its work, as far as this process looked on: time in which neither ran,
+/// since a container was paused, is nobody's fault.
+struct Clock {
+    tick: Duration,
+    looked: Instant,
+    /// Since it began.
+    whole: Duration,
+    /// The most that all of it may take.
+    whole_max: Option<Duration>,
+    /// Since it told of another record; and of which.
+    idle: Duration,
+    progress: u64,
+    /// Whether a call that takes long is told to end with what it has, and whether it was.
+    cancels: bool,
+    has_cancelled: bool,
+    stopped: Option<Instant>,
+}
+
+impl Clock {
+    fn new(terms: &Terms<'_>, records: usize) -> Self {
+        let timeout = terms.options.timeout;
+        let records = u32::try_from(records).unwrap_or(u32::MAX).saturating_add(1);
+        Clock {
+            tick: timeout.map_or(TICK, |timeout| TICK.min(timeout / 10)),
+            looked: Instant::now(),
+            whole: Duration::ZERO,
+            whole_max: timeout.map(|timeout| timeout.saturating_mul(records)),
+            idle: Duration::ZERO,
+            progress: PROGRESS_NOT_TOLD,
+            cancels: true,
+            has_cancelled: false,
+            stopped: None,
+        }
+    }
+
+    fn look(&mut self, control: &Control, terms: &Terms<'_>) -> Result<(), Lost> {
         let now = Instant::now();
+        let passed = (now - self.looked).min(TICK_COUNTED_MAX);
+        (self.looked, self.whole, self.idle) = (now, self.whole + passed, self.idle + passed);
         let progress = control.progress.load(Ordering::Relaxed);
-        if progress != seen.0 {
-            seen = (progress, now);
+        if progress != self.progress {
+            (self.progress, self.idle) = (progress, Duration::ZERO);
         }
         if let Some(timeout) = terms.options.timeout {
-            if now - began >= timeout / 2 {
+            if self.cancels && self.whole >= timeout / 2 {
                 // A call that takes long for many records is to end with what it has.
                 control.cancel.store(1, Ordering::Relaxed);
+                self.has_cancelled = true;
             }
-            if now - seen.1 >= timeout {
+            if self.idle >= timeout || self.whole_max.is_some_and(|most| self.whole >= most) {
                 return Err(Lost::TimedOut(timeout));
             }
         }
         if terms.stop.is_set() {
             control.cancel.store(1, Ordering::Relaxed);
-            if now - *stopped.get_or_insert(now) >= GRACE {
+            if now - *self.stopped.get_or_insert(now) >= GRACE {
                 return Err(Lost::Stopped);
             }
         }
+        Ok(())
     }
 }
 

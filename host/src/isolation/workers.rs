@@ -5,25 +5,28 @@
 
 use super::Options;
 use super::chatter::{Shown, Tell};
-use super::tally::{Tally, WorkersSummary};
+use super::plan::Plan;
+use super::tally::{Deaths, Tally, WorkersSummary};
 use super::worker::{Lost, NoWorker, Terms, Worker};
 use crate::plugin::runner::{Ask, Death, Failure, Runner};
-use crate::plugin::{Image, ModelError, PluginError};
+use crate::plugin::{Image, ModelError, PluginError, judge_models, look};
 use crate::stop::Stop;
 use model_abi::LoadReport;
 use model_abi::describe::ModelDescription;
 use model_abi_layout::Answer;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often a thread that waits for a worker looks whether the run goes on.
 const TICK: Duration = Duration::from_millis(20);
 /// How often it is tried to start one: it may be killed while it loads.
 const STARTS_MAX: u32 = 3;
+/// Workers that are killed from outside are no fault of the model's, but there is an end to that too.
+const KILLS_TO_A_CRASH: u64 = 100;
 
 /// A plugin that a worker has opened, and whose models it has told of.
 pub struct Opened {
-    image: Image,
+    plan: Plan,
     worker: Worker,
     models: Vec<ModelDescription>,
     options: Options,
@@ -33,18 +36,28 @@ pub struct Opened {
 
 impl Opened {
     /// Starts a worker and has it open the plugin. `tell`: where people read what it says, behind the
-    /// `name`.
+    /// name of the model that is meant, or of the only one, or of the file.
     pub fn open(
         image: &Image,
         options: Options,
-        (name, tell): (&str, Tell),
+        (name, tell): (Option<&str>, Tell),
         stop: &Stop,
     ) -> Result<Self, PluginError> {
+        // Seen here too, so that what is wrong with a file is told as ever.
+        let looked = look::look_at(image)?;
+        let file = image.path().file_name().unwrap_or_default().to_string_lossy();
+        let name = match (name, &looked.stamp.models[..]) {
+            (Some(name), _) => name,
+            (None, [only]) => &only.qualified_name,
+            _ => &file,
+        };
         let shown = Arc::new(Shown::new(name, tell));
+        let plan = Plan::new(image, &looked, &options)?;
         let terms = Terms { options: &options, stop };
-        let (worker, models) = Worker::open(image, &shown, &terms).map_err(NoWorker::into_error)?;
-        let (image, stop) = (image.clone(), stop.clone());
-        Ok(Opened { image, worker, models, options, shown, stop })
+        let (worker, models) = again(|| Worker::open(&plan, &shown, &terms))?;
+        // It is believed no more than what it predicts.
+        judge_models(&models)?;
+        Ok(Opened { plan, worker, models, options, shown, stop: stop.clone() })
     }
 
     /// The models in it.
@@ -54,21 +67,27 @@ impl Opened {
 
     /// Makes a model ready. `threads` will ask it at once.
     pub fn load(self, model: &str, config: &str, threads: usize) -> Result<Workers, PluginError> {
-        let Opened { image, worker, options, shown, stop, .. } = self;
+        let Opened { plan, worker, models, options, shown, stop } = self;
         let terms = Terms { options: &options, stop: &stop };
-        let loaded = worker.load(model, config, &terms).map_err(NoWorker::into_error)?;
-        let (worker, report) = loaded;
+        let mut first = Some(worker);
+        let (worker, report) = again(|| {
+            let worker = match first.take() {
+                Some(worker) => worker,
+                None => Worker::open(&plan, &shown, &terms)?.0,
+            };
+            worker.load(model, config, &terms)
+        })?;
         let workers_max = options.workers.map_or(threads, usize::from).max(1);
         let workers = Workers {
-            image,
+            plan,
+            models,
             model: model.to_owned(),
             config: config.to_owned(),
             report,
             options,
-            workers_max,
             shown,
             stop,
-            staff: Mutex::new(Staff { idle: vec![worker], count: 1 }),
+            staff: Mutex::new(Staff { idle: vec![worker], count: 1, most: workers_max }),
             freed: Condvar::new(),
             tally: Tally::default(),
         };
@@ -77,14 +96,25 @@ impl Opened {
     }
 }
 
+/// Tries again where one was killed that did nothing wrong.
+fn again<T>(mut start: impl FnMut() -> Result<T, NoWorker>) -> Result<T, PluginError> {
+    let mut tries = 1;
+    loop {
+        match start() {
+            Err(NoWorker::Died(death)) if death.may_be_foreign && tries < STARTS_MAX => tries += 1,
+            started => return started.map_err(NoWorker::into_error),
+        }
+    }
+}
+
 /// The workers of a model.
 pub struct Workers {
-    image: Image,
+    plan: Plan,
+    models: Vec<ModelDescription>,
     model: String,
     config: String,
     report: LoadReport,
     options: Options,
-    workers_max: usize,
     shown: Arc<Shown>,
     stop: Stop,
     staff: Mutex<Staff>,
@@ -92,10 +122,11 @@ pub struct Workers {
     tally: Tally,
 }
 
-/// Those that have nothing to do, and how many there are in all.
+/// Those that have nothing to do, how many there are in all, and how many there may be.
 struct Staff {
     idle: Vec<Worker>,
     count: usize,
+    most: usize,
 }
 
 impl Workers {
@@ -138,14 +169,26 @@ impl Workers {
                 staff = self.staff.lock().unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
-            if staff.count < self.workers_max {
+            if staff.count < staff.most {
                 staff.count += 1;
                 drop(staff);
-                let started = self.start();
-                if !matches!(started, Ok(Some(_))) {
-                    self.leave();
+                match self.start() {
+                    Ok(Some(worker)) => return Ok(Some(worker)),
+                    // With those that there are it goes on.
+                    Err(Failure::Model(ModelError::NoProcess(why))) => {
+                        staff = self.staff.lock().unwrap_or_else(PoisonError::into_inner);
+                        staff.count -= 1;
+                        staff.most = staff.count;
+                        if staff.count == 0 {
+                            return Err(ModelError::NoProcess(why).into());
+                        }
+                        continue;
+                    }
+                    other => {
+                        self.leave();
+                        return other;
+                    }
                 }
-                return started;
             }
             let waited = self.freed.wait_timeout(staff, TICK);
             staff = waited.unwrap_or_else(PoisonError::into_inner).0;
@@ -155,20 +198,25 @@ impl Workers {
     fn start(&self) -> Result<Option<Worker>, Failure> {
         let terms = self.terms();
         for _ in 0..STARTS_MAX {
-            let worker = Worker::open(&self.image, &self.shown, &terms)
-                .and_then(|(worker, _)| worker.load(&self.model, &self.config, &terms));
-            match worker {
-                Ok((worker, _)) => {
+            let ready =
+                Worker::open(&self.plan, &self.shown, &terms).and_then(|(worker, models)| {
+                    let (worker, report) = worker.load(&self.model, &self.config, &terms)?;
+                    Ok((worker, models, report))
+                });
+            match ready {
+                Ok((worker, models, report)) => {
+                    self.refuse_another(&models, &report)?;
                     self.tally.started();
                     return Ok(Some(worker));
                 }
                 Err(NoWorker::Stopped) => return Ok(None),
                 Err(NoWorker::Died(death)) => drop(self.lost(death, false)?),
                 Err(NoWorker::Refused { reason, .. }) => {
+                    self.refuse_another(&self.models, &self.report)?;
                     return Err(ModelError::NoWorker(reason).into());
                 }
                 Err(NoWorker::System(error)) => {
-                    return Err(ModelError::NoWorker(error.to_string()).into());
+                    return Err(ModelError::NoProcess(error.to_string()).into());
                 }
             }
         }
@@ -176,14 +224,42 @@ impl Workers {
         Err(ModelError::NoWorker(reason).into())
     }
 
+    /// Refuses what is not the model that the run began with.
+    fn refuse_another(
+        &self,
+        models: &[ModelDescription],
+        report: &LoadReport,
+    ) -> Result<(), ModelError> {
+        if let Some(file) = self.plan.changed() {
+            return Err(ModelError::Replaced(format!("`{}` was changed", file.display())));
+        }
+        let told =
+            |models, report: &LoadReport| serde_json::to_value((models, &report.fingerprint)).ok();
+        if told(models, report) != told(&self.models[..], &self.report) {
+            return Err(ModelError::Replaced("it says other things of itself".to_owned()));
+        }
+        Ok(())
+    }
+
     /// One has ended; an error where that is too often.
     fn lost(&self, death: Death, is_search: bool) -> Result<Death, ModelError> {
-        let crashes = self.tally.ended(&death, is_search);
+        let Deaths { crashes, kills } = self.tally.ended(&death, is_search);
         let crashes_max = self.options.crashes_max;
-        if is_search || crashes <= crashes_max {
-            return Ok(death);
+        let kills_max = crashes_max.saturating_mul(KILLS_TO_A_CRASH);
+        if crashes > crashes_max {
+            return Err(ModelError::DiesTooOften { crashes, crashes_max, last: death.message });
         }
-        Err(ModelError::DiesTooOften { crashes, crashes_max, last: death.message })
+        if kills > kills_max {
+            return Err(ModelError::KilledTooOften { kills, last: death.message });
+        }
+        Ok(death)
+    }
+
+    /// Ends one that is of no more use.
+    fn dismiss(&self, worker: Worker) {
+        self.tally.tried(worker.attempts());
+        drop(worker);
+        self.leave();
     }
 
     /// There is one fewer.
@@ -206,14 +282,12 @@ impl Runner for Workers {
         };
         match lost {
             Lost::Stopped => {
-                drop(worker);
-                self.leave();
+                self.dismiss(worker);
                 *answer = Answer::default();
                 Ok(0)
             }
             Lost::Lied(error) => {
-                drop(worker);
-                self.leave();
+                self.dismiss(worker);
                 Err(error.into())
             }
             lost => {
@@ -229,6 +303,7 @@ impl Drop for Workers {
     fn drop(&mut self) {
         let staff = self.staff.get_mut().unwrap_or_else(PoisonError::into_inner);
         staff.idle.iter_mut().for_each(Worker::dismiss);
-        staff.idle.drain(..).for_each(Worker::part);
+        let dismissed = Instant::now();
+        staff.idle.drain(..).for_each(|worker| worker.part(dismissed));
     }
 }

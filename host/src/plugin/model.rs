@@ -74,9 +74,23 @@ pub enum ModelError {
         /// How the last one did.
         last: String,
     },
-    /// No process can be had that it could run in.
-    #[error("no worker process can be started for it any more: {0}")]
+    /// They are killed, by nobody knows whom.
+    #[error("its processes were killed {kills} times from outside; the last time {last}")]
+    KilledTooOften {
+        /// How often.
+        kills: u64,
+        /// How the last one ended.
+        last: String,
+    },
+    /// It can't be made ready any more.
+    #[error("no worker process can be made ready for it any more: {0}")]
     NoWorker(String),
+    /// No process can be had that it could run in.
+    #[error("the system gives no worker process for it any more: {0}")]
+    NoProcess(String),
+    /// Another one lies in its place.
+    #[error("it was replaced while the run went on: {0}")]
+    Replaced(String),
     /// It never answers.
     #[error("it answered none of the {asked} records it was asked about")]
     NoProgress {

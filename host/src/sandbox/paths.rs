@@ -65,6 +65,12 @@ impl Caller {
         fs::read_link(format!("/proc/{}/fd/{fd}", self.thread)).ok()
     }
 
+    /// Whether it is the name of something that it has open already, such as what the host has handed it.
+    pub(super) fn has_open(self, path: &Path) -> bool {
+        path.strip_prefix(format!("/proc/{}/fd", self.process))
+            .is_ok_and(|fd| fd.components().count() == 1)
+    }
+
     /// A text of C's in its memory.
     fn text(self, address: u64) -> Option<Vec<u8>> {
         let memory = File::open(format!("/proc/{}/mem", self.thread)).ok()?;

@@ -104,6 +104,7 @@ impl Step for ModelStep {
         let mut places = batch.places().zip(ordinals(batch.origins()));
         let mut done = 0;
         let mut search = Search::default();
+        let mut is_measured = true;
         while done < batch.len() {
             if self.stop.is_set() {
                 return Err(StepError::Stopped);
@@ -134,11 +135,17 @@ impl Step for ModelStep {
                     if self.stop.is_set() {
                         return Err(StepError::Stopped); // it may have been ended for that
                     }
+                    if death.kind == RejectKind::Timeout && death.progress.is_none() {
+                        *slices = Slices::default(); // perhaps it was too much for one call
+                    }
                     search.died(slice, death);
+                    is_measured = false; // another one is started in the time of the next call
                     continue;
                 }
             };
-            slices.took(answers.len(), began.elapsed());
+            if std::mem::replace(&mut is_measured, true) {
+                slices.took(answers.len(), began.elapsed());
+            }
             search.answered(answers.len());
             if answers.is_empty() {
                 if self.stop.is_set() {

@@ -59,6 +59,10 @@ enum Try {
     Thread,
     /// And to ask how many there are cores.
     Cores,
+    /// To close all files that it has not opened, as a program does that becomes a daemon.
+    CloseAll,
+    /// To leave the group of processes that it is in, and hang.
+    LeaveAndHang,
     /// To end the process, having tried the network.
     SocketAndAbort,
 }
@@ -153,6 +157,15 @@ fn attempt(what: Try, path: &Path) -> io::Result<u64> {
         Try::IoUring => system(libc::SYS_io_uring_setup, [1, 0]),
         Try::Thread => Ok(thread::spawn(|| 1).join().unwrap_or_default()),
         Try::Cores => thread::available_parallelism().map(|cores| cores.get() as u64),
+        // Close_range: from 3 on.
+        Try::CloseAll => system(libc::SYS_close_range, [3, u32::MAX.into()]),
+        Try::LeaveAndHang => {
+            // SAFETY: asks and sets numbers.
+            unsafe { libc::setpgid(0, libc::getpgid(libc::getppid())) };
+            loop {
+                thread::park();
+            }
+        }
         Try::SocketAndAbort => {
             let _ = TcpStream::connect("127.0.0.1:9");
             std::process::abort()

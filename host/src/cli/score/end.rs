@@ -345,7 +345,7 @@ impl Session<'_> {
             say(&summary::total(&total, false));
         }
         if !is_quiet {
-            self.say_workers();
+            self.models.say_workers(self.job);
         }
         let summarised =
             summary_file.map_or(Ok(()), |file| self.summary(total, runs, exit_code).publish(file));
@@ -359,23 +359,6 @@ impl Session<'_> {
             (Some(error), _) => Err(error),
             (None, Err((path, source))) => Err(Error::Summary { path, source }),
             (None, Ok(())) => forgotten.map(|()| exit_code),
-        }
-    }
-
-    /// Tells of the workers that ended before they should.
-    fn say_workers(&self) {
-        for model in self.models.all() {
-            let Some(workers) = model.workers() else { continue };
-            let name = match self.job.is_named() {
-                true => &model.node,
-                false => &model.description.qualified_name,
-            };
-            for attempt in &workers.attempts {
-                say(&format!("sandbox: model `{name}` tried to {attempt}\n"));
-            }
-            if !workers.ended.is_empty() {
-                say(&format!("workers of {name}: {workers}\n"));
-            }
         }
     }
 

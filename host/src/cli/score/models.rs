@@ -117,15 +117,15 @@ fn behind(
         exits.during(&found.path, "it was being opened");
         return Ok(Behind::Here(Box::new(Plugin::open_image(&found.image)?)));
     };
-    let name = match job.is_named() {
-        true => found.node.to_owned(),
-        false => found.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+    let name = match (job.is_named(), &found.spec.model) {
+        (true, _) => Some(found.node),
+        (false, asked) => asked.as_ref().map(|asked| &*asked.name),
     };
     let tell: Tell = match job.run.quiet {
         true => Arc::new(|_| ()),
         false => Arc::new(say),
     };
-    let opened = isolation::Opened::open(&found.image, options.clone(), (&name, tell), stop)?;
+    let opened = isolation::Opened::open(&found.image, options.clone(), (name, tell), stop)?;
     Ok(Behind::Worker(Box::new(opened)))
 }
 
@@ -200,6 +200,23 @@ impl Models {
             exits.during(Path::new(&all), "its model was predicting");
         }
         Ok(Models(models))
+    }
+
+    /// Tells people of the workers that ended before they should, and of what was tried in them.
+    pub(super) fn say_workers(&self, job: &Job<'_>) {
+        for model in &self.0 {
+            let Some(workers) = model.workers() else { continue };
+            let name = match job.is_named() {
+                true => &model.node,
+                false => &model.description.qualified_name,
+            };
+            for attempt in &workers.attempts {
+                say(&format!("sandbox: model `{name}` tried to {attempt}\n"));
+            }
+            if !workers.ended.is_empty() {
+                say(&format!("workers of {name}: {workers}\n"));
+            }
+        }
     }
 
     pub(in crate::cli) fn all(&self) -> &[Model] {

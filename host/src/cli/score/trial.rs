@@ -154,6 +154,7 @@ impl<'a> Trial<'a> {
 
     /// Writes to stdout, out of the plugins' reach, and ends the command with this code.
     pub(in crate::cli) fn end(mut self, text: &str, code: u8) -> Result<u8, Error> {
+        self.models.say_workers(self.job);
         let written = self.stdout.write_all(text.as_bytes());
         let result = match written {
             Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
