@@ -2,7 +2,7 @@
 //!
 //! A plugin that is held ([`Image`]) is the same for all of them. One on disk may be replaced while the
 //! run goes on, and a worker that starts later would load another: predictions of two models in one
-//! output. So it is refused then ([`Plan::check`]).
+//! output. So it is refused then ([`Plan::changed`]).
 
 use super::Options;
 use super::protocol::Opening;
