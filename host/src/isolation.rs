@@ -12,6 +12,7 @@
 
 mod area;
 mod chatter;
+mod clock;
 mod plan;
 mod protocol;
 pub mod serve;

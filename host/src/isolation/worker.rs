@@ -1,11 +1,11 @@
 //! One worker process, as its host sees it: started, asked, ended.
 //!
-//! Whatever comes from it is bounded in time and in size. The traps: it may answer and die at once, so
-//! an answer that has come is read before its end is looked at; and a model that is slow, but goes from
-//! record to record, does not hang: time runs since it last told of another one.
+//! Whatever comes from it is bounded in time (`clock.rs`) and in size. The trap: it may answer and die at
+//! once, so an answer that has come is read before its end is looked at.
 
 use super::area::{Area, Word};
 use super::chatter::{Chatter, Shown};
+use super::clock::{Clock, Verdict};
 use super::plan::Plan;
 use super::protocol::{ANSWERED, CALL, Coming, NEXT, Order, PIECE, Reply, write_request};
 use super::wire::Wire;
@@ -19,7 +19,7 @@ use crate::step::STACK_BYTES;
 use crate::stop::Stop;
 use model_abi::LoadReport;
 use model_abi::describe::ModelDescription;
-use model_abi_layout::{Answer, Control, PROGRESS_NOT_TOLD};
+use model_abi_layout::{Answer, PROGRESS_NOT_TOLD};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs::File;
 use std::io;
@@ -31,12 +31,8 @@ use std::time::{Duration, Instant};
 /// What to do about a plugin that its sandbox keeps from being made ready.
 const ALLOW: &str = "`--allow-read PATH` (`allow_read` of a step) lets it read more; what else it needs, \
                      only `--sandbox off` gives it";
-/// How often it is looked whether the model goes on, and whether the run does.
-const TICK: Duration = Duration::from_millis(20);
 /// How long a model may go on when the run is to end.
 const GRACE: Duration = Duration::from_secs(1);
-/// How much may have passed from one look to the next: beyond that, this process did not run.
-const TICK_COUNTED_MAX: Duration = Duration::from_millis(500);
 /// How long a worker whose end of the socket is closed may take to have ended.
 const LEAVING: Duration = Duration::from_millis(200);
 /// A buffer that grew longer, for one very long answer, is not kept for the next.
@@ -185,7 +181,7 @@ impl Worker {
     }
 
     fn reply(&mut self, terms: &Terms<'_>) -> Result<Reply, Lost> {
-        let mut clock = Clock::new(terms, 1);
+        let mut clock = Clock::new(terms.options.timeout, 1);
         let reply = frame(&mut self.wire, &self.living, &self.area, terms, &mut clock)?;
         serde_json::from_slice(&reply).map_err(|error| Lost::Astray(error.into()))
     }
@@ -241,15 +237,15 @@ impl Worker {
         terms: &Terms<'_>,
     ) -> Result<u32, Lost> {
         self.chatter.forget();
-        let mut clock = Clock::new(terms, ask.records.len());
+        let mut clock = Clock::new(terms.options.timeout, ask.records.len());
         loop {
             let status = self.ask_once(ask, answer, terms, &mut clock)?;
             // One that did not run for a while may be told to stop before it begins.
-            let is_in_vain = status == 0 && answer.answered == 0 && clock.has_cancelled;
+            let is_in_vain = status == 0 && answer.answered == 0 && clock.has_hurried();
             if !is_in_vain || terms.stop.is_set() {
                 return Ok(status);
             }
-            clock = Clock { cancels: false, ..Clock::new(terms, ask.records.len()) };
+            clock = clock.again();
         }
     }
 
@@ -391,10 +387,10 @@ fn frame(
     loop {
         let (has_frame, has_ended) = match living.fd() {
             Some(fd) => {
-                let [has_frame, has_ended] = ready(&[wire.fd(), fd], clock.tick);
+                let [has_frame, has_ended] = ready(&[wire.fd(), fd], clock.tick());
                 (has_frame, has_ended)
             }
-            None => (ready(&[wire.fd()], clock.tick)[0], living.has_ended()),
+            None => (ready(&[wire.fd()], clock.tick())[0], living.has_ended()),
         };
         if has_frame {
             return match wire.receive() {
@@ -406,70 +402,18 @@ fn frame(
         if has_ended {
             return Err(Lost::Gone);
         }
-        clock.look(area.control(), terms)?;
-    }
-}
-
-/// How long a worker has been at its work, as far as this process looked on: time in which neither ran,
-/// since a container was paused, is nobody's fault.
-struct Clock {
-    tick: Duration,
-    looked: Instant,
-    /// Since it began.
-    whole: Duration,
-    /// The most that all of it may take.
-    whole_max: Option<Duration>,
-    /// Since it told of another record; and of which.
-    idle: Duration,
-    progress: u64,
-    /// Whether a call that takes long is told to end with what it has, and whether it was.
-    cancels: bool,
-    has_cancelled: bool,
-    stopped: Option<Instant>,
-}
-
-impl Clock {
-    fn new(terms: &Terms<'_>, records: usize) -> Self {
-        let timeout = terms.options.timeout;
-        let records = u32::try_from(records).unwrap_or(u32::MAX).saturating_add(1);
-        Clock {
-            tick: timeout.map_or(TICK, |timeout| TICK.min(timeout / 10)),
-            looked: Instant::now(),
-            whole: Duration::ZERO,
-            whole_max: timeout.map(|timeout| timeout.saturating_mul(records)),
-            idle: Duration::ZERO,
-            progress: PROGRESS_NOT_TOLD,
-            cancels: true,
-            has_cancelled: false,
-            stopped: None,
-        }
-    }
-
-    fn look(&mut self, control: &Control, terms: &Terms<'_>) -> Result<(), Lost> {
-        let now = Instant::now();
-        let passed = (now - self.looked).min(TICK_COUNTED_MAX);
-        (self.looked, self.whole, self.idle) = (now, self.whole + passed, self.idle + passed);
-        let progress = control.progress.load(Ordering::Relaxed);
-        if progress != self.progress {
-            (self.progress, self.idle) = (progress, Duration::ZERO);
-        }
-        if let Some(timeout) = terms.options.timeout {
-            if self.cancels && self.whole >= timeout / 2 {
-                // A call that takes long for many records is to end with what it has.
-                control.cancel.store(1, Ordering::Relaxed);
-                self.has_cancelled = true;
-            }
-            if self.idle >= timeout || self.whole_max.is_some_and(|most| self.whole >= most) {
-                return Err(Lost::TimedOut(timeout));
-            }
+        let control = area.control();
+        match clock.look(Instant::now(), control.progress.load(Ordering::Relaxed)) {
+            Verdict::GoOn => {}
+            Verdict::Hurry => control.cancel.store(1, Ordering::Relaxed),
+            Verdict::TimedOut(timeout) => return Err(Lost::TimedOut(timeout)),
         }
         if terms.stop.is_set() {
             control.cancel.store(1, Ordering::Relaxed);
-            if now - *self.stopped.get_or_insert(now) >= GRACE {
+            if clock.since_stop(Instant::now()) >= GRACE {
                 return Err(Lost::Stopped);
             }
         }
-        Ok(())
     }
 }
 
