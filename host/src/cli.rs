@@ -145,7 +145,8 @@ fn parse(
 
 /// A duration given in seconds, such as `10` or `0.5`.
 fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "expected a number of seconds".to_owned())?;
+    let seconds: f64 =
+        text.parse().map_err(|_| "expected a number of seconds, such as 10 or 0.5".to_owned())?;
     let most = 86_400.0;
     if seconds > 0.0 && seconds <= most {
         return Ok(Duration::from_secs_f64(seconds));
@@ -155,7 +156,10 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 /// A duration that may be nothing.
 fn pause(text: &str) -> Result<Duration, String> {
-    if text.parse() == Ok(0.0) { Ok(Duration::ZERO) } else { seconds(text) }
+    match text.parse() {
+        Ok(0.0) => Ok(Duration::ZERO),
+        _ => seconds(text).map_err(|_| "expected a number of seconds, 0 to 86400".to_owned()),
+    }
 }
 
 /// Says something to people. Where nobody can be told (stderr is closed), the run goes on.

@@ -188,6 +188,10 @@ impl RunError {
             RunError::Step { source: StepError::Model(error), .. } => Some(match error {
                 ModelError::KilledTooOften { .. } => KILLED,
                 ModelError::NoProcess(_) => NO_PROCESS,
+                ModelError::DiesTooOften { .. } => {
+                    "this is the model's fault: send this message to the team that ships it; with a larger \
+                     --max-crashes the run goes on to its end, also when it is resumed"
+                }
                 ModelError::Replaced(_) => {
                     "start it again; with --trust, what was verified is held as long as a run lasts"
                 }

@@ -26,11 +26,34 @@ pub use tally::WorkersSummary;
 pub use workers::{Opened, Workers};
 
 use crate::sandbox::Mode;
+use bytesize::ByteSize;
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// The hidden command of a worker.
 pub const COMMAND: &str = "__work";
+
+/// What to do about a model that needs what its sandbox holds back.
+pub(crate) const ALLOW: &str = "`--allow-read PATH` (`allow_read` of a step) lets it read more; what else it \
+                                needs, only `--sandbox off` gives it";
+
+/// A size as people write it: `512MiB`, or else in bytes.
+pub(crate) fn size_text(bytes: u64) -> String {
+    let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    let unit = units.into_iter().find(|(_, size)| bytes > 0 && bytes.is_multiple_of(*size));
+    unit.map_or_else(|| format!("{bytes}B"), |(name, size)| format!("{}{name}", bytes / size))
+}
+
+/// The least that a worker can be started with.
+const MEMORY_BYTES_MIN: u64 = 16 << 20;
+
+/// Reads a bound on memory.
+pub(crate) fn memory(text: &str) -> Result<u64, String> {
+    match text.parse::<ByteSize>().map(|size| size.as_u64()) {
+        Ok(bytes) if (MEMORY_BYTES_MIN..=1 << 50).contains(&bytes) => Ok(bytes),
+        _ => Err("a size such as 512MiB is wanted, at least 16MiB".to_owned()),
+    }
+}
 
 /// How a worker exits that has lost its host while that lives: what it is given is the plugin's to take.
 pub(crate) const LOST: u8 = 113;

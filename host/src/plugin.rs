@@ -33,6 +33,7 @@ pub use model::{LoadedModel, ModelError};
 pub use selector::Selector;
 pub use trust::{Trust, TrustError, Untrusted};
 
+use crate::record::RejectKind;
 use crate::schema::is_plain;
 use model_abi::describe::{ModelDescription, PluginDescription};
 use model_abi_layout::{ExtensionTable, PluginRef};
@@ -131,13 +132,8 @@ pub enum PluginError {
         hint: Option<String>,
     },
     /// It took the worker process with it, or somebody did.
-    #[error("{message}")]
-    WorkerDied {
-        /// When, and how.
-        message: String,
-        /// Whether it may have been somebody else.
-        may_be_foreign: bool,
-    },
+    #[error(transparent)]
+    WorkerDied(runner::Death),
     /// There is no process that it could be loaded in.
     #[error("no worker process can be started for it")]
     NoWorker(#[source] std::io::Error),
@@ -150,6 +146,7 @@ fn beginning(found: &str) -> String {
     if found.is_empty() { " (it is empty)".to_owned() } else { format!(" (it begins {found:?})") }
 }
 
+const TELL: &str = "send this message to the team that ships it";
 /// What to do where processes are killed that did nothing wrong.
 pub(crate) const KILLED: &str = "somebody killed it, or the system, which has no more memory: each worker has \
                                  a copy of the model, so fewer --workers need less";
@@ -174,10 +171,16 @@ impl PluginError {
                 "the config is given with --config JSON or --config @FILE".into()
             }
             PluginError::RefusedByWorker { hint, .. } => hint.clone()?,
-            PluginError::WorkerDied { may_be_foreign: true, .. } => KILLED.into(),
-            PluginError::WorkerDied { .. } => {
-                "this is the plugin's fault: send this message to the team that ships it".into()
-            }
+            PluginError::WorkerDied(death) => match death.kind {
+                _ if death.may_be_foreign => KILLED.into(),
+                RejectKind::Timeout => {
+                    format!("give it a larger --timeout, if it needs that; else {TELL}")
+                }
+                RejectKind::Memory => {
+                    format!("give it a larger --max-memory, if it needs that; else {TELL}")
+                }
+                _ => format!("this is the plugin's fault: {TELL}"),
+            },
             PluginError::NoWorker(_) => NO_PROCESS.into(),
             _ => return None,
         })

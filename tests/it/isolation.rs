@@ -52,8 +52,12 @@ const POISONS: [(&str, &str, &str); 7] = [
         "crash",
         "its process died of SIGABRT (abort); its last words: fatal runtime error: stack overflow",
     ),
-    ("hoard", "memory", "its process ran out of memory, of which it may have 268435456 bytes"),
-    ("spin", "timeout", "its process was ended, since it did nothing for 1 s"),
+    (
+        "hoard",
+        "memory",
+        "its process ran out of memory (--max-memory 256MiB): it died of SIGABRT (abort)",
+    ),
+    ("spin", "timeout", "its process took longer than --timeout (1 s), and was killed"),
 ];
 
 /// Of so many records, some are poisoned, at places that come from the seed. Each of them is rejected as
@@ -128,7 +132,7 @@ fn a_model_is_given_up_that_crashes_too_often() {
     folder.write("in.ldjson", "{\"n\":1,\"act\":\"abort\"}\n".repeat(50));
     let ran = isolated(&folder, "acts", "--max-crashes 5 --threads 1").run().exits(5);
     ran.says("error: step `acts` can't go on")
-        .says("cause: its process died of SIGABRT (abort); that was its crash number 6, and at most 5 are allowed")
+        .says("cause: its process died of SIGABRT (abort); its processes have ended 6 times now, and --max-crashes allows 5")
         .says("hint: this is the model's fault");
     // The other batches that were under way may have cost a worker each.
     let crashes = summary(&folder)["model"]["workers"]["ended"]["crash"].as_u64().unwrap();
@@ -144,7 +148,7 @@ fn a_plugin_that_dies_while_it_is_made_ready_is_refused() {
         ("abort", "its process died of SIGABRT (abort)"),
         ("exit0", "its process exited with code 0"),
         ("segfault", "its process died of SIGSEGV (invalid memory access)"),
-        ("spin", "its process was ended, since it did nothing for 0.5 s"),
+        ("spin", "its process took longer than --timeout (0.5 s), and was killed"),
     ] {
         let config = format!(r#"--timeout 0.5 --config {{"load":"{act}"}}"#);
         let said = |during: &str| format!("cause: while {during}, {said}");
@@ -395,7 +399,11 @@ fn a_worker_that_gets_out_of_reach_is_ended_all_the_same() {
     let plugin = plugin("escaping");
     for (what, kind, said) in [
         ("close_all", "crash", "its process was ended, since it closed its connection to the host"),
-        ("leave_and_hang", "timeout", "its process was ended, since it did nothing for 1 s"),
+        (
+            "leave_and_hang",
+            "timeout",
+            "its process took longer than --timeout (1 s), and was killed",
+        ),
     ] {
         folder.write("in.ldjson", format!("{{\"try\":\"cores\"}}\n{{\"try\":\"{what}\"}}\n"));
         let args = ["--isolate", "--sandbox", "off", "--timeout", "1", "-i", "in.ldjson"];

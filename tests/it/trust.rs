@@ -123,7 +123,7 @@ fn who_is_not_to_be_believed_is_told() {
     place.check_refused(&[
         "plugin `plugins/p.so` is refused",
         "cause: it is not trusted: it has no signature `p.so.minisig`, and `trust.toml` does not list",
-        "hint: whoever answers for it signs it, `minisign -Sm plugins/p.so`; or `trust.toml` lists it",
+        "hint: whoever answers for it signs it, `minisign -S -s YOUR.key -m plugins/p.so`; or `trust.toml` lists it",
     ]);
 
     let sentinel = place.at("plugins/p.so");
@@ -249,7 +249,7 @@ fn files_that_a_model_declares_are_verified_too() {
     let factor = place.folder.write("plugins/data/factor.txt", "3\n");
     place.check_refused(&[
         "its file `data/factor.txt` is not trusted: it has no signature `factor.txt.minisig`",
-        "minisign -Sm plugins/data/factor.txt",
+        "minisign -S -s YOUR.key -m plugins/data/factor.txt",
     ]);
     let place = place.signed("plugins/data/factor.txt");
     let folder = place.at("plugins");

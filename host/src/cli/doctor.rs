@@ -7,7 +7,7 @@ use crate::sandbox::{Mode, support};
 use clap::Args;
 use serde_json::json;
 
-/// Say what this machine has to hold back a plugin with
+/// Say which of the locks that `--sandbox` uses this machine has
 ///
 /// What the kernel offers, a line each, and then what `--sandbox on` and `--sandbox require` will do
 /// here.

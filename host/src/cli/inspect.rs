@@ -169,7 +169,7 @@ impl Inspected {
         line("compiler", &format!("{} for {}", stamp.compiler, stamp.target));
         match self.trusted.as_deref() {
             None => {}
-            Some([]) => line("trusted by", "nobody who is to be believed"),
+            Some([]) => line("trusted by", "nobody"),
             Some([(_, by), files @ ..]) => {
                 line("trusted by", by);
                 files.iter().for_each(|(name, by)| line("", &format!("{name}: {by}")));

@@ -1,8 +1,7 @@
 //! The flags that keep a model in worker processes.
 
-use crate::isolation::Options;
+use crate::isolation::{Options, memory};
 use crate::sandbox::Mode;
-use bytesize::ByteSize;
 use clap::{Args, value_parser};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,9 +22,11 @@ pub(super) struct IsolationArgs {
         value_parser = value_parser!(u16).range(1..=1024))]
     workers: Option<u16>,
 
-    /// Let a worker allocate at most so much memory: 512MiB, 2GB [default: no limit]
-    #[arg(long, value_name = "SIZE", requires = "isolate")]
-    max_memory: Option<ByteSize>,
+    /// Let each worker allocate at most so much memory, at least 16MiB: 512MiB, 2GB [default: no limit]
+    ///
+    /// What the runtime of the plugin needs counts, and so do stacks of its threads.
+    #[arg(long, value_name = "SIZE", requires = "isolate", value_parser = memory)]
+    max_memory: Option<u64>,
 
     /// End a worker that works on one record for so long, or that opens or loads its model for so long;
     /// 0: never [default: 300]
@@ -38,7 +39,8 @@ pub(super) struct IsolationArgs {
     /// Give the model up once its workers have crashed more often than this, with exit code 5 [default:
     /// 100]
     ///
-    /// What ends while it is found out which record did it counts once.
+    /// Any end counts: crash, exit, timeout, memory; of all that end while it is found out which record did
+    /// it, one.
     #[arg(long, value_name = "COUNT", requires = "isolate")]
     max_crashes: Option<u64>,
 
@@ -46,11 +48,12 @@ pub(super) struct IsolationArgs {
     /// reading what is not granted [default: on]
     ///
     /// The plugin may read the files beside it that its models declare or, where they declare none, its
-    /// folder. `etl-host doctor` says what this machine can hold back.
+    /// folder. Of the environment it is given what docs/security.md lists, and no credentials. `etl-host
+    /// doctor` says what this machine can hold back.
     #[arg(long, value_name = "MODE", requires = "isolate", value_enum)]
     sandbox: Option<Mode>,
 
-    /// Let the model read this file or folder too
+    /// Let the model read this file, or this folder and all in it, too; may be given several times
     #[arg(long, value_name = "PATH", requires = "isolate")]
     allow_read: Vec<PathBuf>,
 }
@@ -63,7 +66,7 @@ impl IsolationArgs {
         let usual = Options::default();
         isolate.then(|| Options {
             workers,
-            memory_bytes_max: max_memory.map(|size| size.as_u64()),
+            memory_bytes_max: max_memory,
             timeout: timeout
                 .map_or(usual.timeout, |timeout| Some(timeout).filter(|it| !it.is_zero())),
             crashes_max: max_crashes.unwrap_or(usual.crashes_max),

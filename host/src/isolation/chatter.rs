@@ -37,6 +37,9 @@ impl Shown {
 
     fn line(&self, line: &[u8]) {
         let line = String::from_utf8_lossy(line);
+        if is_nothing(&line) {
+            return;
+        }
         let before = self.bytes.fetch_add(line.len() + 1, Ordering::Relaxed);
         let model = &self.model;
         if before + line.len() < SHOWN_BYTES_MAX {
@@ -103,8 +106,12 @@ impl LastWords {
     /// Those that say something; how to see more of a panic is nothing that people here can do.
     fn lines(&self) -> impl DoubleEndedIterator<Item = &str> {
         let lines = self.0.lines().map(str::trim);
-        lines.filter(|line| !line.is_empty() && !line.starts_with("note: run with `RUST_BACKTRACE"))
+        lines.filter(|line| !is_nothing(line))
     }
+}
+
+fn is_nothing(line: &str) -> bool {
+    line.trim().is_empty() || line.starts_with("note: run with `RUST_BACKTRACE")
 }
 
 fn listen(mut pipe: PipeReader, kept: &Mutex<Vec<u8>>, shown: &Shown) {
@@ -159,10 +166,7 @@ mod tests {
     #[test]
     fn each_line_is_shown_with_the_name_of_the_model() {
         let (shown, last) = heard(b"one\ntwo\xff\n\nthree");
-        assert_eq!(
-            shown,
-            "worker of m: one\nworker of m: two\u{fffd}\nworker of m: \nworker of m: three\n"
-        );
+        assert_eq!(shown, "worker of m: one\nworker of m: two\u{fffd}\nworker of m: three\n");
         assert_eq!(last, "three");
     }
 

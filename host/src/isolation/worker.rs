@@ -9,7 +9,7 @@ use super::clock::{Clock, Verdict};
 use super::plan::Plan;
 use super::protocol::{ANSWERED, CALL, Coming, NEXT, Order, PIECE, Reply, write_request};
 use super::wire::Wire;
-use super::{COMMAND, LOST, Options};
+use super::{ALLOW, COMMAND, LOST, Options, size_text};
 use crate::child::{Birth, End, Living};
 use crate::plugin::runner::{Ask, Death};
 use crate::plugin::{ModelError, PluginError};
@@ -28,9 +28,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// What to do about a plugin that its sandbox keeps from being made ready.
-const ALLOW: &str = "`--allow-read PATH` (`allow_read` of a step) lets it read more; what else it needs, \
-                     only `--sandbox off` gives it";
 /// How long a model may go on when the run is to end.
 const GRACE: Duration = Duration::from_secs(1);
 /// How long a worker whose end of the socket is closed may take to have ended.
@@ -84,9 +81,7 @@ impl NoWorker {
     pub(super) fn into_error(self) -> PluginError {
         match self {
             NoWorker::Refused { reason, hint } => PluginError::RefusedByWorker { reason, hint },
-            NoWorker::Died(Death { message, may_be_foreign, .. }) => {
-                PluginError::WorkerDied { message, may_be_foreign }
-            }
+            NoWorker::Died(death) => PluginError::WorkerDied(death),
             NoWorker::Stopped => PluginError::NoWorker(io::ErrorKind::Interrupted.into()),
             NoWorker::System(error) => PluginError::NoWorker(error),
         }
@@ -134,19 +129,19 @@ impl Worker {
         let grants = Grants { read: opening.may_read.clone() };
         let replied = worker.order(&Order::Open(opening.clone()), &held, terms);
         let during = "while it entered its sandbox";
-        let mut worker = match worker.expect(replied, during)? {
+        let mut worker = match worker.expect(replied, during, terms)? {
             (worker, Reply::Entered) => worker,
-            (worker, _) => return Err(worker.astray(during)),
+            (worker, _) => return Err(worker.astray(during, terms)),
         };
         let Ok(listener) = sandbox::take_over(worker.wire.fd()) else {
-            return Err(worker.died(Lost::Gone, during));
+            return Err(worker.died(Lost::Gone, during, terms));
         };
         worker.watch = listener.map(|it| Watch::start(it, &grants)).transpose().map_err(system)?;
         let during = "while it was loaded and asked to describe itself";
         let replied = worker.reply(terms);
-        match worker.expect(replied, during)? {
+        match worker.expect(replied, during, terms)? {
             (worker, Reply::Opened(models)) => Ok((worker, models)),
-            (worker, _) => Err(worker.astray(during)),
+            (worker, _) => Err(worker.astray(during, terms)),
         }
     }
 
@@ -160,9 +155,9 @@ impl Worker {
         let order = Order::Load { model: model.to_owned(), config: config.to_owned() };
         let during = "while its model was being loaded";
         let replied = self.order(&order, &[], terms);
-        match self.expect(replied, during)? {
+        match self.expect(replied, during, terms)? {
             (worker, Reply::Loaded(report)) => Ok((worker, report)),
-            (worker, _) => Err(worker.astray(during)),
+            (worker, _) => Err(worker.astray(during, terms)),
         }
     }
 
@@ -186,7 +181,12 @@ impl Worker {
         serde_json::from_slice(&reply).map_err(|error| Lost::Astray(error.into()))
     }
 
-    fn expect(self, replied: Result<Reply, Lost>, during: &str) -> Result<(Self, Reply), NoWorker> {
+    fn expect(
+        self,
+        replied: Result<Reply, Lost>,
+        during: &str,
+        terms: &Terms<'_>,
+    ) -> Result<(Self, Reply), NoWorker> {
         match replied {
             Ok(Reply::Refused { reason, hint }) => {
                 let stopped = self.stopped();
@@ -195,17 +195,17 @@ impl Worker {
             }
             Ok(reply) => Ok((self, reply)),
             Err(Lost::Stopped) => Err(NoWorker::Stopped),
-            Err(lost) => Err(self.died(lost, during)),
+            Err(lost) => Err(self.died(lost, during, terms)),
         }
     }
 
-    fn astray(self, during: &str) -> NoWorker {
-        self.died(Lost::Astray(io::Error::other("an answer to something else")), during)
+    fn astray(self, during: &str, terms: &Terms<'_>) -> NoWorker {
+        self.died(Lost::Astray(io::Error::other("an answer to something else")), during, terms)
     }
 
-    fn died(self, lost: Lost, during: &str) -> NoWorker {
+    fn died(self, lost: Lost, during: &str, terms: &Terms<'_>) -> NoWorker {
         let stopped = self.stopped();
-        let mut death = self.end(lost, None);
+        let mut death = self.end(lost, terms.options.memory_bytes_max);
         death.message = format!("{during}, {}{stopped}", death.message);
         NoWorker::Died(death)
     }
@@ -306,7 +306,7 @@ impl Worker {
             (Lost::TimedOut(timeout), _) => {
                 let seconds = timeout.as_secs_f64();
                 let message =
-                    format!("its process was ended, since it did nothing for {seconds} s");
+                    format!("its process took longer than --timeout ({seconds} s), and was killed");
                 (RejectKind::Timeout, message, false)
             }
             (Lost::Astray(error), _) => {
@@ -318,7 +318,7 @@ impl Worker {
             (_, Ok(End::TimedOut(_)) | Err(_)) => crash("its process is lost".to_owned()),
             (_, Ok(end)) if end != End::Exited(0) && words.about_memory().is_some() => {
                 let bound = memory_bytes_max.map_or_else(String::new, |most| {
-                    format!(", of which it may have {most} bytes")
+                    format!(" (--max-memory {})", size_text(most))
                 });
                 let message = format!("its process ran out of memory{bound}: it {end}");
                 (RejectKind::Memory, message, false)

@@ -65,7 +65,9 @@ pub enum ModelError {
     #[error("its answer can't be used: {0}")]
     Lied(String),
     /// The processes that it runs in die, and there is a limit to that.
-    #[error("{last}; that was its crash number {crashes}, and at most {crashes_max} are allowed")]
+    #[error(
+        "{last}; its processes have ended {crashes} times now, and --max-crashes allows {crashes_max}"
+    )]
     DiesTooOften {
         /// How often one died.
         crashes: u64,

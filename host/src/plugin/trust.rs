@@ -160,11 +160,13 @@ impl Untrusted {
         Some(match &self.why {
             Distrust::Writable(what) => format!("chmod o-w {}", path(what)),
             Distrust::Unsigned { sha256, .. } => format!(
-                "whoever answers for it signs it, `minisign -Sm {file}`; or `{trust}` lists it below \
+                "whoever answers for it signs it, `minisign -S -s YOUR.key -m {file}`; or `{trust}` lists it below \
                  [sha256]: {sha256} = \"what it is\""
             ),
             Distrust::SignatureGarbled { .. } | Distrust::Legacy => {
-                format!("sign it again: `minisign -Sm {file}`")
+                format!(
+                    "get both anew from whoever made them, who signs with `minisign -S -s YOUR.key -m {file}`"
+                )
             }
             Distrust::OtherKey { .. } => format!(
                 "if it is to be trusted, the second line of its .pub file goes below [keys] in `{trust}`"

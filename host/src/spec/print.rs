@@ -11,7 +11,7 @@ use super::{
 };
 use crate::columns::{Column, Kind};
 use crate::format::Compression;
-use crate::isolation::Options;
+use crate::isolation::{Options, size_text};
 use crate::pipeline::limits::MaxRejects;
 use crate::spec::LINE_BYTES_MAX_USUAL;
 use crate::step::emit::Emit;
@@ -276,7 +276,7 @@ fn isolation(page: &mut Page, options: &Options) {
         page.key("workers", workers);
     }
     if let Some(bytes) = memory_bytes_max {
-        page.key("max_memory", format!("{bytes}B"));
+        page.key("max_memory", size_text(*bytes));
     }
     if *timeout != usual.timeout {
         page.key("timeout", timeout.map_or(0.0, |timeout| timeout.as_secs_f64()));

@@ -7,7 +7,7 @@ use crate::cli::paths;
 use crate::cli::say;
 use crate::cli::score::end::shown_together;
 use crate::error::Error;
-use crate::isolation::{self, Tell, Workers, WorkersSummary};
+use crate::isolation::{self, ALLOW, Tell, Workers, WorkersSummary};
 use crate::plugin::runner::Runner;
 use crate::plugin::{Image, Plugin, PluginError, Trust, choose};
 use crate::spec::{ModelSpec, Spec, StepSpec};
@@ -18,6 +18,9 @@ use model_abi::describe::ModelDescription;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Of what is tried against a sandbox, so many things are told to people.
+const ATTEMPTS_SHOWN_MAX: usize = 20;
 
 /// Where a model that a step asks for is.
 pub(in crate::cli) struct Found<'a> {
@@ -86,6 +89,7 @@ pub(super) fn open<'a>(
     is_identified: bool,
 ) -> Result<Vec<Opened<'a>>, Error> {
     let opened = found.into_iter().map(|found| {
+        refuse_missing(&found, job)?;
         let refused = |source: PluginError| Error::Plugin { path: found.path.clone(), source };
         let plugin = behind(&found, (exits, stop), job).map_err(refused)?;
         let sha256 = match is_identified {
@@ -106,6 +110,17 @@ pub(super) fn open<'a>(
         Ok(Opened { plugin, description, sha256, found })
     });
     opened.collect()
+}
+
+/// What a model is to be let read must be there, or its worker can't be told of it.
+fn refuse_missing(found: &Found<'_>, job: &Job<'_>) -> Result<(), Error> {
+    let may_read = found.spec.isolation.iter().flat_map(|options| &options.may_read);
+    let Some(missing) = may_read.into_iter().find(|path| !path.exists()) else { return Ok(()) };
+    let place = match job.is_named() {
+        true => job.place_of_step(found.node, "allow_read"),
+        false => "--allow-read".to_owned(),
+    };
+    Err(Error::usage(format!("{place}: there is no file or folder `{}`", missing.display())))
 }
 
 fn behind(
@@ -206,12 +221,21 @@ impl Models {
     pub(super) fn say_workers(&self, job: &Job<'_>) {
         for model in &self.0 {
             let Some(workers) = model.workers() else { continue };
-            let name = match job.is_named() {
-                true => &model.node,
-                false => &model.description.qualified_name,
+            let (what, name) = match job.is_named() {
+                true => ("step", &model.node),
+                false => ("model", &model.description.qualified_name),
             };
-            for attempt in &workers.attempts {
-                say(&format!("sandbox: model `{name}` tried to {attempt}\n"));
+            let mut attempts: Vec<_> = workers.attempts.iter().map(ToString::to_string).collect();
+            attempts.sort_unstable();
+            for attempt in attempts.iter().take(ATTEMPTS_SHOWN_MAX) {
+                say(&format!("sandbox: {what} `{name}` tried to {attempt}\n"));
+            }
+            if attempts.len() > ATTEMPTS_SHOWN_MAX {
+                let more = attempts.len() - ATTEMPTS_SHOWN_MAX;
+                say(&format!("sandbox: and {more} other things, which --summary lists\n"));
+            }
+            if !attempts.is_empty() {
+                say(&format!("  hint: where it needs that, {ALLOW}\n"));
             }
             if !workers.ended.is_empty() {
                 say(&format!("workers of {name}: {workers}\n"));

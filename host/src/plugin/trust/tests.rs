@@ -76,7 +76,7 @@ fn who_has_signed_the_very_bytes_is_told_and_all_else_is_refused() {
         (&by_bob, Err(("which is not in `", "second line of its .pub file"))),
         (&of_other, Err((no_signature, "minisign -Vm"))),
         (&by_ada.replace("file:p.so", "file:q.so"), Err((no_signature, " -P RW"))),
-        ("", Err(("`p.so.minisig` is no signature of minisign", "minisign -Sm"))),
+        ("", Err(("`p.so.minisig` is no signature of minisign", "minisign -S -s YOUR.key -m"))),
         (&by_ada[..by_ada.len() / 2], Err(("is no signature of minisign", ""))),
         ("\u{0}\n\n\n\n", Err(("is no signature of minisign", ""))),
         (&"x".repeat(1 << 20), Err(("is no signature of minisign", ""))),
@@ -86,7 +86,7 @@ fn who_has_signed_the_very_bytes_is_told_and_all_else_is_refused() {
     }
     fs::remove_file(place.at("p.so.minisig")).unwrap();
     let unsigned = "it is not trusted: it has no signature `p.so.minisig`, and `";
-    place.check(&trust, Err((unsigned, "minisign -Sm")));
+    place.check(&trust, Err((unsigned, "minisign -S -s YOUR.key -m")));
     fs::create_dir(place.at("p.so.minisig")).unwrap();
     place.check(&trust, Err(("can't be read: expected a regular file, found a folder", "")));
 }

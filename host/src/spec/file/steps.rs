@@ -3,7 +3,7 @@
 use super::keys::{STEP, STEP_TYPES};
 use super::section::{Context, Section};
 use super::{ends, from};
-use crate::isolation::Options;
+use crate::isolation::{Options, memory};
 use crate::sandbox::Mode;
 use crate::spec::{
     BlockSpec, JqSpec, LogSpec, LookupSpec, ModelSpec, NoMatch, Port, Records, SampleSpec, Several,
@@ -11,7 +11,6 @@ use crate::spec::{
 };
 use crate::step::emit::Emit;
 use crate::toml_text::{Wrong, list, meant, on_a_line, wrong};
-use bytesize::ByteSize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 use std::time::Duration;
@@ -97,11 +96,10 @@ fn isolation(section: &Section<'_>) -> Result<Option<Options>, Wrong> {
         };
     }
     let usual = Options::default();
-    let size = |text: &str| text.parse().map_err(|_| "a size such as 512MiB is wanted".to_owned());
     let seconds = section.number("timeout")?.map(Duration::from_secs_f64);
     Ok(Some(Options {
         workers: section.whole("workers")?.map(|workers| workers as u16),
-        memory_bytes_max: section.parsed("max_memory", size)?.map(|size: ByteSize| size.as_u64()),
+        memory_bytes_max: section.parsed("max_memory", memory)?,
         timeout: seconds.map_or(usual.timeout, |timeout| Some(timeout).filter(|it| !it.is_zero())),
         crashes_max: section.whole("max_crashes")?.unwrap_or(usual.crashes_max),
         sandbox: match section.text("sandbox")?.map(|text| text.value).as_deref() {
