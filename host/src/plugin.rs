@@ -113,8 +113,11 @@ pub enum PluginError {
     #[error("it holds several models: `{}`", .0.join("`, `"))]
     WhichModel(Vec<String>),
     /// The folder's name can't be told to the model.
-    #[error("its name, or that of a folder it may read, is not UTF-8")]
+    #[error("its folder's name is not UTF-8")]
     PathNotUtf8,
+    /// A name can't be told to a worker.
+    #[error("its name, or that of what it may read, is not UTF-8")]
+    NameNotUtf8,
     /// A table that can't hold what every table begins with.
     #[error("the table of its extension `{name}` says that it is {size} bytes long, too few")]
     ExtensionTooShort {

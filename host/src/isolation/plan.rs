@@ -50,7 +50,7 @@ impl Plan {
             may_read.push(folder);
         }
         if may_read.iter().chain([&path]).any(|path| path.to_str().is_none()) {
-            return Err(PluginError::PathNotUtf8);
+            return Err(PluginError::NameNotUtf8);
         }
         let names = || image.files().map(|(name, _)| name.to_owned()).collect();
         let opening = Opening {

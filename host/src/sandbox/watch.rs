@@ -98,9 +98,9 @@ impl Post {
         let Some(caller) = Caller::of(asked.pid) else {
             // It has ended, or nothing can be read here (too many open files): landlock decides.
             let nr = c_long::from(asked.data.nr);
-            let mut rules = self.table.iter().flat_map(|(_, table)| table);
-            let is_look = rules.any(|rule| rule.call == nr && matches!(rule.then, Then::Look));
-            return if is_look && self.files_held { Answer::GoOn } else { refuse };
+            let is_look = |rule: &Rule| rule.call == nr && matches!(rule.then, Then::Look);
+            let is_look = self.files_held && table(asked.pid, true).iter().any(is_look);
+            return if is_look { Answer::GoOn } else { refuse };
         };
         if self.table.as_ref().is_none_or(|(process, _)| *process != caller.process) {
             self.table = Some((caller.process, table(caller.process, self.files_held)));
