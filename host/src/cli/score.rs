@@ -20,7 +20,7 @@ use super::outputs::{Outputs, compressed};
 use super::printed::printed;
 use super::progress::Progress;
 use super::resume::{self, Resumable};
-use super::{exits, paths, say, sense, signals};
+use super::{exits, paths, range, say, sense, signals};
 use crate::columns::Column;
 use crate::error::{Error, exit};
 use crate::journal::{Checkpoint, Header, InputFile, Left};
@@ -29,7 +29,7 @@ use crate::pipeline::graph::Work;
 use crate::pipeline::limits::Limits;
 use crate::pipeline::{self, Pipeline, RunError};
 use crate::plugin::PluginError;
-use crate::record::RecordPosition;
+use crate::record::{Lines, RecordPosition};
 use crate::run_time::RunTime;
 use crate::sink::publish::{OpenError, Output, folder_of};
 use crate::sink::{self, Sink, table};
@@ -81,6 +81,7 @@ pub(super) fn score(job: &Job<'_>) -> Result<u8, Error> {
     let services = job.services.open(job.spec.services.as_deref(), &stop)?;
     let plan = files::plan(job, &services)?;
     sense::check(job, &plan, &services)?;
+    range::check(job, &plan, &services)?;
     let plugins: Vec<&Path> = found.iter().map(|found| &*found.path).collect();
     paths::refuse_to_overwrite(job, &plan, &plugins, &services)?;
     let resumables = plan.runs.iter().map(|files| {
@@ -308,16 +309,19 @@ impl Run<'_> {
     }
 
     fn say_resumed(&self, Checkpoint { input, position, counts, .. }: &Checkpoint) {
-        let RecordPosition { line, byte } = position;
+        let place = self.lines().place(*position);
         let inputs = || inputs::all(self.session.job, self.files);
         let of = match (inputs().nth(*input), inputs().count()) {
             (Some((input, _)), 2..) => format!(" of {input}"),
             _ => String::new(),
         };
-        say(&format!(
-            "resumed at line {line}, byte {byte}{of}: {} records were done before\n",
-            counts.read
-        ));
+        say(&format!("resumed at {place}{of}: {} records were done before\n", counts.read));
+    }
+
+    /// Where the lines of records are counted from.
+    fn lines(&self) -> Lines {
+        let range = self.session.job.spec.sources.iter().find_map(|source| source.what.range);
+        range.map_or(Lines::Source, |range| range.lines())
     }
 
     /// Where records end: the rejects, and the sinks.

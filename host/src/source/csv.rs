@@ -95,7 +95,7 @@ impl Options {
         self.delimiter.unwrap_or(if format == Format::Tsv { b'\t' } else { b',' })
     }
 
-    fn dialect(&self, format: Format) -> Dialect {
+    pub(super) fn dialect(&self, format: Format) -> Dialect {
         Dialect { delimiter: self.delimiter_of(format), quote: self.quote }
     }
 }
@@ -123,7 +123,9 @@ impl Reader {
     ) -> io::Result<Self> {
         let (csv, start) = (&options.csv, options.text.start);
         let dialect = csv.dialect(format);
-        let text = super::framed::Options { start: RecordPosition::default(), ..options.text };
+        let range = options.text.range.clone();
+        let text = options.text.clone();
+        let text = super::framed::Options { start: RecordPosition::default(), ..text };
         let mut rows = Framed::new(name(format), Rows::new(dialect), path, input, text);
         let header = match csv.fields.is_none() || csv.has_header {
             true => rows.take_first()?,
@@ -134,8 +136,10 @@ impl Reader {
             (None, Some(header)) => names_of(&header, dialect)?,
             (None, None) => return Err(no_header("there is none: the input is empty")),
         };
-        if start != RecordPosition::default() {
-            rows.go_to(start)?;
+        match range {
+            Some(range) => rows.enter(range, start)?,
+            None if start != RecordPosition::default() => rows.go_to(start)?,
+            None => {}
         }
         let columns = columns(&names, &options);
         let table = Arc::new(Table::new(dialect, &names, &options));
