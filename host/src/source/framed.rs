@@ -337,6 +337,7 @@ impl<F: Framing> Framed<F> {
             if let Some(end) = end {
                 block.bytes.drain(..end.len);
                 self.framing.pass();
+                self.is_open = false;
                 self.position.line += end.line_feeds;
                 self.position.byte += length + 1;
                 let is_checkpoint = checkpoints.is_some_and(|mut it| it.pass(length + 1))
@@ -345,12 +346,14 @@ impl<F: Framing> Framed<F> {
                 break;
             }
             line_feeds += memchr_iter(b'\n', &block.bytes).count() as u64;
+            if let Some(last) = block.bytes.last() {
+                self.is_open = *last != b'\n';
+            }
             block.bytes.clear();
             block.bytes.shrink_to(SKIP_BYTES);
             if self.ended {
                 self.position.byte += length;
                 self.position.line += line_feeds;
-                self.is_open = true;
                 break;
             }
             if !self.wait(stop)? {

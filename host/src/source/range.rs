@@ -83,3 +83,6 @@ pub struct Ranged {
     /// How many lines begin in it: known once it was read to its end.
     pub lines_read: Arc<OnceLock<u64>>,
 }
+
+#[cfg(test)]
+mod tests;

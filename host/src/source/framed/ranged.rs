@@ -129,8 +129,11 @@ impl<F: Framing> Framed<F> {
     /// without the last one's end.
     pub(super) fn check_cut(&self, at: u64, bytes: &[u8]) -> io::Result<()> {
         let Some(Entered { end, .. }) = self.entered else { return Ok(()) };
-        let from = usize::try_from(end.saturating_sub(1).saturating_sub(at)).unwrap_or(usize::MAX);
-        if memchr(b'\n', bytes.get(from..).unwrap_or_default()).is_none() {
+        let index = |byte: u64| usize::try_from(byte.saturating_sub(at)).unwrap_or(usize::MAX);
+        // Behind the last byte of all, no record begins for anybody.
+        let last = self.input.bytes_total().map_or(usize::MAX, |total| index(total.max(1) - 1));
+        let (from, to) = (index(end.max(1) - 1), bytes.len().min(last));
+        if memchr(b'\n', bytes.get(from..to).unwrap_or_default()).is_none() {
             return Ok(());
         }
         let what = format!(
