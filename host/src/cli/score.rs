@@ -21,6 +21,7 @@ use super::printed::printed;
 use super::progress::Progress;
 use super::resume::{self, Resumable};
 use super::{exits, paths, range, say, sense, signals};
+use crate::batch::Batch;
 use crate::columns::Column;
 use crate::error::{Error, exit};
 use crate::journal::{Checkpoint, Header, InputFile, Left};
@@ -46,6 +47,9 @@ use shapes::Reads;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
+
+/// How much to read at once where lines are only counted.
+const COUNT_BYTES: usize = 256 * 1024;
 
 /// What all runs of a pipeline share, and what their end is told with.
 struct Session<'a> {
@@ -259,6 +263,7 @@ impl Run<'_> {
                 let uploads = |at: &str, sent| resume::upload(services, at, sent);
                 let published = journal.publish(sealed, &uploads);
                 let published = published.map_err(|error| resumable.error(error.into()))?;
+                self.count_lines();
                 return Ok(self.finish(journal, sealed.clone(), published, inputs));
             }
             (journal, ..) => journal,
@@ -316,6 +321,23 @@ impl Run<'_> {
             _ => String::new(),
         };
         say(&format!("resumed at {place}{of}: {} records were done before\n", counts.read));
+    }
+
+    /// Reads a range once more whose lines the interrupted run has counted. Where that can't be, nobody
+    /// is told them: its outputs are published.
+    fn count_lines(&self) {
+        let Session { job, services, stop, reads, .. } = self.session;
+        if job.run.summary.is_none() || job.spec.sources.iter().all(|it| it.what.range.is_none()) {
+            return;
+        }
+        let begin = (0, RecordPosition::default());
+        let Ok(sources) = inputs::open((job, services), self.files, reads, begin) else { return };
+        for mut source in sources {
+            let mut batch = Batch::default();
+            let mut read =
+                || source.read_batch(&mut batch, COUNT_BYTES, stop).map(|()| batch.read());
+            while matches!(read(), Ok(1..)) {}
+        }
     }
 
     /// Where the lines of records are counted from.

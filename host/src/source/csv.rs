@@ -118,7 +118,7 @@ impl Reader {
     pub fn open(
         format: Format,
         path: &str,
-        input: Box<dyn Input>,
+        mut input: Box<dyn Input>,
         options: super::Options,
     ) -> io::Result<Self> {
         let (csv, start) = (&options.csv, options.text.start);
@@ -126,6 +126,9 @@ impl Reader {
         let range = options.text.range.clone();
         let text = options.text.clone();
         let text = super::framed::Options { start: RecordPosition::default(), ..text };
+        if range.is_some() {
+            input.expect_end(0); // a header is short
+        }
         let mut rows = Framed::new(name(format), Rows::new(dialect), path, input, text);
         let header = match csv.fields.is_none() || csv.has_header {
             true => rows.take_first()?,

@@ -32,10 +32,11 @@ impl<F: Framing> Framed<F> {
         start: RecordPosition,
     ) -> io::Result<()> {
         let (end, first_line) = (range.end(), range.first_line());
+        self.input.expect_end(0); // what is read to find the beginning is little
         if start != RecordPosition::default() {
             self.go_to(start)?;
         } else {
-            if self.at_start {
+            if self.at_start && range.offset <= BYTE_ORDER_MARK.len() as u64 {
                 self.position.byte = self.find_mark()?;
                 self.begins = self.position.byte;
             }
@@ -47,6 +48,7 @@ impl<F: Framing> Framed<F> {
                 self.go_to(RecordPosition { line: first_line + lines, byte: first })?;
             }
         }
+        self.input.expect_end(end);
         (self.lines, self.is_open) = (range.lines(), false);
         self.entered = Some(Entered { end, first_line, lines_read });
         Ok(())
@@ -66,6 +68,7 @@ impl<F: Framing> Framed<F> {
     fn find_line(&mut self, range: Range) -> io::Result<()> {
         let (line, mut byte) = (range.first_line(), range.offset - 1);
         self.go_to(RecordPosition { line, byte })?;
+        self.input.expect_end(range.end());
         let mut piece = Vec::with_capacity(SKIP_BYTES);
         // A line break on the last byte of the range is the beginning of the next one.
         while byte + 1 < range.end() {
