@@ -3,6 +3,7 @@
 
 use crate::main_job::{BAD, SETOSA, VIRGINICA, iris, mkfifo, predictions, rejects};
 use crate::s3::Server;
+use etl_host_tests::faults::{Operation, run_with_fault};
 use etl_host_tests::{Folder, Ran, Run};
 use serde_json::{Value, json};
 
@@ -282,4 +283,23 @@ fn a_range_that_was_interrupted_goes_on_and_counts_all_its_lines() {
     let summary: Value = serde_json::from_str(&folder.text("s.json")).unwrap();
     assert_eq!(summary["range"], json!({"offset": second, "length": length, "lines": 5}));
     assert_eq!(summary["resumed"]["line"], Value::Null);
+}
+
+#[test]
+fn a_range_of_which_only_the_publication_was_left_is_told_with_its_lines() {
+    let folder = Folder::new();
+    folder.write("in.json", lines(20));
+    let job = "-i in.json -o out.json --range 5:500 --resume --summary s.json";
+    let (_, operations) = run_with_fault(iris(&folder, job), usize::MAX, "kill");
+    let told: Value = serde_json::from_str(&folder.text("s.json")).unwrap();
+    for name in ["out.json", "out.json.rejects.ldjson", "s.json"] {
+        std::fs::remove_file(folder.path().join(name)).unwrap();
+    }
+    let publishes = |it: &Operation| it.name == "rename" && it.path.starts_with("out.json");
+    let number = operations.iter().position(publishes).unwrap() + 1;
+    run_with_fault(iris(&folder, job), number, "kill").0.dies_of(9);
+    iris(&folder, job).run().exits(1).says("resumed at the end");
+    let again: Value = serde_json::from_str(&folder.text("s.json")).unwrap();
+    assert!(again["range"]["lines"].as_u64().unwrap() > 5);
+    assert_eq!(again["range"], told["range"]);
 }
