@@ -225,6 +225,24 @@ fn of_cuts_that_cover_a_file_one_is_refused_rather_than_that_a_record_is_lost() 
 }
 
 #[test]
+fn an_input_that_changes_is_told_at_the_end_of_a_range_too() {
+    for (now, told) in [("1\n2\n3\n4\n", "it grew"), ("1\n2\n", "it changed")] {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "1\n2\n3\n").unwrap();
+        let range = Range { offset: 1, length: 2, line: None };
+        let mut options = conformance::options(&json!({}));
+        options.text.range = Some(Ranged { range, lines_read: Arc::default() });
+        let input = crate::storage::open(file.path()).unwrap();
+        let source = source::open(Format::Ldjson, "in", input, options).unwrap();
+        std::fs::write(file.path(), now).unwrap();
+        let mut read = Read::default();
+        drain(source, 64, &mut read);
+        let error = read.error.expect("nobody may take it for what it was");
+        assert!(error.contains(told), "{error}");
+    }
+}
+
+#[test]
 fn a_range_is_read_as_it_is_written() {
     for text in ["0:0", "1:2", "0:5:1", "7:5:123", "0:18446744073709551615"] {
         assert_eq!(text.parse::<Range>().map(|it| it.to_string()).as_deref(), Ok(text));
