@@ -55,7 +55,10 @@ pub fn check(
     let (records, error) = read(Reader::new("in", Box::new(input), options), bytes_wanted);
     let (expected, expected_end) = expected(content, line_bytes_max, breaks, apart);
     assert_eq!(records, expected);
-    let end = error.map(|error| RecordPosition { line: error.line, byte: error.byte });
+    let end = error.map(|error| RecordPosition {
+        line: error.line.expect("only a range has no line"),
+        byte: error.byte,
+    });
     assert_eq!(end, breaks.then_some(expected_end), "where the input broke");
 }
 

@@ -10,7 +10,7 @@ mod text;
 pub(crate) use flow::Flow;
 pub use text::Text;
 
-use crate::record::{RecordPosition, Reject, RejectKind};
+use crate::record::{Lines, RecordPosition, Reject, RejectKind};
 use crate::step::Step;
 use memchr::memchr_iter;
 use model_abi_layout::Span;
@@ -57,6 +57,8 @@ pub struct Block {
     pub source: Arc<str>,
     /// Place of the first byte.
     pub start: RecordPosition,
+    /// Where its line is counted from.
+    pub lines: Lines,
     /// The records, and what stands between them.
     pub bytes: Vec<u8>,
     /// The records.
@@ -78,6 +80,8 @@ pub struct Place {
     pub source: Arc<str>,
     /// Where it began.
     pub position: RecordPosition,
+    /// Where its line is counted from.
+    pub lines: Lines,
     /// Its length there, in bytes: more than there is of it here where only its beginning is.
     pub length: u64,
 }
@@ -112,6 +116,7 @@ impl Block {
     fn clear(&mut self) {
         self.bytes.clear();
         self.spans.clear();
+        self.lines = Lines::Source;
         self.is_one_a_line = false;
         self.places.clear();
         self.oversized = None;
@@ -273,6 +278,12 @@ impl Batch {
         place.map_or(&self.block.source, |place| &place.source)
     }
 
+    /// Where the line of a record is counted from.
+    pub fn lines_of(&self, index: usize) -> Lines {
+        let place = self.block.places.get(self.flow.origins[index] as usize);
+        place.map_or(self.block.lines, |place| place.lines)
+    }
+
     /// Where each of the records that still go on stood: its source, and where in it.
     pub fn places(&self) -> impl Iterator<Item = (&Arc<str>, RecordPosition)> {
         let mut places = Places::new(&self.block);
@@ -384,6 +395,7 @@ impl Batch {
             return vec![Reject {
                 source: &block.source,
                 position: block.start,
+                lines: block.lines,
                 index: 0,
                 length: *length,
                 step,
@@ -404,6 +416,7 @@ impl Batch {
             rejects.push(Reject {
                 source,
                 position,
+                lines: place.map_or(block.lines, |place| place.lines),
                 index: rejection.record as u32,
                 length: place.map_or(span.len.into(), |place| place.length),
                 step: &rejection.step,

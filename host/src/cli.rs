@@ -22,6 +22,7 @@ mod outputs;
 mod paths;
 mod printed;
 mod progress;
+mod range;
 mod resume;
 mod run;
 mod schema;
@@ -30,6 +31,7 @@ mod sense;
 mod services;
 mod signals;
 mod smallest;
+mod split;
 mod status;
 mod tables;
 mod test;
@@ -72,6 +74,7 @@ enum Command {
     Graph(graph::GraphArgs),
     Schema(schema::SchemaArgs),
     Replay(Box<ReplayArgs>),
+    Split(split::SplitArgs),
     Inspect(inspect::InspectArgs),
     Check(check::CheckArgs),
     List(list::ListArgs),
@@ -107,6 +110,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> u8 {
         (Some(Command::Graph(args)), _) => graph::graph(&args),
         (Some(Command::Schema(args)), _) => schema::schema(&args),
         (Some(Command::Replay(args)), _) => args.job().and_then(|job| score::score(&job)),
+        (Some(Command::Split(args)), _) => split::split(&args),
         (Some(Command::Inspect(args)), _) => inspect::inspect(&args),
         (Some(Command::List(args)), _) => list::list(&args),
         (Some(Command::New(args)), _) => new::new(&args),

@@ -83,6 +83,8 @@ pub struct InputFile {
 pub const PLUGIN: &str = "the plugin's SHA-256";
 /// The host.
 pub const HOST: &str = "the version of etl-host";
+/// The range of its input that is read.
+pub const RANGE: &str = "--range";
 /// The formats of the inputs.
 pub const INPUT_FORMAT: &str = "--input-format";
 

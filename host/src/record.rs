@@ -25,6 +25,34 @@ impl Default for RecordPosition {
     }
 }
 
+/// Where lines are counted from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lines {
+    /// The beginning of the source.
+    #[default]
+    Source,
+    /// The first line that begins in the range of it that is read: nobody knows which one that is.
+    Range,
+}
+
+impl Lines {
+    /// What such a number is called where it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Lines::Source => "line",
+            Lines::Range => "range_line",
+        }
+    }
+
+    /// For people: `line 3, byte 40`, or only what is right of it.
+    pub fn place(self, RecordPosition { line, byte }: RecordPosition) -> String {
+        match self {
+            Lines::Source => format!("line {line}, byte {byte}"),
+            Lines::Range => format!("byte {byte}"),
+        }
+    }
+}
+
 /// Why a record could not go on; the names stand in the rejects file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "`name` says it")]
@@ -133,6 +161,8 @@ pub struct Reject<'a> {
     pub source: &'a str,
     /// Where it begins.
     pub position: RecordPosition,
+    /// Where its line is counted from.
+    pub lines: Lines,
     /// Its index among the records of its batch, rejected ones included.
     pub index: u32,
     /// Its length in the source, in bytes.
@@ -160,8 +190,7 @@ impl Reject<'_> {
 /// Place and reason, in one line for people.
 impl fmt::Display for Reject<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let RecordPosition { line, byte } = self.position;
-        write!(f, "{}: line {line}, byte {byte}: ", self.source)?;
+        write!(f, "{}: {}: ", self.source, self.lines.place(self.position))?;
         if !self.path.is_empty() {
             write!(f, "{}: ", self.path)?;
         }
@@ -173,7 +202,7 @@ impl Serialize for Reject<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("source", self.source)?;
-        map.serialize_entry("line", &self.position.line)?;
+        map.serialize_entry(self.lines.name(), &self.position.line)?;
         map.serialize_entry("byte", &self.position.byte)?;
         map.serialize_entry("length", &self.length)?;
         map.serialize_entry("step", self.step)?;
@@ -214,6 +243,7 @@ mod tests {
         let reject = Reject {
             source: "in.json",
             position: RecordPosition { line: 3, byte: 40 },
+            lines: Lines::Source,
             index: 2,
             length,
             step: "m",

@@ -11,14 +11,15 @@ pub mod json_array;
 pub mod ldjson;
 pub mod many;
 pub mod parquet;
+pub mod range;
 pub mod rejects;
 mod rows;
+pub mod split;
 pub mod table;
 
 use crate::batch::Batch;
 use crate::columns::Column;
 use crate::format::Format;
-use crate::record::RecordPosition;
 use crate::step::Step;
 use crate::stop::Stop;
 use crate::storage::Input;
@@ -44,17 +45,11 @@ pub struct Options {
 pub fn open(
     format: Format,
     path: &str,
-    mut input: Box<dyn Input>,
+    input: Box<dyn Input>,
     options: Options,
 ) -> io::Result<Box<dyn Source>> {
     Ok(match format {
-        Format::Ldjson => {
-            let start = options.text.start;
-            if start != RecordPosition::default() {
-                input.seek(start)?;
-            }
-            Box::new(ldjson::Reader::new(path, input, options.text))
-        }
+        Format::Ldjson => Box::new(ldjson::Reader::open(path, input, options.text)?),
         Format::JsonArray => Box::new(json_array::Reader::open(path, input, options.text)?),
         Format::Csv | Format::Tsv => Box::new(csv::Reader::open(format, path, input, options)?),
         Format::Parquet => parquet::open(path, input, options)?,
@@ -119,12 +114,12 @@ pub trait Source: Send {
 
 /// A source that can't be read on. Whatever came before it is whole.
 #[derive(Debug, thiserror::Error)]
-#[error("{path}: can't read on at line {line}, byte {byte}")]
+#[error("{path}: can't read on at {}byte {byte}", line.map(|it| format!("line {it}, ")).unwrap_or_default())]
 pub struct SourceError {
     /// The path as it was given.
     pub path: String,
-    /// Where the first record begins that was not read.
-    pub line: u64,
+    /// Where the first record begins that was not read; `None`: nobody knows its line.
+    pub line: Option<u64>,
     /// The same place as an offset.
     pub byte: u64,
     /// Why.

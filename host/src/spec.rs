@@ -13,6 +13,7 @@ use crate::columns::Column;
 use crate::format::{Compression, Format};
 use crate::pipeline::limits::MaxRejects;
 use crate::plugin::Selector;
+use crate::source::range::Range;
 use crate::step::emit::Emit;
 use crate::storage::database::Selection;
 use crate::storage::names::TableName;
@@ -173,6 +174,8 @@ pub struct SourceSpec {
     pub types: Vec<Column>,
     /// A line that is longer, in bytes, is a reject.
     pub line_bytes_max: u32,
+    /// Only the records that begin in this range of its only input [default: all].
+    pub range: Option<Range>,
     /// What of it a pipeline's file names relative to its folder.
     pub relative: Relative,
 }
@@ -363,6 +366,7 @@ impl Default for SourceSpec {
             selection: None,
             types: Vec::new(),
             line_bytes_max: LINE_BYTES_MAX_USUAL,
+            range: None,
             relative: Relative::default(),
         }
     }

@@ -53,6 +53,12 @@ pub trait Input: Send {
         None
     }
 
+    /// Nobody is likely to read much from this byte on: what is there need not be fetched before it is
+    /// asked for.
+    fn expect_end(&mut self, byte: u64) {
+        let _ = byte;
+    }
+
     /// Reads on from where a record begins, where it has a [`version`](Input::version). Bytes are
     /// found by the byte, rows by the line.
     fn seek(&mut self, position: RecordPosition) -> io::Result<()> {

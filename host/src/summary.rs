@@ -48,6 +48,9 @@ pub struct RunSummary {
     pub input: String,
     /// The same, one by one.
     pub inputs: Vec<InputSummary>,
+    /// Which part of the input was read, where it was not all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub range: Option<RangeSummary>,
     /// Where predictions were written.
     pub output: String,
     /// Which content it has, where a store told: the ETag of an object.
@@ -81,6 +84,18 @@ pub struct InputSummary {
     /// Which content it had: size and time of a file, the ETag of an object. `None` where that can't
     /// be known.
     pub version: Option<String>,
+}
+
+/// The range of its input that a run has read.
+#[derive(Debug, Serialize)]
+pub struct RangeSummary {
+    /// Offset of its first byte.
+    pub offset: u64,
+    /// How many bytes there are.
+    pub length: u64,
+    /// How many lines of the input begin in it, blank ones and a header's included; `None`: it was not
+    /// read to its end.
+    pub lines: Option<u64>,
 }
 
 impl Summary {

@@ -21,6 +21,7 @@ mod misbehaving;
 mod objects;
 mod panics;
 mod pipelines;
+mod ranges;
 mod refusals;
 mod replay;
 mod resume;

@@ -9,6 +9,7 @@ use crate::pipeline::limits::MaxRejects;
 use crate::plugin::Selector;
 use crate::run_time::RunTime;
 use crate::source::ldjson::LINE_BYTES_MAX;
+use crate::source::range::Range;
 use clap::{ArgGroup, Args, ValueEnum, value_parser};
 use std::ffi::OsString;
 use std::num::NonZeroU64;
@@ -30,6 +31,16 @@ pub(super) struct ScoreArgs {
     /// s3://BUCKET/KEY, gs://, az://, https://, postgres://, sqlite:FILE, NAME:// of --services.
     #[arg(short, long, alias = "input_file", value_name = "PATH", group = "records")]
     pub(super) input: Vec<OsString>,
+
+    /// Read only the records that begin in this range of the input, given in bytes
+    ///
+    /// So that the ranges of an input together give each of its records once: the last record of a range
+    /// is read whole, and where one has begun before the range it is left out. LINE is the line of the
+    /// input on which the first line stands that begins in the range; without it, rejects name no line
+    /// of the input, but `range_line`. Only of one input, LDJSON or CSV, that is not compressed.
+    /// `etl-host split` prints such ranges.
+    #[arg(long, value_name = "OFFSET:LENGTH[:LINE]", conflicts_with = "record")]
+    pub(super) range: Option<Range>,
 
     /// Ask about this one record instead of reading any
     #[arg(long, value_name = "JSON", group = "records")]

@@ -175,7 +175,7 @@ fn nameless(what: &str) -> Error {
 }
 
 /// The inputs that were given, folders and globs replaced by their files.
-fn expand(given: &[OsString], services: &Services) -> Result<Vec<Location>, Error> {
+pub(super) fn expand(given: &[OsString], services: &Services) -> Result<Vec<Location>, Error> {
     let mut inputs = Vec::new();
     for text in given {
         match services.resolve(text)? {

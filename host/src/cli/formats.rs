@@ -75,14 +75,14 @@ pub(super) enum CompressionChoice {
 
 /// What stands around fields, if anything does.
 #[derive(Clone, Copy, Debug)]
-struct Quote(Option<u8>);
+pub(super) struct Quote(pub(super) Option<u8>);
 
-fn parser() -> impl TypedValueParser<Value = Format> {
+pub(super) fn parser() -> impl TypedValueParser<Value = Format> {
     let parser = PossibleValuesParser::new(Format::names());
     parser.map(|name| Format::named(&name).expect("it is one of the names"))
 }
 
-fn quote(text: &str) -> Result<Quote, String> {
+pub(super) fn quote(text: &str) -> Result<Quote, String> {
     source::csv::quote(text).map(Quote)
 }
 

@@ -5,6 +5,7 @@ use super::args::RunArgs;
 use super::services::ServiceArgs;
 use crate::spec::{Node, SinkSpec, Spec};
 use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 
 /// The task of one command.
 pub(super) struct Job<'a> {
@@ -14,6 +15,8 @@ pub(super) struct Job<'a> {
     /// How it is run.
     pub(super) run: &'a RunArgs,
     pub(super) services: &'a ServiceArgs,
+    /// How many lines begin in the range of the input that is read, once it was read to its end.
+    pub(super) lines_read: Arc<OnceLock<u64>>,
 }
 
 /// What an option is of.
@@ -113,7 +116,8 @@ mod tests {
         let settings = Settings { set: Default::default(), variables: &|_| None };
         let spec = parse(text, "".as_ref(), &settings).unwrap();
         let (run, services) = (RunArgs::TRIAL, ServiceArgs::default());
-        let mut job = Job { spec, file: None, run: &run, services: &services };
+        let lines_read = Arc::default();
+        let mut job = Job { spec, file: None, run: &run, services: &services, lines_read };
         assert_eq!(job.place_of_step("x", "program"), "`steps.x.program`");
         job.file = Some("p.toml".into());
         let expected = "pipeline file `p.toml`, line 4: key `steps.x.program`";

@@ -188,7 +188,8 @@ mod tests {
         let settings = Settings { set: Default::default(), variables: &|_| None };
         let spec = parse(text, folder, &settings).unwrap();
         let (run, services) = (RunArgs::TRIAL, ServiceArgs::default());
-        let job = Job { spec, file: None, run: &run, services: &services };
+        let lines_read = Default::default();
+        let job = Job { spec, file: None, run: &run, services: &services, lines_read };
         let plan = files::plan(&job, &Services::default()).unwrap();
         refuse_to_overwrite(&job, &plan, &[], &Services::default()).map_err(|it| it.to_string())
     }

@@ -29,6 +29,11 @@ pub(super) fn printed(job: &Job<'_>) -> String {
             "To be run with --endpoint-url, --key and --secret-key as before, or with a file of services.",
         );
     }
+    if let Some(range) = spec.sources.iter().find_map(|source| source.what.range) {
+        say(&format!(
+            "Only a range of the input was to be read, --range {range}: a file reads all."
+        ));
+    }
     if !job.is_named() {
         // There, one flag is for what is read and for what is written.
         for source in &mut spec.sources {

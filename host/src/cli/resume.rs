@@ -351,6 +351,7 @@ fn of_flags(job: &Job<'_>) -> Vec<(String, String)> {
     add("--null-value", source.csv.null_value.clone());
     add("--output-delimiter", shown(sink.csv.delimiter));
     add("--no-output-header", (!sink.csv.has_header).to_string());
+    add(journal::RANGE, source.range.map_or_else(String::new, |range| range.to_string()));
     add("--line-bytes-max", source.line_bytes_max.to_string());
     let is_placed = |step: &Node<StepSpec>| matches!(step.what, StepSpec::Place);
     add("--place", job.spec.steps.iter().any(is_placed).to_string());

@@ -79,6 +79,7 @@ impl PipelineArgs {
             file: Some(self.file.clone()),
             run: &RunArgs::TRIAL,
             services,
+            lines_read: Default::default(),
         })
     }
 }
@@ -99,7 +100,8 @@ pub(super) fn run(args: &RunFileArgs) -> Result<u8, Error> {
         spec.fails_at_first = on_error == OnError::Fail;
     }
     let file = Some(args.pipeline.file.clone());
-    let job = Job { spec, file, run: &args.run, services: &args.services };
+    let lines_read = Default::default();
+    let job = Job { spec, file, run: &args.run, services: &args.services, lines_read };
     match args.dry_run {
         Some(records) if !args.run.print_pipeline => dry_run::dry_run(&job, records as usize),
         _ => score::score(&job),

@@ -20,7 +20,8 @@ use super::outputs::{Outputs, compressed};
 use super::printed::printed;
 use super::progress::Progress;
 use super::resume::{self, Resumable};
-use super::{exits, paths, say, sense, signals};
+use super::{exits, paths, range, say, sense, signals};
+use crate::batch::Batch;
 use crate::columns::Column;
 use crate::error::{Error, exit};
 use crate::journal::{Checkpoint, Header, InputFile, Left};
@@ -29,7 +30,7 @@ use crate::pipeline::graph::Work;
 use crate::pipeline::limits::Limits;
 use crate::pipeline::{self, Pipeline, RunError};
 use crate::plugin::PluginError;
-use crate::record::RecordPosition;
+use crate::record::{Lines, RecordPosition};
 use crate::run_time::RunTime;
 use crate::sink::publish::{OpenError, Output, folder_of};
 use crate::sink::{self, Sink, table};
@@ -46,6 +47,9 @@ use shapes::Reads;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
+
+/// How much to read at once where lines are only counted.
+const COUNT_BYTES: usize = 256 * 1024;
 
 /// What all runs of a pipeline share, and what their end is told with.
 struct Session<'a> {
@@ -81,6 +85,7 @@ pub(super) fn score(job: &Job<'_>) -> Result<u8, Error> {
     let services = job.services.open(job.spec.services.as_deref(), &stop)?;
     let plan = files::plan(job, &services)?;
     sense::check(job, &plan, &services)?;
+    range::check(job, &plan, &services)?;
     let plugins: Vec<&Path> = found.iter().map(|found| &*found.path).collect();
     paths::refuse_to_overwrite(job, &plan, &plugins, &services)?;
     let resumables = plan.runs.iter().map(|files| {
@@ -258,6 +263,7 @@ impl Run<'_> {
                 let uploads = |at: &str, sent| resume::upload(services, at, sent);
                 let published = journal.publish(sealed, &uploads);
                 let published = published.map_err(|error| resumable.error(error.into()))?;
+                self.count_lines();
                 return Ok(self.finish(journal, sealed.clone(), published, inputs));
             }
             (journal, ..) => journal,
@@ -308,16 +314,36 @@ impl Run<'_> {
     }
 
     fn say_resumed(&self, Checkpoint { input, position, counts, .. }: &Checkpoint) {
-        let RecordPosition { line, byte } = position;
+        let place = self.lines().place(*position);
         let inputs = || inputs::all(self.session.job, self.files);
         let of = match (inputs().nth(*input), inputs().count()) {
             (Some((input, _)), 2..) => format!(" of {input}"),
             _ => String::new(),
         };
-        say(&format!(
-            "resumed at line {line}, byte {byte}{of}: {} records were done before\n",
-            counts.read
-        ));
+        say(&format!("resumed at {place}{of}: {} records were done before\n", counts.read));
+    }
+
+    /// Reads a range once more whose lines the interrupted run has counted. Where that can't be, nobody
+    /// is told them: its outputs are published.
+    fn count_lines(&self) {
+        let Session { job, services, stop, reads, .. } = self.session;
+        if job.run.summary.is_none() || job.spec.sources.iter().all(|it| it.what.range.is_none()) {
+            return;
+        }
+        let begin = (0, RecordPosition::default());
+        let Ok(sources) = inputs::open((job, services), self.files, reads, begin) else { return };
+        for mut source in sources {
+            let mut batch = Batch::default();
+            let mut read =
+                || source.read_batch(&mut batch, COUNT_BYTES, stop).map(|()| batch.read());
+            while matches!(read(), Ok(1..)) {}
+        }
+    }
+
+    /// Where the lines of records are counted from.
+    fn lines(&self) -> Lines {
+        let range = self.session.job.spec.sources.iter().find_map(|source| source.what.range);
+        range.map_or(Lines::Source, |range| range.lines())
     }
 
     /// Where records end: the rejects, and the sinks.

@@ -22,7 +22,9 @@ impl ScoreArgs {
             Some(record) => Records::One(record.clone()),
             None => Records::Inputs(self.input.clone()),
         };
-        job(records, &self.model, &self.job)
+        let mut job = job(records, &self.model, &self.job)?;
+        job.spec.sources[0].what.range = self.range;
+        Ok(job)
     }
 }
 
@@ -79,7 +81,8 @@ fn job<'a>(records: Records, model: &ModelArgs, job: &'a JobArgs) -> Result<Job<
         services: None,
         ..Spec::default()
     };
-    Ok(Job { spec, file: None, run: &job.run, services: &job.services })
+    let (run, services, lines_read) = (&job.run, &job.services, Default::default());
+    Ok(Job { spec, file: None, run, services, lines_read })
 }
 
 fn node<T>(name: &str, from: Option<&str>, what: T) -> Node<T> {

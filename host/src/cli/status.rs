@@ -8,8 +8,10 @@ use crate::causes::chain;
 use crate::error::{Error, exit};
 use crate::format::Format;
 use crate::journal::{self, Checkpoint, Header, InputFile, JournalError, Look, State, place};
+use crate::record::Lines;
 use crate::shell::quoted;
 use crate::sink::publish;
+use crate::source::range::Range;
 use crate::stop::Stop;
 use crate::storage;
 use crate::storage::disk::Local;
@@ -169,11 +171,14 @@ fn run(journal: &Path, Look { left, is_running }: Look, removed: Vec<PathBuf>) -
 }
 
 fn bytes_total(header: &Header) -> Option<u64> {
+    let range = range_of(header);
     let formats: Vec<Format> = formats_of(&header.identity).collect();
     let bytes = header.inputs.iter().map(|InputFile { path, .. }| {
         let location = Location::of(path.as_os_str());
         let is_as_it_is = formats.iter().all(|format| reads_as_it_is(&location, *format));
-        Some(path.metadata().ok()?.len()).filter(|_| is_as_it_is)
+        let bytes = path.metadata().ok()?.len();
+        let bytes = range.map_or(bytes, |range| range.bytes_of(bytes));
+        is_as_it_is.then_some(bytes)
     });
     bytes.sum()
 }
@@ -207,6 +212,11 @@ fn differences(header: &Header) -> Vec<String> {
         });
     }
     differences
+}
+
+/// The range of its input that the run reads, where it does not read all.
+fn range_of(header: &Header) -> Option<Range> {
+    header.identity.0.get(journal::RANGE)?.parse().ok()
 }
 
 /// What there is to say where there is no journal.
@@ -254,6 +264,7 @@ fn text(run: &Run) -> String {
         let _ = write!(text, "  read      {} records{of}, up to ", counts.read);
         match &header.inputs[..] {
             _ if run.state == "unpublished" => {}
+            [_] if range_of(header).is_some_and(|it| it.lines() == Lines::Range) => {}
             [_] => drop(write!(text, "line {}, ", position.line)),
             inputs => {
                 let name = inputs.get(*input).map_or_else(String::new, |it| shown(&it.path));

@@ -141,12 +141,13 @@ impl Limits {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{RecordPosition, RejectKind};
+    use crate::record::{Lines, RecordPosition, RejectKind};
 
     fn reject(index: u32) -> Reject<'static> {
         Reject {
             source: "",
             position: RecordPosition::default(),
+            lines: Lines::Source,
             index,
             length: 0,
             step: "",

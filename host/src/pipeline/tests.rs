@@ -179,7 +179,12 @@ fn broken(why: &str) -> StepError {
 }
 
 fn source_error() -> SourceError {
-    SourceError { path: "in".to_owned(), line: 3, byte: 4, source: io::Error::other("broken disk") }
+    SourceError {
+        path: "in".to_owned(),
+        line: Some(3),
+        byte: 4,
+        source: io::Error::other("broken disk"),
+    }
 }
 
 /// Numbers that can be waited for.

@@ -95,7 +95,7 @@ impl Options {
         self.delimiter.unwrap_or(if format == Format::Tsv { b'\t' } else { b',' })
     }
 
-    fn dialect(&self, format: Format) -> Dialect {
+    pub(super) fn dialect(&self, format: Format) -> Dialect {
         Dialect { delimiter: self.delimiter_of(format), quote: self.quote }
     }
 }
@@ -118,12 +118,17 @@ impl Reader {
     pub fn open(
         format: Format,
         path: &str,
-        input: Box<dyn Input>,
+        mut input: Box<dyn Input>,
         options: super::Options,
     ) -> io::Result<Self> {
         let (csv, start) = (&options.csv, options.text.start);
         let dialect = csv.dialect(format);
-        let text = super::framed::Options { start: RecordPosition::default(), ..options.text };
+        let range = options.text.range.clone();
+        let text = options.text.clone();
+        let text = super::framed::Options { start: RecordPosition::default(), ..text };
+        if range.is_some() {
+            input.expect_end(0); // a header is short
+        }
         let mut rows = Framed::new(name(format), Rows::new(dialect), path, input, text);
         let header = match csv.fields.is_none() || csv.has_header {
             true => rows.take_first()?,
@@ -134,8 +139,10 @@ impl Reader {
             (None, Some(header)) => names_of(&header, dialect)?,
             (None, None) => return Err(no_header("there is none: the input is empty")),
         };
-        if start != RecordPosition::default() {
-            rows.go_to(start)?;
+        match range {
+            Some(range) => rows.enter(range, start)?,
+            None if start != RecordPosition::default() => rows.go_to(start)?,
+            None => {}
         }
         let columns = columns(&names, &options);
         let table = Arc::new(Table::new(dialect, &names, &options));

@@ -69,7 +69,6 @@ pub(super) struct End {
 }
 
 /// How far a buffer has been cut into records.
-#[derive(Default)]
 pub(super) struct Frames {
     /// Where to stop on the way, if anywhere.
     pub(super) checkpoints: Option<Checkpoints>,
@@ -77,6 +76,8 @@ pub(super) struct Frames {
     pub(super) start: usize,
     /// How many lines ended before it.
     pub(super) line_feeds: u64,
+    /// Where nobody wants a record any more that begins.
+    pub(super) end: usize,
     /// Whether anything came before it that is not one record on one line.
     pub(super) any_other: bool,
     /// Up to where that record has no end.
@@ -124,8 +125,23 @@ pub(super) enum Cut {
     TooLong,
     /// A record ended where the run can be resumed.
     Checkpoint,
+    /// The record that begins at `start` is not wanted, and none behind it.
+    End,
     /// At `start` nothing follows that can be read: why.
     Broken(String),
+}
+
+impl Default for Frames {
+    fn default() -> Self {
+        Frames {
+            checkpoints: None,
+            start: 0,
+            line_feeds: 0,
+            end: usize::MAX,
+            any_other: false,
+            scanned: 0,
+        }
+    }
 }
 
 impl Frames {
@@ -144,6 +160,9 @@ impl Frames {
         spans: &mut Vec<Span>,
     ) -> Cut {
         loop {
+            if self.start >= self.end {
+                return Cut::End;
+            }
             match framing.find(&bytes[self.scanned..]) {
                 Found::Record(stretch) => {
                     let end = self.scanned + stretch.len - 1;

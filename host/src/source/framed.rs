@@ -6,13 +6,17 @@
 //!
 //! From a pipe that has nothing more for now, what has come goes on at once as a short batch.
 
+mod ranged;
+
 use super::SourceError;
 use super::frame::{Checkpoints, Cut, Found, Frames, Framing};
+use super::range::Ranged;
 use crate::batch::{Batch, Block, Oversized};
-use crate::record::RecordPosition;
+use crate::record::{Lines, RecordPosition};
 use crate::stop::Stop;
 use crate::storage::Input;
 use memchr::memchr_iter;
+use ranged::Entered;
 use std::io;
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -21,7 +25,7 @@ use std::time::{Duration, Instant};
 /// The longest line that may be asked for: offsets in a block have 32 bits.
 pub const LINE_BYTES_MAX: usize = 1 << 30;
 
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// How much of a record over the cap a reject holds.
 const HEAD_BYTES: usize = 4096;
 /// How much of such a record to read at once: its bytes go nowhere, and 40 GB of them take a while.
@@ -51,6 +55,8 @@ pub struct Options {
     pub checkpoint_bytes: Option<NonZeroU64>,
     /// Where to begin: the beginning of a record [default: of the source].
     pub start: RecordPosition,
+    /// Only the records that begin in this range [default: all].
+    pub range: Option<Ranged>,
 }
 
 impl Default for Options {
@@ -59,6 +65,7 @@ impl Default for Options {
             line_bytes_max: 16 * 1024 * 1024,
             checkpoint_bytes: None,
             start: RecordPosition::default(),
+            range: None,
         }
     }
 }
@@ -76,6 +83,14 @@ pub(super) struct Framed<F> {
     position: RecordPosition,
     /// Whether a byte-order mark may still come.
     at_start: bool,
+    /// Where the first line begins: behind a byte-order mark.
+    begins: u64,
+    /// The range that it reads, once it has entered one.
+    entered: Option<Entered>,
+    /// Where the lines are counted from.
+    lines: Lines,
+    /// Whether the last line of all lacks its end.
+    is_open: bool,
     ended: bool,
     /// The input failed, behind records that go on first.
     failed: Option<io::Error>,
@@ -102,6 +117,10 @@ impl<F: Framing> Framed<F> {
             carry: Vec::new(),
             position,
             at_start: position.byte == 0,
+            begins: 0,
+            entered: None,
+            lines: Lines::Source,
+            is_open: false,
             ended: false,
             failed: None,
         }
@@ -154,6 +173,7 @@ impl<F: Framing> Framed<F> {
 
     fn failed_here(&self, source: io::Error) -> SourceError {
         let RecordPosition { line, byte } = self.position;
+        let line = (self.lines == Lines::Source).then_some(line);
         SourceError { path: self.path.to_string(), line, byte, source }
     }
 
@@ -161,16 +181,18 @@ impl<F: Framing> Framed<F> {
     fn fill(&mut self, block: &mut Block, bytes_wanted: usize, stop: &Stop) -> io::Result<()> {
         block.source = self.path.clone();
         block.start = self.position;
+        block.lines = self.lines;
         // Not copied: each takes the other's buffer, and neither keeps one that a long record left.
         std::mem::swap(&mut block.bytes, &mut self.carry);
         self.framing.go_back();
         let mut frames = Frames::new(self.checkpoints());
+        frames.end = self.end_in_buffer();
         let bytes_wanted =
             frames.checkpoints.map_or(bytes_wanted, |it| it.bytes_wanted(bytes_wanted));
         let max = self.options.line_bytes_max;
         let mut waits_until = None;
         let mut failed = self.failed.take();
-        let mut is_checkpoint = false;
+        let (mut is_checkpoint, mut is_end) = (false, false);
         while failed.is_none() {
             if self.at_start && (self.ended || !is_part_of_mark(&block.bytes)) {
                 self.skip_byte_order_mark(block);
@@ -181,6 +203,11 @@ impl<F: Framing> Framed<F> {
                     Cut::AllSeen => {}
                     Cut::Checkpoint => {
                         is_checkpoint = true;
+                        break;
+                    }
+                    Cut::End => {
+                        failed = self.end_range().err();
+                        (is_end, self.ended) = (true, true);
                         break;
                     }
                     Cut::TooLong if block.spans.is_empty() => {
@@ -194,6 +221,8 @@ impl<F: Framing> Framed<F> {
                 }
             }
             if self.ended {
+                is_end = true;
+                self.is_open |= block.bytes.last().is_some_and(|last| *last != b'\n');
                 let broken = frames.finish(&self.framing, &block.bytes, &mut block.spans);
                 failed = broken.map(|why| io::Error::new(io::ErrorKind::UnexpectedEof, why));
                 break;
@@ -207,9 +236,16 @@ impl<F: Framing> Framed<F> {
         self.carry.extend_from_slice(&block.bytes[frames.start..]);
         block.bytes.truncate(frames.start);
         block.is_one_a_line = !frames.any_other;
+        let rows = &block.bytes[..frames.start.saturating_sub(1)];
+        if let Err(error) = self.check_cut(self.position.byte, rows) {
+            (failed, is_checkpoint) = (Some(error), false);
+        }
         self.position.byte += frames.start as u64;
         self.position.line += frames.line_feeds;
         block.checkpoint = is_checkpoint.then_some(self.position);
+        if is_end && failed.is_none() {
+            self.tell_lines();
+        }
         match failed {
             Some(error) if block.spans.is_empty() => Err(error),
             failed => {
@@ -275,6 +311,7 @@ impl<F: Framing> Framed<F> {
             block.bytes.drain(..BYTE_ORDER_MARK.len());
             self.position.byte += BYTE_ORDER_MARK.len() as u64;
             block.start = self.position;
+            self.begins = self.position.byte;
         }
     }
 
@@ -294,11 +331,13 @@ impl<F: Framing> Framed<F> {
                 _ => None,
             };
             let record = &block.bytes[..end.map_or(block.bytes.len(), |end| end.len - 1)];
+            self.check_cut(self.position.byte + length, record)?;
             head.extend_from_slice(&record[..record.len().min(HEAD_BYTES - head.len())]);
             length += record.len() as u64;
             if let Some(end) = end {
                 block.bytes.drain(..end.len);
                 self.framing.pass();
+                self.is_open = false;
                 self.position.line += end.line_feeds;
                 self.position.byte += length + 1;
                 let is_checkpoint = checkpoints.is_some_and(|mut it| it.pass(length + 1))
@@ -307,6 +346,9 @@ impl<F: Framing> Framed<F> {
                 break;
             }
             line_feeds += memchr_iter(b'\n', &block.bytes).count() as u64;
+            if let Some(last) = block.bytes.last() {
+                self.is_open = *last != b'\n';
+            }
             block.bytes.clear();
             block.bytes.shrink_to(SKIP_BYTES);
             if self.ended {

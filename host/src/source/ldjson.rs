@@ -7,9 +7,11 @@ use super::frame::{Found, Framing, Stretch};
 use super::framed::Framed;
 use super::{Source, SourceError};
 use crate::batch::Batch;
+use crate::record::RecordPosition;
 use crate::stop::Stop;
 use crate::storage::Input;
 use memchr::memchr;
+use std::io;
 
 pub(super) const NAME: &str = "LdjsonReader";
 
@@ -20,6 +22,19 @@ impl Reader {
     /// `path` stands in rejects and messages. `input` is there where `options` say that it begins.
     pub fn new(path: &str, input: Box<dyn Input>, options: Options) -> Self {
         Self::named(NAME, path, input, options)
+    }
+
+    /// Goes on where `options` say that it begins. `input` is at its beginning.
+    pub fn open(path: &str, mut input: Box<dyn Input>, options: Options) -> io::Result<Self> {
+        let (range, start) = (options.range.clone(), options.start);
+        if range.is_none() && start != RecordPosition::default() {
+            input.seek(start)?;
+        }
+        let mut reader = Self::new(path, input, options);
+        if let Some(range) = range {
+            reader.0.enter(range, start)?;
+        }
+        Ok(reader)
     }
 
     /// The same, for lines that hold the records of another reader: in rejects they bear its name.

@@ -75,7 +75,7 @@ impl Reader {
         let start = RecordPosition::default();
         let opened = open(start).map_err(|source| {
             let RecordPosition { line, byte } = start;
-            SourceError { path: name, line, byte, source }
+            SourceError { path: name, line: Some(line), byte, source }
         });
         self.current = opened?;
         self.index += 1;

@@ -19,7 +19,7 @@ use super::{Decoding, Source, SourceError};
 use crate::batch::{Batch, Block, Place, Rejection};
 use crate::columns::Column;
 use crate::format::Format;
-use crate::record::{RecordPosition, RejectKind};
+use crate::record::{Lines, RecordPosition, RejectKind};
 use crate::step::Step;
 use crate::stop::Stop;
 use crate::storage::Input;
@@ -51,7 +51,9 @@ pub struct Reader {
 struct Line<'a> {
     #[serde(borrow)]
     source: Cow<'a, str>,
-    line: u64,
+    line: Option<u64>,
+    /// In its place, where nobody knew it.
+    range_line: Option<u64>,
     byte: u64,
     length: u64,
     encoding: Option<Encoding>,
@@ -122,7 +124,7 @@ impl Reader {
                     let byte = block.start.byte + start as u64;
                     let position = RecordPosition { line, byte };
                     let (source, length) = (self.path.clone(), span.len.into());
-                    (Place { source, position, length }, why)
+                    (Place { source, position, lines: Lines::Source, length }, why)
                 }
             };
             block.places.push(place);
@@ -145,6 +147,11 @@ impl Reader {
             let kind = if error.is_data() { RejectKind::Schema } else { RejectKind::InvalidJson };
             no_reject(kind, &error)
         })?;
+        let (lines, number) = match (line.line, line.range_line) {
+            (Some(number), _) => (Lines::Source, number),
+            (None, Some(number)) => (Lines::Range, number),
+            (None, None) => return Err(no_reject(RejectKind::Schema, &"missing field `line`")),
+        };
         let record = match line.encoding {
             None => line.record.into_owned().into_bytes(),
             Some(Encoding::Base64) => STANDARD
@@ -157,7 +164,8 @@ impl Reader {
         let whole = record.len() as u64;
         let place = Place {
             source: self.source.clone(),
-            position: RecordPosition { line: line.line, byte: line.byte },
+            position: RecordPosition { line: number, byte: line.byte },
+            lines,
             // A record that somebody has mended in the file may have another than it had.
             length: if line.truncated { line.length.max(whole) } else { whole },
         };
@@ -272,6 +280,7 @@ mod tests {
         let reject = Reject {
             source,
             position: RecordPosition { line, byte },
+            lines: Lines::Source,
             index: 0,
             length: length as u64,
             step: "model",

@@ -195,7 +195,7 @@ impl Source for Reader {
         });
         filled.map_err(|source| {
             let (RecordPosition { line, byte }, path) = (self.position, self.path.to_string());
-            SourceError { path, line, byte, source }
+            SourceError { path, line: Some(line), byte, source }
         })?;
         batch.refine(|_| rejections);
         Ok(())

@@ -11,7 +11,7 @@ use super::Why;
 use super::sample::Sampler;
 use crate::batch::{Batch, Text};
 use crate::json::{Scanner, Shape};
-use crate::record::{RecordPosition, RejectKind};
+use crate::record::{Lines, RecordPosition, RejectKind};
 use crate::run_time::RunTime;
 use crate::spec::SampleSpec;
 use sha2::{Digest, Sha256};
@@ -70,6 +70,8 @@ pub(super) struct Entry<'a> {
     pub(super) record: usize,
     /// Where it stood.
     pub(super) place: (&'a Arc<str>, RecordPosition),
+    /// Where its line is counted from.
+    pub(super) lines: Lines,
     /// See [`ordinals`].
     pub(super) ordinal: u64,
     /// The record, which may not be JSON.
@@ -177,13 +179,13 @@ impl Log {
         }
         let log = self.text.buffer();
         log.reserve(bytes);
-        let numbers = [line, byte, entry.ordinal];
+        let (line_name, numbers) = (entry.lines.name(), [line, byte, entry.ordinal]);
         match id {
             Some(id) => write!(log, r#"{{"id":{id}"#),
             None => write!(log, r#"{{"id":"{:032x}""#, derived(&self.key_of_source, numbers)),
         }
         .and_then(|()| write!(log, "{}{}", self.head, self.source_json))
-        .and_then(|()| write!(log, r#","line":{line},"byte":{byte}"#))
+        .and_then(|()| write!(log, r#","{line_name}":{line},"byte":{byte}"#))
         .and_then(|()| write!(log, r#","input":{input},"output":{output}"#))
         .and_then(|()| notes.map_or(Ok(()), |notes| write!(log, r#","trace":{notes}"#)))
         .expect("a buffer takes all");

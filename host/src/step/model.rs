@@ -12,7 +12,7 @@ use super::{Step, StepError, Why, path_of};
 use crate::batch::{Batch, Rejection, Text};
 use crate::plugin::ModelError;
 use crate::plugin::runner::{Answered, Ask, Failure, Runner, ask, is_broken};
-use crate::record::{RecordPosition, RejectKind};
+use crate::record::RejectKind;
 use crate::stop::Stop;
 use jsonschema::Validator;
 use model_abi_layout::Answer;
@@ -161,10 +161,10 @@ impl Step for ModelStep {
                 if let Answered::Failed { kind, path, message } = &answered
                     && is_broken(*kind)
                 {
-                    let RecordPosition { line, byte } = batch.position(record);
+                    let place = batch.lines_of(record).place(batch.position(record));
                     let path = if path.is_empty() { String::new() } else { format!("{path}: ") };
                     let source = batch.source(record);
-                    let message = format!("{path}{message} ({source}: line {line}, byte {byte})");
+                    let message = format!("{path}{message} ({source}: {place})");
                     return Err(ModelError::Broken(message));
                 }
                 let input = batch.record(record);
@@ -175,7 +175,16 @@ impl Step for ModelStep {
                         let (place, ordinal) = places.next().expect("each record has a place");
                         let notes = answers.notes(record - first);
                         written.and_then(|output| {
-                            log.write(&Entry { record, place, ordinal, input, output, notes })
+                            let lines = batch.lines_of(record);
+                            log.write(&Entry {
+                                record,
+                                place,
+                                lines,
+                                ordinal,
+                                input,
+                                output,
+                                notes,
+                            })
                         })
                     }
                 };

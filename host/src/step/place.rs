@@ -53,9 +53,12 @@ impl Step for PlaceStep {
                 rejections.push(why.rejection(record, &self.name));
                 continue;
             }
-            let line_of_output = text.buffer();
-            write!(line_of_output, r#"{{"source":{source},"line":{line},"byte":{byte},"output":"#)
-                .expect("a buffer takes all");
+            let (name, line_of_output) = (batch.lines_of(record).name(), text.buffer());
+            write!(
+                line_of_output,
+                r#"{{"source":{source},"{name}":{line},"byte":{byte},"output":"#
+            )
+            .expect("a buffer takes all");
             line_of_output.extend_from_slice(output);
             line_of_output.push(b'}');
             text.complete(record);

@@ -156,6 +156,10 @@ impl Input for Unknown {
         looked.transpose()
     }
 
+    fn expect_end(&mut self, byte: u64) {
+        self.input().expect_end(byte);
+    }
+
     fn seek(&mut self, position: RecordPosition) -> io::Result<()> {
         while self.told.is_none() {
             self.look()?;

@@ -11,14 +11,15 @@ use crate::format::Format;
 use crate::journal::{Checkpoint, InputFile, Journal, Sealed};
 use crate::pipeline::checkpoints::Checkpoints;
 use crate::pipeline::{Outcome, RunError};
+use crate::record::Lines;
 use crate::sink::publish::{Output, Unfinished};
 use crate::spec::{Node, SinkSpec};
 use crate::storage::compressed::decoding::is_damaged;
 use crate::storage::disk::{Disk as _, Local};
 use crate::storage::location::Location;
 use crate::summary::{
-    self, InputSummary, ModelSummary, NodeSummary, OutputSummary, PluginSummary, ResumedSummary,
-    RunSummary, Summary,
+    self, InputSummary, ModelSummary, NodeSummary, OutputSummary, PluginSummary, RangeSummary,
+    ResumedSummary, RunSummary, Summary,
 };
 use std::io;
 use std::path::PathBuf;
@@ -105,6 +106,7 @@ impl Run<'_> {
         let summary = RunSummary {
             input: self.input(),
             inputs: self.inputs(inputs),
+            range: self.range(),
             output: self.files.main_output().to_string(),
             output_version: outcome.versions.last().cloned().flatten(),
             outputs: self.written(std::mem::take(&mut outcome.versions)),
@@ -166,6 +168,14 @@ impl Run<'_> {
         names.collect::<Vec<_>>().join(", ")
     }
 
+    /// The range that was read, where it was not all.
+    fn range(&self) -> Option<RangeSummary> {
+        let Session { job, .. } = self.session;
+        let range = job.spec.sources.iter().find_map(|source| source.what.range)?;
+        let (offset, length) = (range.offset, range.length);
+        Some(RangeSummary { offset, length, lines: job.lines_read.get().copied() })
+    }
+
     /// Where each sink of a pipeline that somebody named wrote to.
     fn written(&self, versions: Vec<Option<String>>) -> Vec<OutputSummary> {
         let Session { job, .. } = self.session;
@@ -198,7 +208,7 @@ impl Run<'_> {
         ResumedSummary {
             records: counts.read,
             input: inputs::all(self.session.job, self.files).nth(*input).map(|(name, _)| name),
-            line: (position.line > 0).then_some(position.line),
+            line: (position.line > 0 && self.lines() == Lines::Source).then_some(position.line),
             byte: position.byte,
         }
     }

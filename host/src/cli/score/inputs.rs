@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::journal::InputFile;
 use crate::record::RecordPosition;
 use crate::source::many::{self, Waiting};
+use crate::source::range::Ranged;
 use crate::source::{self, Source, ldjson, rejects, table};
 use crate::spec::{Records, SourceSpec};
 use crate::storage::Memory;
@@ -55,6 +56,7 @@ fn waiting(
     let text = ldjson::Options {
         line_bytes_max: source.line_bytes_max as usize,
         checkpoint_bytes: job.is_resumable().then_some(job.run.checkpoint_bytes),
+        range: source.range.map(|range| Ranged { range, lines_read: job.lines_read.clone() }),
         ..ldjson::Options::default()
     };
     let options = source::Options {
@@ -161,10 +163,9 @@ pub(super) fn bytes_total(job: &Job<'_>, files: &Files, services: &Services) -> 
     let sources = job.spec.sources.iter().zip(&files.sources);
     let bytes = sources.flat_map(|(source, locations)| {
         locations.iter().map(|location| {
-            match reads_as_it_is(location, of_input(&source.what, location)) {
-                true => services.bytes_total(location),
-                false => None,
-            }
+            let is_known = reads_as_it_is(location, of_input(&source.what, location));
+            let total = services.bytes_total(location).filter(|_| is_known)?;
+            Some(source.what.range.map_or(total, |range| range.bytes_of(total)))
         })
     });
     bytes.sum()

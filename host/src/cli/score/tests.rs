@@ -23,7 +23,8 @@ fn with<T>(files: &[(&str, &str)], text: &str, work: impl FnOnce(&Job<'_>) -> T)
     let settings = Settings { set: Default::default(), variables: &|_| None };
     let spec = file::parse(text, folder.path(), &settings).unwrap();
     let (file, services) = (folder.path().join("x.toml"), ServiceArgs::default());
-    work(&Job { spec, file: Some(file), run: &RunArgs::TRIAL, services: &services })
+    let (run, lines_read) = (&RunArgs::TRIAL, Default::default());
+    work(&Job { spec, file: Some(file), run, services: &services, lines_read })
 }
 
 /// Message and hint.

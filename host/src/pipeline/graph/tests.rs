@@ -197,7 +197,12 @@ impl Source for PlannedSource {
         let items = &self.records.items[self.next..];
         if items.is_empty() && self.records.breaks {
             let (RecordPosition { line, byte }, path) = (self.position, "in".to_owned());
-            return Err(SourceError { path, line, byte, source: io::Error::other("broken disk") });
+            return Err(SourceError {
+                path,
+                line: Some(line),
+                byte,
+                source: io::Error::other("broken disk"),
+            });
         }
         let size = self.sizes[self.turn % self.sizes.len()].min(items.len());
         self.turn += 1;

@@ -79,7 +79,7 @@ fn read(format: Format, bytes: &[u8], options: Options, bytes_wanted: usize) -> 
     let mut batch = Batch::default();
     loop {
         if let Err(error) = source.read_batch(&mut batch, bytes_wanted, &Stop::default()) {
-            read.error = Some((error.source.to_string(), error.line));
+            read.error = Some((error.source.to_string(), error.line.unwrap()));
             return read;
         }
         if batch.read() == 0 {

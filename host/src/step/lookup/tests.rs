@@ -419,7 +419,7 @@ impl Source for Broken {
 
     fn read_batch(&mut self, _: &mut Batch, _: usize, _: &Stop) -> Result<(), source::SourceError> {
         let (path, source) = ("table".to_owned(), io::Error::other("broken disk"));
-        Err(source::SourceError { path, line: 3, byte: 4, source })
+        Err(source::SourceError { path, line: Some(3), byte: 4, source })
     }
 }
 

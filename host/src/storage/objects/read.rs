@@ -27,6 +27,8 @@ use tokio::task::JoinHandle;
 /// Long enough that asking costs little beside reading.
 const RANGE_BYTES: u64 = 8 * 1024 * 1024;
 const IN_FLIGHT: usize = 4;
+/// How much to ask for at once behind the expected end: about a record.
+const MORE_BYTES: u64 = 64 * 1024;
 /// More than a range has: a piece is a few KiB at least.
 const PIECES_OF_RANGE: usize = 4096;
 /// Of the whole. A piece is at most some 400 KiB.
@@ -49,6 +51,8 @@ pub(super) struct Reader {
     object: Object,
     /// Where the next range begins.
     next: u64,
+    /// From here on, nothing is set on its way before it is asked for, and little at once.
+    expected_end: u64,
     fetches: VecDeque<Fetch>,
     current: Bytes,
     failed: Option<io::Error>,
@@ -70,7 +74,7 @@ impl Reader {
     pub(super) fn new(bucket: Arc<Bucket>, shown: String, meta: ObjectMeta) -> Self {
         let object = Object { bucket, path: meta.location.clone(), shown, meta };
         let (fetches, current) = (VecDeque::new(), Bytes::new());
-        Reader { object, next: 0, fetches, current, failed: None }
+        Reader { object, next: 0, expected_end: u64::MAX, fetches, current, failed: None }
     }
 
     /// Sets ranges on their way, as many as there may be.
@@ -81,6 +85,11 @@ impl Reader {
             false => (IN_FLIGHT, RANGE_BYTES, PIECES_OF_RANGE),
         };
         while self.fetches.len() < in_flight && self.next < total {
+            let bytes = match self.expected_end.checked_sub(self.next) {
+                None | Some(0) if !self.fetches.is_empty() => break,
+                None | Some(0) => bytes.min(MORE_BYTES),
+                Some(left) => bytes.min(left),
+            };
             let range = self.next..total.min(self.next.saturating_add(bytes));
             self.next = range.end;
             let (sender, receiver) = mpsc::channel(pieces);
@@ -142,6 +151,10 @@ impl Input for Reader {
 
     fn random_access(&self) -> Option<io::Result<Arc<dyn RandomAccess>>> {
         Some(Ok(Arc::new(self.object.clone())))
+    }
+
+    fn expect_end(&mut self, byte: u64) {
+        self.expected_end = byte;
     }
 
     fn seek(&mut self, position: RecordPosition) -> io::Result<()> {
