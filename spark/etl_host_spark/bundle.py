@@ -4,7 +4,8 @@ The archive's name holds a digest of its content. Spark never sends a name twice
 rebuilt in place would go on being the old one on every executor; here it is another name. This package
 itself travels the same way (`addPyFile`), so nothing need be installed on the nodes.
 
-Refused: a session of Spark Connect, which has no such distribution; give paths on the nodes there.
+Refused: a session of Spark Connect, which has no such distribution. With `ship=False` a DataFrame can be
+scored there, if binary, plugin and this package are on the nodes.
 """
 
 import atexit
@@ -14,13 +15,12 @@ import shutil
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from pyspark import SparkFiles
+from pyspark import SparkContext, SparkFiles
 from pyspark.sql import SparkSession
+from pyspark.sql.utils import is_remote
 
 from .host import Refused
 
@@ -57,21 +57,34 @@ def found_here(binary: str) -> str:
 def send(spark: SparkSession, binary: str, plugin: str, files: Sequence[str], ship: bool) -> Tools:
     """Has the executors get all that a task needs. `files` (or folders) come to lie beside the plugin."""
     if not ship:
+        if not is_remote():
+            _send_once(spark, *_package(), SparkContext.addPyFile)
         return Tools(None, binary, plugin)
-    context = context_of(spark)
+    _send_once(spark, *_package(), SparkContext.addPyFile)
     members = {"bin/etl-host": found_here(binary)}
     for path in (plugin, *files):
         members.update(_members("plugin", path))
-    digest = _digest(members)
-    name = f"etl-host-{digest}.tar"
-    if (context.applicationId, name) not in _sent:
-        context.addArchive(_archive(name, members))
-        context.addPyFile(_package())
-        _sent.add((context.applicationId, name))
+    name = f"etl-host-{_digest(members)}.tar"
+    _send_once(spark, name, lambda path: _make_archive(path, members), SparkContext.addArchive)
     return Tools(name, "bin/etl-host", f"plugin/{os.path.basename(plugin)}")
 
 
-def context_of(spark: SparkSession) -> Any:
+def _send_once(spark: SparkSession, name: str, make: Callable[[str], None],
+               add: Callable[[SparkContext, str], None]) -> None:
+    """Spark refuses a name that it knows from another folder, so each is made once for an application. It
+    serves a file from where it lies, for as long as the application runs."""
+    context = context_of(spark)
+    if (context.applicationId, name) in _sent:
+        return
+    folder = tempfile.mkdtemp(prefix="etl-host-spark-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    path = os.path.join(folder, name)
+    make(path)
+    add(context, path)
+    _sent.add((context.applicationId, name))
+
+
+def context_of(spark: SparkSession) -> SparkContext:
     """The session's context, which one of Spark Connect has not."""
     try:
         return spark.sparkContext
@@ -101,27 +114,21 @@ def _digest(members: dict[str, str]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _folder() -> str:
-    """Spark serves the files from where they lie for as long as the application runs."""
-    folder = tempfile.mkdtemp(prefix="etl-host-spark-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
-
-
-def _archive(name: str, members: dict[str, str]) -> str:
-    path = os.path.join(_folder(), name)
+def _make_archive(path: str, members: dict[str, str]) -> None:
     with tarfile.open(path, "w", dereference=True) as archive:
         for member, source in members.items():
             archive.add(source, member)
-    return path
 
 
-def _package() -> str:
+def _package() -> tuple[str, Callable[[str], None]]:
+    """This package's name as an archive, and how it is made."""
     here = Path(__file__).parent
     sources = sorted(here.glob("*.py"))
     digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
-    path = os.path.join(_folder(), f"etl_host_spark-{digest}.zip")
-    with zipfile.ZipFile(path, "w") as archive:
-        for source in sources:
-            archive.write(source, f"{here.name}/{source.name}")
-    return path
+
+    def make(path: str) -> None:
+        with zipfile.ZipFile(path, "w") as archive:
+            for source in sources:
+                archive.write(source, f"{here.name}/{source.name}")
+
+    return f"{here.name}-{digest}.zip", make

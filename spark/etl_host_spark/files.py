@@ -31,7 +31,8 @@ _COMPRESSED = {"none": "", "gzip": ".gz", "zstd": ".zst"}
 _TAKEN = ("-i", "--input", "--input_file", "-o", "--output", "--output_file", "--range", "--rejects",
           "--summary", "--resume", "--state", "--plugin", "--plugin-dir", "--model", "--config",
           "--threads", "--input-format", "--output-format", "--compression", "--services", "--max-rejects",
-          "-b", "--bucket", "--record", "--print-pipeline")
+          "-b", "--bucket", "--record", "--print-pipeline", "--place")
+_OF_SPLITS_TOO = ("--delimiter", "--quote")
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def score_files(
     where = ["--services", services] if services else []
     reads = ["--input-format", input_format] if input_format else []
     here = found_here(binary)
-    planned = splits.plan(here, inputs, split_size, [*where, *reads])
+    planned = splits.plan(here, inputs, split_size, [*where, *reads, *_for_splits(options)])
     if not planned:
         raise Refused("no input has a byte: there is nothing to score")
     if ship:
@@ -115,6 +116,17 @@ def score_files(
             abandon(job)
         raise
     return scored
+
+
+def _for_splits(options: Sequence[str]) -> list[str]:
+    """What of the options tells where rows end, with its value where that stands behind it."""
+    found: list[str] = []
+    for option, value in zip(options, [*options[1:], ""]):
+        if option in _OF_SPLITS_TOO:
+            found += [option, value]
+        elif option.startswith(tuple(f"{name}=" for name in _OF_SPLITS_TOO)):
+            found.append(option)
+    return found
 
 
 def _extension(output_format: str, compression: str) -> str:
@@ -238,7 +250,7 @@ def _all_rejects(job: Job, planned: list[Split], told: list[Told]) -> Iterator[b
         if part.rejects_bytes is not None:
             path = os.path.join(job.folder_of(part.split, part.attempt), "rejects.ldjson")
             with open(path, "rb") as rejects:
-                yield from on_lines_of_the_file(rejects, lines_before) if split.offset else rejects
+                yield from rejects if split.knows_its_line else on_lines_of_the_file(rejects, lines_before)
         lines_before += part.lines
 
 

@@ -15,9 +15,7 @@ _RANGE_LINE = re.compile(rb'\A(\{(?:"[a-z_]+":(?:"(?:[^"\\]|\\.)*"|\d+|null),)*?
 def on_lines_of_the_file(rejects: Iterable[bytes], lines_before: int) -> Iterator[bytes]:
     """The lines of a part's rejects, with lines of the file in the place of those of the range."""
     for reject in rejects:
-        placed, found = _RANGE_LINE.subn(
-            lambda told: told[1] + b'"line":%d' % (lines_before + int(told[2])), reject, count=1
-        )
-        if not found:
+        told = _RANGE_LINE.match(reject)
+        if told is None:
             raise ValueError(f"a reject of a range tells no line: {reject[:200]!r}")
-        yield placed
+        yield told[1] + b'"line":%d' % (lines_before + int(told[2])) + reject[told.end():]

@@ -12,17 +12,24 @@ from .host import Refused, ask
 
 @dataclass(frozen=True)
 class Split:
-    """Bytes of an input, from 0. A `whole` one is an input that can't be cut, read without a range."""
+    """Bytes of an input, from 0. A `whole` one is an input that can't be cut, read without a range. `line`:
+    the first that begins in it, from 1, where the plan knows."""
 
     input: str
     offset: int
     length: int
-    whole: bool
+    whole: bool = False
+    line: int | None = None
+
+    @property
+    def knows_its_line(self) -> bool:
+        return self.whole or self.line is not None
 
     def options(self) -> list[str]:
         """What tells the host to read this and nothing else."""
         reads = ["--input", self.input]
-        return reads if self.whole else [*reads, "--range", f"{self.offset}:{self.length}"]
+        place = [self.offset, self.length, *([] if self.line is None else [self.line])]
+        return reads if self.whole else [*reads, "--range", ":".join(map(str, place))]
 
 
 def plan(binary: str, inputs: Sequence[str], size: str, options: Sequence[str]) -> list[Split]:
@@ -36,7 +43,7 @@ def read(lines: Iterable[bytes]) -> list[Split]:
     expected: tuple[str, int] | None = None  # the input that is not yet covered, and up to where it is
     for line in lines:
         told = json.loads(line)
-        split = Split(told["input"], told["offset"], told["length"], told.get("whole", False))
+        split = Split(told["input"], told["offset"], told["length"], told.get("whole", False), told.get("line"))
         if (split.input, split.offset) != (expected or (split.input, 0)):
             raise Refused(f"the plan is not whole before byte {split.offset} of {split.input}")
         end = split.offset + split.length
