@@ -65,6 +65,9 @@ def score(
     folder = None if rejects == "column" else rejects
     if folder is not None and not os.path.isabs(folder):
         raise Refused(f"rejects go to `column` or to a folder given from `/`, not to {folder}")
+    missing = [name for name in keep if name not in df.columns]
+    if missing:
+        raise Refused(f"no column {missing[0]} to keep: there are {', '.join(df.columns)}")
     refuse_options(options, _TAKEN)
     flags = [*options, *(["--model", model] if model else []), *(["--config", config] if config else [])]
     emits = ["--emit", emit, *(["--keep", ",".join(keep)] if keep else [])]

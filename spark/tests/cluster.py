@@ -6,11 +6,13 @@ environment, which everything that a cluster starts inherits.
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyspark
@@ -31,13 +33,13 @@ def java_or_fail() -> None:
         pytest.exit(f"Spark needs a Java 17 runtime (openjdk-17-jre-headless), and here is {found}", returncode=2)
 
 
-def start(**settings: str) -> SparkSession:
+def start(master: str = "local-cluster[2,1,1024]", **settings: str) -> SparkSession:
     """Two executors with a core each; `settings` are Spark's, with `_` for `.`."""
     java_or_fail()
     name, value = MARK.split("=")
     os.environ.update({name: value, "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1",
                        "SPARK_HOME": os.path.dirname(pyspark.__file__)})
-    builder = SparkSession.builder.master("local-cluster[2,1,1024]").appName("etl-host")
+    builder = SparkSession.builder.master(master).appName("etl-host")
     for key, setting in {
         "spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1", "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false", "spark.task.maxFailures": "4", "spark.log.level": "OFF",
@@ -45,6 +47,37 @@ def start(**settings: str) -> SparkSession:
     }.items():
         builder = builder.config(key, setting)
     return builder.getOrCreate()
+
+
+@contextmanager
+def on_two_hosts(folder: Path) -> Iterator[str]:
+    """A master, and two workers on addresses of their own: a second attempt never goes to the host of the
+    first, and in a local cluster all executors are on one."""
+    java_or_fail()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    master = f"spark://127.0.0.1:{port}"
+    name, value = MARK.split("=")
+
+    def begin(address: str, what: str, *flags: str) -> "subprocess.Popen[bytes]":
+        command = [os.path.join(os.path.dirname(pyspark.__file__), "bin", "spark-class"), f"org.apache.spark.deploy.{what}",
+                   "--host", address, "--webui-port", "0", *flags]
+        environment = {**os.environ, name: value, "SPARK_LOCAL_IP": address, "PYSPARK_PYTHON": sys.executable}
+        with open(folder / f"{address}.log", "wb") as log:
+            return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+
+    started = [begin("127.0.0.1", "master.Master", "--port", str(port))]
+    started += [begin(address, "worker.Worker", "--cores", "1", "--memory", "1g", "--work-dir",
+                      str(folder / address), master) for address in ("127.0.0.2", "127.0.0.3")]
+    try:
+        wait_until(lambda: sum("Successfully registered" in (folder / f"127.0.0.{last}.log").read_text()
+                               for last in (2, 3)) == 2, 120)
+        yield master
+    finally:
+        for process in reversed(started):
+            process.terminate()
+            process.wait()
 
 
 def _processes(wanted: Callable[[list[bytes]], bool]) -> list[int]:

@@ -8,6 +8,8 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from etl_host_spark.splits import Split
+
 RECORDS = int(os.environ.get("SPARK_RECORDS", "100000"))
 SIZES = ("sepal_length", "sepal_width", "petal_length", "petal_width")
 
@@ -58,13 +60,13 @@ def of_parts(output: str) -> bytes:
     return b"".join(path.read_bytes() for path in sorted(Path(output).glob("part-*")))
 
 
-def troubled(folder: Path, binary: str, offset: int, trouble: str) -> str:
-    """A host that has some trouble (bash) with the split at an offset. `$n` counts its attempts, from 0, each
+def troubled(folder: Path, binary: str, split: Split, trouble: str) -> str:
+    """A host that has some trouble (bash) with a split. `$n` counts its attempts, from 0, each
     of which leaves an entry in the folder `attempts`."""
     (folder / "attempts").mkdir()
     script = folder / "etl-host"
     script.write_text(f"""#!/bin/bash
-if [[ " $* " == *" --range {offset}:"* ]]; then
+if [[ " $* " == *" {' '.join(split.options())} "* ]]; then
     n=$(ls {folder}/attempts | wc -l)
     mkdir {folder}/attempts/$$
     {trouble}

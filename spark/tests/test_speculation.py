@@ -13,11 +13,12 @@ def test_an_attempt_that_was_overtaken_is_not_seen(
     tmp_path_factory: pytest.TempPathFactory, tmp_path: Path, binary: str, iris: str
 ) -> None:
     files = Files(tmp_path_factory.mktemp("files"), binary, iris)
-    host = troubled(tmp_path, files.binary, files.planned[5].offset, HANGS_AT_FIRST)
-    spark = cluster.start(spark_speculation="true", spark_speculation_interval="100ms",
-                          spark_speculation_minTaskRuntime="1s", spark_speculation_quantile="0.5")
-    try:
-        files.check(spark, tmp_path / "out", host)
-        assert len(os.listdir(tmp_path / "attempts")) == 2
-    finally:
-        spark.stop()
+    host = troubled(tmp_path, files.binary, files.planned[5], HANGS_AT_FIRST)
+    with cluster.on_two_hosts(tmp_path) as master:
+        spark = cluster.start(master, spark_speculation="true", spark_speculation_interval="100ms",
+                              spark_speculation_minTaskRuntime="1s", spark_speculation_quantile="0.5")
+        try:
+            files.check(spark, tmp_path / "out", host)
+            assert len(os.listdir(tmp_path / "attempts")) == 2
+        finally:
+            spark.stop()
