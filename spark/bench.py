@@ -4,32 +4,33 @@ small and a large file, so that what is there at each start drops out; `score` a
 only passes the same batches through a child process. Rounds alternate, since a machine has moods."""
 
 import argparse
+import json
 import os
+import random
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 
 ROOT = Path(__file__).resolve().parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-import pyarrow as pa  # noqa: E402
-
 import cluster  # noqa: E402
-from etl_host_spark import score, score_files  # noqa: E402
-from etl_host_spark.host import start  # noqa: E402
+import pyarrow as pa  # noqa: E402
+from pyspark.sql import SparkSession  # noqa: E402
+from pyspark.sql import functions as F  # noqa: E402
 from records import flower  # noqa: E402
 
-import random  # noqa: E402
+from etl_host_spark import score, score_files  # noqa: E402
+from etl_host_spark.frames import _Feeder  # noqa: E402
+from etl_host_spark.host import start  # noqa: E402
 
 
 def through_a_child(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """The same stream, with `cat` in the place of a host."""
-    from etl_host_spark.frames import _Feeder
-
     batches = iter(batches)
     first = next(batches, None)
     if first is None:
@@ -39,7 +40,7 @@ def through_a_child(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatc
         yield from pa.ipc.open_stream(child.stdout)
 
 
-def timed(work) -> float:
+def timed(work: Callable[[], object]) -> float:
     began = time.monotonic()
     work()
     return time.monotonic() - began
@@ -51,18 +52,22 @@ def main() -> None:
     parser.add_argument("--megabytes", type=int, nargs=2, default=[1000, 4000])
     parser.add_argument("--rows", type=int, default=4_000_000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--split-size", default="128MiB")
+    parser.add_argument("--only", choices=["files", "frames"])
     flags = parser.parse_args()
     binary, plugin = f"{flags.release}/etl-host", f"{flags.release}/libiris_model.so"
     spark = cluster.start()
-    with tempfile.TemporaryDirectory(dir=ROOT.parent / "target") as folder:
-        files(spark, binary, plugin, flags, Path(folder))
-    frames(spark, binary, plugin, flags)
+    if flags.only != "frames":
+        with tempfile.TemporaryDirectory(dir=ROOT.parent / "target") as folder:
+            files(spark, binary, plugin, flags, Path(folder))
+    if flags.only != "files":
+        frames(spark, binary, plugin, flags)
     spark.stop()
 
 
-def files(spark, binary: str, plugin: str, flags: argparse.Namespace, folder: Path) -> None:
+def files(spark: SparkSession, binary: str, plugin: str, flags: argparse.Namespace, folder: Path) -> None:
     chance = random.Random(1)
-    block = "".join(f"{flower(chance)}\n".replace("'", '"') for _ in range(10_000))
+    block = "".join(json.dumps(flower(chance)) + "\n" for _ in range(10_000))
     inputs = []
     for megabytes in flags.megabytes:
         inputs.append(str(folder / f"{megabytes}.ldjson"))
@@ -78,7 +83,7 @@ def files(spark, binary: str, plugin: str, flags: argparse.Namespace, folder: Pa
 
     def on_the_cluster(path: str) -> None:
         output = str(folder / f"cluster-{next(names)}")
-        score_files(spark, path, output, plugin, binary=binary)
+        score_files(spark, path, output, plugin, binary=binary, split_size=flags.split_size)
         subprocess.run(["rm", "-r", output], check=True)
 
     on_the_cluster(inputs[0])  # Spark sends binary and plugin
@@ -93,9 +98,7 @@ def files(spark, binary: str, plugin: str, flags: argparse.Namespace, folder: Pa
     print(f"score_files / the host alone: {ratio:.2f}", flush=True)
 
 
-def frames(spark, binary: str, plugin: str, flags: argparse.Namespace) -> None:
-    from pyspark.sql import functions as F
-
+def frames(spark: SparkSession, binary: str, plugin: str, flags: argparse.Namespace) -> None:
     sizes = {"sepal_length": 4.3, "sepal_width": 2.0, "petal_length": 1.0, "petal_width": 0.1}
     df = spark.range(flags.rows, numPartitions=4)
     df = df.select(*((F.col("id") % 37 / 10 + least).alias(name) for name, least in sizes.items())).cache()

@@ -160,6 +160,14 @@ def finish(output: str, disk: Disk | None = None) -> None:
     abandon(job, disk)
 
 
+def is_begun(job: Job, disk: Disk | None = None) -> bool:
+    """Whether it is this job, and no other, whose commit was begun in its output."""
+    try:
+        return bool(json.loads((disk or Disk()).read(os.path.join(job.output, MANIFEST)))["job"] == job.name)
+    except FileNotFoundError:
+        return False
+
+
 def abandon(job: Job, disk: Disk | None = None) -> None:
     """Ends a job's attempts: removes its folder. Renamed first, so that none can begin in it meanwhile."""
     disk = disk or Disk()

@@ -20,7 +20,7 @@ from pyspark.sql import SparkSession
 
 from . import splits
 from .bundle import Tools, context_of, found_here, send
-from .commit import CommitRefused, File, Job, Part, abandon, begin, commit
+from .commit import CommitRefused, File, Job, Part, abandon, begin, commit, is_begun
 from .host import Refused, look, refuse_options, run
 from .rejects import on_lines_of_the_file
 from .splits import Split
@@ -111,8 +111,7 @@ def score_files(
         beside = _beside(job, planned, told, scored)
         commit(job, len(planned), [part.part() for part in told], _extension(output_format, compression), beside)
     except BaseException:
-        # Not where the manifest is there: then the parts are published, or `finish` will publish them.
-        if not os.path.lexists(os.path.join(output, "_manifest.json")):
+        if not is_begun(job):  # else the parts are published, or `finish` will publish them
             abandon(job)
         raise
     return scored

@@ -162,6 +162,11 @@ def test_of_two_jobs_on_one_output_one_commits(
     take_turns(order, {driver: (lambda disk, job=job: publish(*job, disk)) for driver, job in zip(drivers, jobs)})
     for driver in drivers:
         assert driver.result is None or isinstance(driver.result, (Died, OutputExists)), driver.result
+    began = [is_begun(job) for job, _ in jobs]
+    assert sum(began) == Path(output, "_manifest.json").exists()
+    for (job, _), begun in zip(jobs, began):
+        if not begun:
+            abandon(job, Actor())  # as a driver does that was told it came too late
     recover(output)
     check_whole(output)
     attempts = {source[2] for source, _, _ in json.loads(Path(output, "_manifest.json").read_bytes())["moves"]
