@@ -105,9 +105,10 @@ def _schema(command: Sequence[str], given: pa.Schema) -> pa.Schema:
 
 def _as_it_was(name: str, df: DataFrame, scored: DataFrame, own: Sequence[str]) -> Column:
     column = F.col(f"`{name.replace('`', '``')}`")
-    if name in own and _can_be_cast(df.schema[name].dataType) and df.schema[name].dataType != scored.schema[name].dataType:
-        return column.cast(df.schema[name].dataType).alias(name)
-    return column
+    if name not in own:
+        return column
+    was = df.schema[name].dataType
+    return column.cast(was).alias(name) if _can_be_cast(was) and was != scored.schema[name].dataType else column
 
 
 def _can_be_cast(kind: DataType) -> bool:

@@ -61,8 +61,8 @@ def on_two_hosts(folder: Path) -> Iterator[str]:
     name, value = MARK.split("=")
 
     def begin(address: str, what: str, *flags: str) -> "subprocess.Popen[bytes]":
-        command = [os.path.join(os.path.dirname(pyspark.__file__), "bin", "spark-class"), f"org.apache.spark.deploy.{what}",
-                   "--host", address, "--webui-port", "0", *flags]
+        spark_class = os.path.join(os.path.dirname(pyspark.__file__), "bin", "spark-class")
+        command = [spark_class, f"org.apache.spark.deploy.{what}", "--host", address, "--webui-port", "0", *flags]
         environment = {**os.environ, name: value, "SPARK_LOCAL_IP": address, "PYSPARK_PYTHON": sys.executable}
         with open(folder / f"{address}.log", "wb") as log:
             return subprocess.Popen(command, env=environment, stdout=log, stderr=log)

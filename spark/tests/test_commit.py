@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from turns import Actor, Died, take_turns
 
 from etl_host_spark.commit import (CommitRefused, File, Job, OutputExists, Part, UnfinishedCommit, abandon, begin,
-                                   commit, finish)
+                                   commit, finish, is_begun)
 
 SPLITS = 2
 WHOLE = {"_SUCCESS": b"", "_rejects.ldjson": b"all rejects", "part-00000.ldjson": b"split 0",

@@ -26,8 +26,8 @@ def rows() -> list[tuple[object, ...]]:
     chance = random.Random(3)
     maybe = lambda value: None if chance.random() < 0.1 else value
     day = datetime.datetime(2024, 2, 29, 23, 59, 59, 123456)
-    return [(number, maybe('a "text"\n\u00e9\U0001f33c'), maybe(-number), maybe(0.1), maybe(True), maybe(day.date()), maybe(day),
-             maybe(decimal.Decimal("12.50")), maybe(b"\xff"), maybe([1, None]),
+    return [(number, maybe('a "text"\n\u00e9\U0001f33c'), maybe(-number), maybe(0.1), maybe(True),
+             maybe(day.date()), maybe(day), maybe(decimal.Decimal("12.50")), maybe(b"\xff"), maybe([1, None]),
              maybe((1, [{"c": "x"}, None])), maybe({"k": 1}), chance.uniform(0.1, 8),
              maybe(chance.uniform(0.1, 8)), chance.randrange(1, 8), 0.25) for number in range(ROWS)]
 
@@ -64,7 +64,8 @@ def test_predictions_are_those_of_the_file_form(
 def test_what_is_kept_is_as_it_was(df: DataFrame, binary: str, iris: str) -> None:
     kept = [name for name in df.columns if name not in ("bytes", "counts")]
     scored = score(df, iris, binary=binary, keep=kept)
-    assert [field.dataType for field in scored.select(kept).schema] == [field.dataType for field in df.select(kept).schema]
+    types = [[field.dataType for field in frame.select(kept).schema] for frame in (scored, df)]
+    assert types[0] == types[1]
     good = df.where("sepal_width is not null").select(kept)
     assert sorted(scored.where("_reject is null").select(kept).collect()) == sorted(good.collect())
 
@@ -80,7 +81,9 @@ def test_the_columns_are_the_schemas(df: DataFrame, binary: str, iris: str, emit
     assert scored.count() == ROWS
 
 
-def test_rejects_in_a_folder_are_those_of_the_last_attempt(df: DataFrame, binary: str, iris: str, tmp_path: Path) -> None:
+def test_rejects_in_a_folder_are_those_of_the_last_attempt(
+    df: DataFrame, binary: str, iris: str, tmp_path: Path
+) -> None:
     scored = score(df, iris, binary=binary, rejects=str(tmp_path))
     for _ in range(2):  # computed twice, and there once
         assert scored.columns == ["species"]
