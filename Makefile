@@ -17,7 +17,7 @@ FUZZ_RUSTFLAGS = --cfg fuzzing -C passes=sancov-module \
 	-C llvm-args=-sanitizer-coverage-pc-table \
 	-C llvm-args=-sanitizer-coverage-trace-compares
 
-.PHONY: help run build test postgres soak check bench bench-profile bench-micro bench-s3 bench-smoke archive fuzz
+.PHONY: help run build test postgres soak check bench bench-profile bench-micro bench-s3 bench-smoke archive fuzz spark
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -82,6 +82,19 @@ target/s3-venv/installed:
 bench-smoke: build ## Prove that the benchmarks run; their numbers mean nothing
 	$(CARGO) test --locked --workspace --bench micro -- --test
 	python3 benches/bench.py --quick --no-python
+
+# ETL_HOST_RELEASE is where binary and plugins are, SPARK_RECORDS how many records files have there.
+spark: build target/spark-venv/installed ## Test the package for Spark on two executors (Java 17): make spark SPARK_RECORDS=2000000
+	@java=$${JAVA_HOME:+$$JAVA_HOME/bin/}java; version=$$($$java -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p'); \
+		test "$${version:-0}" -ge 17 || { echo "Spark needs a Java 17 runtime (openjdk-17-jre-headless); \
+	found: Java $${version:-none}" >&2; exit 2; }
+	target/spark-venv/bin/mypy --config-file spark/pyproject.toml spark/etl_host_spark
+	target/spark-venv/bin/pytest --quiet spark/tests
+
+target/spark-venv/installed: spark/requirements-test.txt
+	python3 -m venv --clear target/spark-venv
+	target/spark-venv/bin/pip install --quiet --disable-pip-version-check -r $<
+	touch $@
 
 archive: ## Build a plugin for the tests' archive: make archive RUSTC=/usr/bin/rustc PLUGIN=iris_model
 	tests/archive/build.sh "$(RUSTC)" $(PLUGIN)

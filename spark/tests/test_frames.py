@@ -1,0 +1,157 @@
+"""score of a DataFrame: the same predictions as of files, whatever its columns are, and rejects where they
+were asked for. And plain `rdd.pipe`, which needs nothing of this package."""
+
+import datetime
+import decimal
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import cluster
+import pyarrow as pa
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from records import lines, of_parts, on_one_machine
+
+from etl_host_spark import HostFailed, Refused, score, score_files
+
+ROWS = 5000
+COLUMNS = """id long, name string, short short, float float, yes boolean, day date, at timestamp,
+    price decimal(9,2), bytes binary, list array<int>, deep struct<a: int, b: array<struct<c: string>>>,
+    counts map<string, int>, sepal_length double, sepal_width double, petal_length int, petal_width float"""
+
+
+def rows() -> list[tuple[object, ...]]:
+    chance = random.Random(3)
+    maybe = lambda value: None if chance.random() < 0.1 else value
+    day = datetime.datetime(2024, 2, 29, 23, 59, 59, 123456)
+    return [(number, maybe('a "text"\n\u00e9\U0001f33c'), maybe(-number), maybe(0.1), maybe(True),
+             maybe(day.date()), maybe(day), maybe(decimal.Decimal("12.50")), maybe(b"\xff"), maybe([1, None]),
+             maybe((1, [{"c": "x"}, None])), maybe({"k": 1}), chance.uniform(0.1, 8),
+             maybe(chance.uniform(0.1, 8)), chance.randrange(1, 8), 0.25) for number in range(ROWS)]
+
+
+@pytest.fixture(scope="module")
+def spark() -> Iterator[SparkSession]:
+    session = cluster.start()
+    yield session
+    session.stop()
+
+
+@pytest.fixture(scope="module")
+def df(spark: SparkSession) -> DataFrame:
+    return spark.createDataFrame(rows(), COLUMNS).repartition(4, "id").cache()
+
+
+def test_predictions_are_those_of_the_file_form(
+    spark: SparkSession, df: DataFrame, binary: str, iris: str, tmp_path: Path
+) -> None:
+    folder = str(tmp_path / "json")
+    df.select("id", "sepal_length", "sepal_width", "petal_length", "petal_width").write.json(folder)
+    score_files(spark, f"{folder}/*.json", str(tmp_path / "out"), iris, binary=binary, options=["--keep", "id"])
+    of_files = {(told["id"], told["species"]) for told in map(json.loads, of_parts(str(tmp_path / "out")).splitlines())}
+    scored = score(df, iris, binary=binary, keep=["id"])
+    good, bad = scored.where("_reject is null").collect(), scored.where("_reject is not null").collect()
+    assert {(row.id, row.species) for row in good} == of_files and len(good) == len(of_files)
+    of_rejects = {json.loads(json.loads(line)["record"])["id"]
+                  for line in (tmp_path / "out" / "_rejects.ldjson").read_bytes().splitlines()}
+    assert {json.loads(row._reject.record)["id"] for row in bad} == of_rejects
+    assert len(good) + len(bad) == ROWS and len(bad) > ROWS / 20
+    cluster.no_strays()
+
+
+def test_what_is_kept_is_as_it_was(df: DataFrame, binary: str, iris: str) -> None:
+    kept = [name for name in df.columns if name not in ("bytes", "counts")]
+    scored = score(df, iris, binary=binary, keep=kept)
+    types = [[field.dataType for field in frame.select(kept).schema] for frame in (scored, df)]
+    assert types[0] == types[1]
+    good = df.where("sepal_width is not null").select(kept)
+    assert sorted(scored.where("_reject is null").select(kept).collect()) == sorted(good.collect())
+
+
+@pytest.mark.parametrize("emit, expected", [
+    ("prediction", ["species", "_reject"]),
+    ("merge", ["id", "name", "species", "_reject"]),
+    ("nest", ["input", "prediction", "_reject"]),
+])
+def test_the_columns_are_the_schemas(df: DataFrame, binary: str, iris: str, emit: str, expected: list[str]) -> None:
+    scored = score(df, iris, binary=binary, emit=emit)
+    assert [name for name in scored.columns if name in expected] == expected
+    assert scored.count() == ROWS
+
+
+def test_rejects_in_a_folder_are_those_of_the_last_attempt(
+    df: DataFrame, binary: str, iris: str, tmp_path: Path
+) -> None:
+    scored = score(df, iris, binary=binary, rejects=str(tmp_path))
+    for _ in range(2):  # computed twice, and there once
+        assert scored.columns == ["species"]
+        assert scored.count() == df.where("sepal_width is not null").count()
+        told = [line for path in tmp_path.iterdir() for line in path.read_bytes().splitlines()]
+        assert len(told) == df.where("sepal_width is null").count()
+
+
+def test_no_rows_and_empty_partitions(spark: SparkSession, df: DataFrame, binary: str, iris: str) -> None:
+    assert score(df.where("id < 0"), iris, binary=binary).collect() == []
+    assert score(df.where("id < 2").repartition(6), iris, binary=binary).count() == 2
+
+
+def test_who_wants_no_more_rows_ends_the_hosts(df: DataFrame, binary: str, iris: str) -> None:
+    assert len(score(df, iris, binary=binary).limit(3).collect()) == 3
+    cluster.no_strays()
+
+
+@pytest.mark.parametrize("change, error, told", [
+    ({"keep": ["no_column"]}, Refused, "no column no_column to keep"),
+    ({"model": "rose_model"}, HostFailed, "rose_model"),
+    ({"options": ["--no-such-flag"]}, HostFailed, "exit code 2"),
+    ({"options": ["--emit=merge"]}, Refused, "--emit can't be among"),
+    ({"rejects": "here"}, Refused, "folder given from `/`"),
+    ({"ship": True, "files": ["/no/such/file"]}, Refused, "no file /no/such/file"),
+])
+def test_what_can_not_be_is_told_before_anything_runs(
+    df: DataFrame, binary: str, iris: str, change: dict[str, object], error: type[Exception], told: str
+) -> None:
+    with pytest.raises(error, match=told):
+        score(df, iris, **{"binary": binary, **change})  # type: ignore[arg-type]
+
+
+def test_a_column_that_the_model_needs_is_missed_before_anything_runs(df: DataFrame, binary: str, iris: str) -> None:
+    with pytest.raises(HostFailed, match="petal_width"):
+        score(df.drop("petal_width"), iris, binary=binary)
+
+
+# Rows go, then the host says why it can't go on; with no row it behaves, as it is asked for its columns.
+DIES_ON_ROWS = """#!/bin/bash
+if [[ " $* " == *" --rejects "* ]]; then head -c 1000 > /dev/null; echo 'error: made to fail' >&2; exit 5; fi
+exec {binary} "$@"
+"""
+
+
+def test_a_host_that_fails_fails_the_task_with_its_words(df: DataFrame, binary: str, iris: str, tmp_path: Path) -> None:
+    host = tmp_path / "etl-host"
+    host.write_text(DIES_ON_ROWS.format(binary=binary))
+    host.chmod(0o755)
+    with pytest.raises(Exception, match="etl-host ended with exit code 5: error: made to fail"):
+        score(df, iris, binary=str(host)).collect()
+    cluster.no_strays()
+
+
+def test_an_error_of_who_makes_the_rows_is_told_as_it_is(df: DataFrame, binary: str, iris: str) -> None:
+    def breaks(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        yield from batches
+        raise ValueError("no more rows to be had")
+
+    with pytest.raises(Exception, match="no more rows to be had"):
+        score(df.mapInArrow(breaks, df.schema), iris, binary=binary).collect()
+    cluster.no_strays()
+
+
+def test_plain_pipes_work_too(spark: SparkSession, binary: str, iris: str, tmp_path: Path) -> None:
+    path = tmp_path / "in.ldjson"
+    path.write_text(lines(5, 3000))
+    text = spark.sparkContext.textFile(str(path), 5)
+    piped = text.pipe(f"{binary} --plugin {iris} -i - -o - --quiet").collect()
+    output, _, _ = on_one_machine(binary, iris, [str(path)], tmp_path / "one")
+    assert piped == output.decode().splitlines()
