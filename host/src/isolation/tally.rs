@@ -82,11 +82,14 @@ impl Tally {
         });
     }
 
-    /// One has ended before it should. Gives how many did, with it.
-    pub(super) fn ended(&self, death: &Death, is_search: bool) -> Deaths {
+    /// One has ended before it should, or before it was ready, so that it is missing no more than before.
+    /// Gives how many did, with it.
+    pub(super) fn ended(&self, death: &Death, is_search: bool, was_ready: bool) -> Deaths {
         self.change(|counted| {
             *counted.summary.ended.entry(death.kind.name()).or_default() += 1;
-            counted.missing.push_back(Instant::now());
+            if was_ready {
+                counted.missing.push_back(Instant::now());
+            }
             match (is_search, death.may_be_foreign) {
                 (true, _) => {}
                 (false, true) => counted.deaths.kills += 1,

@@ -165,7 +165,7 @@ impl Workers {
                 staff.count -= 1;
                 drop(staff);
                 // Of no record: nobody had asked it anything.
-                self.lost(self.end(worker, Lost::Gone), false)?;
+                self.lost(self.end(worker, Lost::Gone), false, true)?;
                 staff = self.staff.lock().unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
@@ -210,7 +210,7 @@ impl Workers {
                     return Ok(Some(worker));
                 }
                 Err(NoWorker::Stopped) => return Ok(None),
-                Err(NoWorker::Died(death)) => drop(self.lost(death, false)?),
+                Err(NoWorker::Died(death)) => drop(self.lost(death, false, false)?),
                 Err(NoWorker::Refused { reason, .. }) => {
                     self.refuse_another(&self.models, &self.report)?;
                     return Err(ModelError::NoWorker(reason).into());
@@ -242,8 +242,8 @@ impl Workers {
     }
 
     /// One has ended; an error where that is too often.
-    fn lost(&self, death: Death, is_search: bool) -> Result<Death, ModelError> {
-        let Deaths { crashes, kills } = self.tally.ended(&death, is_search);
+    fn lost(&self, death: Death, is_search: bool, was_ready: bool) -> Result<Death, ModelError> {
+        let Deaths { crashes, kills } = self.tally.ended(&death, is_search, was_ready);
         let crashes_max = self.options.crashes_max;
         let kills_max = crashes_max.saturating_mul(KILLS_TO_A_CRASH);
         if crashes > crashes_max {
@@ -293,7 +293,7 @@ impl Runner for Workers {
             lost => {
                 let death = self.end(worker, lost);
                 self.leave();
-                Err(self.lost(death, ask.is_search)?.into())
+                Err(self.lost(death, ask.is_search, true)?.into())
             }
         }
     }
