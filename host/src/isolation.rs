@@ -76,10 +76,10 @@ pub struct Options {
 }
 
 impl Options {
-    /// A model that hangs is noticed in the same night.
-    pub const TIMEOUT: Duration = Duration::from_secs(300);
-    /// A model that is simply dead is given up after some seconds.
-    pub const CRASHES_MAX: u64 = 100;
+    /// The timeout that is asked for: the usual one where nothing is said, and none where it is zero.
+    pub(crate) fn timeout(asked: Option<Duration>) -> Option<Duration> {
+        asked.map_or(Options::default().timeout, |asked| Some(asked).filter(|it| !it.is_zero()))
+    }
 }
 
 impl Default for Options {
@@ -87,8 +87,8 @@ impl Default for Options {
         Options {
             workers: None,
             memory_bytes_max: None,
-            timeout: Some(Options::TIMEOUT),
-            crashes_max: Options::CRASHES_MAX,
+            timeout: Some(Duration::from_secs(300)), // a model that hangs is noticed in the same night
+            crashes_max: 100,                        // one that is simply dead, after some seconds
             sandbox: Mode::On,
             may_read: Vec::new(),
         }

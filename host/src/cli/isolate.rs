@@ -67,8 +67,7 @@ impl IsolationArgs {
         isolate.then(|| Options {
             workers,
             memory_bytes_max: max_memory,
-            timeout: timeout
-                .map_or(usual.timeout, |timeout| Some(timeout).filter(|it| !it.is_zero())),
+            timeout: Options::timeout(timeout),
             crashes_max: max_crashes.unwrap_or(usual.crashes_max),
             sandbox: sandbox.unwrap_or_default(),
             may_read: self.allow_read.clone(),

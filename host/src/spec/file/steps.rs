@@ -100,7 +100,7 @@ fn isolation(section: &Section<'_>) -> Result<Option<Options>, Wrong> {
     Ok(Some(Options {
         workers: section.whole("workers")?.map(|workers| workers as u16),
         memory_bytes_max: section.parsed("max_memory", memory)?,
-        timeout: seconds.map_or(usual.timeout, |timeout| Some(timeout).filter(|it| !it.is_zero())),
+        timeout: Options::timeout(seconds),
         crashes_max: section.whole("max_crashes")?.unwrap_or(usual.crashes_max),
         sandbox: match section.text("sandbox")?.map(|text| text.value).as_deref() {
             Some("off") => Mode::Off,
