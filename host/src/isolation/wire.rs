@@ -4,12 +4,8 @@
 //! middle of a frame, so the host's end has a deadline for each read ([`Wire::pair`]); and its length
 //! may be a lie, so it is bounded and nothing is reserved for it before it comes.
 
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
-};
-use std::io::{self, IoSlice, IoSliceMut, Read, Write};
-use std::mem::MaybeUninit;
+use crate::descriptors;
+use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -17,8 +13,6 @@ use std::time::{Duration, Instant};
 
 /// A description with its schemas may be long; this is far beyond.
 const FRAME_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// The shared memory, a plugin's file, and those that its models declare.
-const FILES_MAX: usize = 253; // the system's own bound
 /// How long a frame may take, once it has begun to come.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -59,23 +53,8 @@ impl Wire {
     /// Sends a frame, and files beside it.
     pub(super) fn send_with(&mut self, frame: &[u8], files: &[BorrowedFd<'_>]) -> io::Result<()> {
         let len = u32::try_from(frame.len()).map_err(io::Error::other)?.to_ne_bytes();
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FILES_MAX))];
-        let mut beside = SendAncillaryBuffer::new(&mut space);
-        if !files.is_empty() && !beside.push(SendAncillaryMessage::ScmRights(files)) {
-            return Err(io::Error::other("too many files for one frame"));
-        }
-        // The files go with the first byte.
-        let sent = loop {
-            match sendmsg(
-                &self.stream,
-                &[IoSlice::new(&len), IoSlice::new(frame)],
-                &mut beside,
-                SendFlags::NOSIGNAL,
-            ) {
-                Err(rustix::io::Errno::INTR) => {}
-                sent => break sent?,
-            }
-        };
+        let parts = [IoSlice::new(&len), IoSlice::new(frame)];
+        let sent = descriptors::send(&self.stream, &parts, files)?;
         let rest_of_len = len.get(sent..).unwrap_or_default();
         self.stream.write_all(rest_of_len)?;
         self.stream.write_all(&frame[sent.saturating_sub(len.len()).min(frame.len())..])
@@ -89,22 +68,10 @@ impl Wire {
     /// The same, with the files beside it.
     pub(super) fn receive_with(&mut self) -> io::Result<Option<(Vec<u8>, Vec<OwnedFd>)>> {
         let mut len = [0; 4];
-        let mut files = Vec::new();
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FILES_MAX))];
-        let mut beside = RecvAncillaryBuffer::new(&mut space);
-        let read = loop {
-            let mut parts = [IoSliceMut::new(&mut len)];
-            match recvmsg(&self.stream, &mut parts, &mut beside, RecvFlags::CMSG_CLOEXEC) {
-                Err(rustix::io::Errno::INTR) => {}
-                Err(rustix::io::Errno::CONNRESET) => return Ok(None),
-                received => break received?.bytes,
-            }
+        let (read, files) = match descriptors::receive(&self.stream, &mut len) {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
+            received => received?,
         };
-        for message in beside.drain() {
-            if let RecvAncillaryMessage::ScmRights(received) = message {
-                files.extend(received);
-            }
-        }
         if read == 0 {
             return Ok(None);
         }

@@ -5,13 +5,8 @@
 //! sent: whoever holds it could allow what is forbidden.
 
 use super::Entered;
-use rustix::io::Errno;
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
-};
-use std::io::{self, IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
+use crate::descriptors;
+use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, OwnedFd};
 
 /// Where the calls of a worker that are asked about arrive. For [`super::Watch::start`].
@@ -34,42 +29,19 @@ pub fn hand_over(socket: impl AsFd, entered: &mut Entered) -> io::Result<()> {
         Some(listener) => LISTENER | if listener.files_held { FILES_HELD } else { 0 },
     };
     let fds: Vec<_> = listener.iter().map(|listener| listener.fd.as_fd()).collect();
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut beside = SendAncillaryBuffer::new(&mut space);
-    if !fds.is_empty() {
-        beside.push(SendAncillaryMessage::ScmRights(&fds));
-    }
-    loop {
-        match sendmsg(&socket, &[IoSlice::new(&[byte])], &mut beside, SendFlags::NOSIGNAL) {
-            Ok(_) => return Ok(()),
-            Err(Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
+    descriptors::send(socket, &[IoSlice::new(&[byte])], &fds).map(drop)
 }
 
 /// In the host: takes what the worker hands over. Waits for it as the socket waits for bytes; a
 /// worker that died before is an error.
 pub fn take_over(socket: impl AsFd) -> io::Result<Option<Listener>> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut beside = RecvAncillaryBuffer::new(&mut space);
     let mut byte = [0];
-    let received = loop {
-        let mut into = [IoSliceMut::new(&mut byte)];
-        match recvmsg(&socket, &mut into, &mut beside, RecvFlags::CMSG_CLOEXEC) {
-            Err(Errno::INTR) => {}
-            received => break received?,
-        }
-    };
-    if received.bytes == 0 {
+    let (received, fds) = descriptors::receive(socket, &mut byte)?;
+    if received == 0 {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    let mut fds = beside.drain().flat_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(fds) => fds.collect(),
-        _ => Vec::new(),
-    });
     let files_held = byte[0] & FILES_HELD != 0;
-    match (byte[0] & LISTENER != 0, fds.next()) {
+    match (byte[0] & LISTENER != 0, fds.into_iter().next()) {
         (false, _) => Ok(None),
         (true, Some(fd)) => Ok(Some(Listener { fd, files_held })),
         (true, None) => Err(io::Error::other("the worker's listener was lost on its way")),
