@@ -5,7 +5,7 @@ use etl_host_benches::{Options, Size, write};
 use model_abi_layout::Span;
 
 /// The size of a batch of a fast model.
-pub(crate) const BATCH_BYTES: usize = 256 * 1024;
+pub(crate) const BATCH_BYTES: usize = 512 * 1024;
 
 /// Flowers with ids, one a line: at least so many bytes.
 pub(crate) fn flowers(bytes: usize) -> String {

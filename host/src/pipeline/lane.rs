@@ -4,7 +4,7 @@
 //! the collector, and back. There are never more of them, and no channel can be full for a batch.
 
 use super::graph::{Graph, Passed};
-use super::pace::{BLOCK_BYTES_MAX, Pace};
+use super::pace::{MADE_BYTES_MAX, Pace};
 use crate::batch::Batch;
 use crate::counts::Counted;
 use crate::source::{Source, SourceError};
@@ -20,7 +20,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// A batch that is longer than this (one very long record) runs while no other does.
-pub(super) const SHARED_BYTES_MAX: usize = 4 * BLOCK_BYTES_MAX;
+pub(super) const SHARED_BYTES_MAX: usize = MADE_BYTES_MAX;
 
 /// What a reject takes in memory, about: its message, its path, its place in some lists.
 const REJECT_BYTES: usize = 512;

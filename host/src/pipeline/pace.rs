@@ -8,8 +8,11 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// A batch's share of memory, and what fits the second-level cache with its predictions.
-pub(super) const BLOCK_BYTES_MAX: usize = 256 * 1024;
+/// How much is read into a batch at most: it fits the second-level cache with its predictions, and the
+/// memory that a worker process shares with its spans.
+const BLOCK_BYTES_MAX: usize = 512 * 1024;
+/// How long what is made of a batch should be at most. Memory is bounded by it.
+pub(super) const MADE_BYTES_MAX: usize = 1024 * 1024;
 /// The first batches are a record each, or a few short ones: nothing is known yet, and a model may
 /// need a second for each, which all threads are to share.
 const BLOCK_BYTES_FIRST: usize = 32;
@@ -41,7 +44,7 @@ impl Pace {
         }
         let by_time = bytes_in as f64 * WORK.as_secs_f64() / took.as_secs_f64().max(1e-9);
         // Merged and nested records are a little longer than they were; that is no reason.
-        let by_memory = 4.0 * bytes_in as f64 / bytes_out.max(1) as f64 * BLOCK_BYTES_MAX as f64;
+        let by_memory = bytes_in as f64 / bytes_out.max(1) as f64 * MADE_BYTES_MAX as f64;
         let most = self.bytes_wanted().saturating_mul(GROWTH).min(BLOCK_BYTES_MAX);
         let wanted = (by_time.min(by_memory) as usize).clamp(1, most);
         self.bytes_wanted.store(wanted, Ordering::Relaxed);
