@@ -17,7 +17,7 @@ FUZZ_RUSTFLAGS = --cfg fuzzing -C passes=sancov-module \
 	-C llvm-args=-sanitizer-coverage-pc-table \
 	-C llvm-args=-sanitizer-coverage-trace-compares
 
-.PHONY: help run build test postgres soak check bench bench-profile bench-micro bench-s3 bench-smoke archive fuzz spark
+.PHONY: help run build test postgres soak check bench bench-profile bench-micro bench-s3 bench-smoke archive fuzz spark java
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,7 @@ build: ## Build the host and the plugins (release)
 
 test: build postgres ## Run all tests, with the real binary and real plugins
 	$(CARGO) test --locked --workspace
+	$(MAKE) --no-print-directory spark
 
 # As root from Debian's packages; else from a wheel, which lays nothing down outside of target/.
 postgres: ## Get a PostgreSQL for the tests where this machine has none
@@ -84,12 +85,20 @@ bench-smoke: build ## Prove that the benchmarks run; their numbers mean nothing
 	python3 benches/bench.py --quick --no-python
 
 # ETL_HOST_RELEASE is where binary and plugins are, SPARK_RECORDS how many records files have there.
-spark: build target/spark-venv/installed ## Test the package for Spark on two executors (Java 17): make spark SPARK_RECORDS=2000000
-	@java=$${JAVA_HOME:+$$JAVA_HOME/bin/}java; version=$$($$java -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p'); \
-		test "$${version:-0}" -ge 17 || { echo "Spark needs a Java 17 runtime (openjdk-17-jre-headless); \
-	found: Java $${version:-none}" >&2; exit 2; }
+spark: build java target/spark-venv/installed ## Test the package for Spark on two executors (Java 17): make spark SPARK_RECORDS=2000000
 	target/spark-venv/bin/mypy --config-file spark/pyproject.toml spark/etl_host_spark
 	target/spark-venv/bin/pytest --quiet spark/tests
+
+# As root from Debian's packages; elsewhere it can only be asked for, since none of Python's packages has all
+# the modules that Spark wants.
+java: ## Get a Java runtime for Spark where this machine has none, or say that it is missing
+	@major() { "$${JAVA_HOME:+$$JAVA_HOME/bin/}java" -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p'; }; \
+	test "0$$(major)" -ge 17 && exit; \
+	if test -z "$$JAVA_HOME" && test "$$(id -u)" = 0 && command -v apt-get > /dev/null; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends openjdk-17-jre-headless; \
+	fi; \
+	test "0$$(major)" -ge 17 || { found=$$(major); echo "Spark needs a Java 17 runtime, and here is $${found:+Java }$${found:-none}: \
+	install one (Debian and Ubuntu: openjdk-17-jre-headless; macOS: brew install openjdk@17), or set JAVA_HOME" >&2; exit 2; }
 
 target/spark-venv/installed: spark/requirements-test.txt
 	python3 -m venv --clear target/spark-venv
