@@ -49,32 +49,28 @@ fn bench(bencher: Bencher<'_, '_>, runner: &dyn Runner, lines: &str) {
     });
 }
 
-#[divan::bench]
-fn echo_of_orders_here(bencher: Bencher<'_, '_>) {
-    bench(bencher, &here("lying"), &orders(BATCH_BYTES));
+/// A plugin, its model, and what it is asked about.
+type Case = (&'static str, &'static str, fn(usize) -> String);
+
+const CASES: [(&str, Case); 3] = [
+    ("echo of orders", ("lying", "lying", orders)),
+    ("echo of flowers", ("lying", "lying", flowers)),
+    ("iris", ("iris_model", "iris_model", flowers)),
+];
+
+fn case(name: &str) -> Case {
+    let found = CASES.iter().find(|(other, _)| *other == name);
+    found.expect("it is one of them").1
 }
 
-#[divan::bench]
-fn echo_of_orders_in_a_worker(bencher: Bencher<'_, '_>) {
-    bench(bencher, &isolated("lying", "lying"), &orders(BATCH_BYTES));
+#[divan::bench(args = CASES.map(|(name, _)| name))]
+fn in_this_process(bencher: Bencher<'_, '_>, name: &str) {
+    let (plugin, _, lines) = case(name);
+    bench(bencher, &here(plugin), &lines(BATCH_BYTES));
 }
 
-#[divan::bench]
-fn echo_of_flowers_here(bencher: Bencher<'_, '_>) {
-    bench(bencher, &here("lying"), &flowers(BATCH_BYTES));
-}
-
-#[divan::bench]
-fn echo_of_flowers_in_a_worker(bencher: Bencher<'_, '_>) {
-    bench(bencher, &isolated("lying", "lying"), &flowers(BATCH_BYTES));
-}
-
-#[divan::bench]
-fn iris_here(bencher: Bencher<'_, '_>) {
-    bench(bencher, &here("iris_model"), &flowers(BATCH_BYTES));
-}
-
-#[divan::bench]
-fn iris_in_a_worker(bencher: Bencher<'_, '_>) {
-    bench(bencher, &isolated("iris_model", "iris_model"), &flowers(BATCH_BYTES));
+#[divan::bench(args = CASES.map(|(name, _)| name))]
+fn in_a_worker(bencher: Bencher<'_, '_>, name: &str) {
+    let (plugin, model, lines) = case(name);
+    bench(bencher, &isolated(plugin, model), &lines(BATCH_BYTES));
 }
