@@ -9,6 +9,7 @@
 //! The trap: spans point into the text that was scanned, and the scanner doesn't keep it. Ask them
 //! of the same text, before the next scan.
 
+use crate::cut::cut;
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::iter;
@@ -330,11 +331,7 @@ impl Member {
 
     #[cold]
     fn duplicate(&self, text: &str) -> Box<Fault> {
-        let name = self.key.of(text);
-        let shown = match name.char_indices().nth(SHOWN_NAME_CHARS) {
-            Some((cut, _)) => format!("{}…", &name[..cut]),
-            None => name.to_owned(),
-        };
+        let shown = cut(self.key.of(text), SHOWN_NAME_CHARS);
         let quote = self.key.start as usize - 1;
         Fault::new(quote, What::Duplicate(shown.into()))
     }

@@ -25,6 +25,7 @@ pub mod child;
 pub mod cli;
 pub mod columns;
 pub mod counts;
+mod cut;
 mod descriptors;
 pub mod error;
 pub mod format;

@@ -25,6 +25,7 @@ use elf as own;
 use macho as own;
 
 use super::image::Image;
+use crate::cut::cut;
 use model_abi::layout::ABI_VERSION;
 use model_abi::layout::stamp::{HEAD_BYTES, SYMBOL, TEXT_BYTES_MAX};
 use model_abi::stamp::{self, Stamp, StampError};
@@ -146,12 +147,7 @@ impl From<StampError> for Garbled {
     /// The message may repeat a text of the stamp, all of it: up to a megabyte.
     fn from(error: StampError) -> Self {
         const CHARACTERS_MAX: usize = 200;
-        let mut message = error.to_string();
-        if let Some((end, _)) = message.char_indices().nth(CHARACTERS_MAX) {
-            message.truncate(end);
-            message.push('…');
-        }
-        Garbled(message)
+        Garbled(cut(&error.to_string(), CHARACTERS_MAX).into_owned())
     }
 }
 

@@ -4,6 +4,7 @@
 //! dataframes write for a number or a boolean, and makes JSON of it; the digits stay what they are.
 
 use crate::columns::Kind;
+use crate::cut::cut;
 use crate::json::Scanner;
 use crate::schema;
 use crate::source::json_array::one_line;
@@ -138,11 +139,7 @@ fn type_of(value: &Value) -> &'static str {
 }
 
 fn shown(field: &[u8]) -> String {
-    let text = String::from_utf8_lossy(field);
-    match text.char_indices().nth(SHOWN_CHARS) {
-        Some((cut, _)) => format!("{}…", &text[..cut]),
-        None => text.into_owned(),
-    }
+    cut(&String::from_utf8_lossy(field), SHOWN_CHARS).into_owned()
 }
 
 /// As a JSON string.
