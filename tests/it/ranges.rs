@@ -6,6 +6,7 @@ use crate::s3::Server;
 use etl_host_tests::faults::{Operation, run_with_fault};
 use etl_host_tests::{Folder, Ran, Run};
 use serde_json::{Value, json};
+use std::fs::File;
 
 const HEADER: &str = "sepal_length,sepal_width,petal_length,petal_width,note";
 
@@ -160,15 +161,26 @@ fn a_plan_takes_inputs_as_a_run_does_and_what_cannot_be_cut_is_one_range() {
     {
         folder.write(name, text);
     }
+    folder.write("d/f.csv", "");
     folder.write("d/z.parquet", "PAR1");
+    folder.write("large.json", "");
+    File::options()
+        .write(true)
+        .open(folder.path().join("large.json"))
+        .unwrap()
+        .set_len(1 << 30)
+        .unwrap();
     let plan = plan(folder.host("split --size 4 d".split(' ')).run());
-    check_covers(&plan, &[("d/a.json", 6), ("d/c.gz", 2), ("d/e", 1), ("d/z.parquet", 4)]);
+    check_covers(
+        &plan,
+        &[("d/a.json", 6), ("d/c.gz", 2), ("d/e", 1), ("d/f.csv", 0), ("d/z.parquet", 4)],
+    );
     let whole: Vec<&str> = plan
         .iter()
         .filter(|it| it["whole"] == true)
         .filter_map(|it| it["input"].as_str())
         .collect();
-    assert_eq!(whole, ["d/c.gz", "d/z.parquet"]);
+    assert_eq!(whole, ["d/c.gz", "d/f.csv", "d/z.parquet"]);
     for (words, code, why) in [
         ("split", 2, "<INPUT>"),
         ("split --size 0 d", 2, "ranges of nothing cover nothing"),
@@ -176,6 +188,9 @@ fn a_plan_takes_inputs_as_a_run_does_and_what_cannot_be_cut_is_one_range() {
         ("split postgres://here/db", 2, "can't be read in ranges: it is a database"),
         ("split https://host/a?token=hush", 2, "its name may hold a secret"),
         ("split missing", 3, "`missing` can't be opened"),
+        ("split d missing", 3, "`missing` can't be opened"),
+        ("split --size x d", 2, "a size such as 128MiB is wanted"),
+        ("split --size 1 large.json", 2, "--size takes units, such as 1MiB"),
     ] {
         folder
             .host(words.split(' '))
@@ -230,13 +245,42 @@ fn a_cut_in_a_row_that_holds_line_breaks_is_refused_and_nothing_published() {
     let text = rows(10);
     folder.write("in.csv", &text);
     let cut = text.find("two").unwrap();
+    let begins = text.find('"').unwrap() - "4.4,2.9,1.4,0.2,".len();
+    let cuts = format!(
+        "the range ends at byte {cut}, within a row that begins at byte {begins} and holds line breaks"
+    );
     let words = format!("-i in.csv -o out.json --range 0:{cut} --resume --checkpoint-bytes 1");
     for _ in 0..2 {
         let ran = iris(&folder, &words).run().exits(3);
-        ran.says("within a row that holds line breaks in quotes")
-            .says("hint: let ranges begin where");
+        ran.says(&cuts).says("hint: let ranges begin where");
         assert_eq!(folder.read("out.json"), None);
     }
+}
+
+#[test]
+fn a_plan_tells_which_content_it_is_of_as_the_summaries_of_its_runs_do() {
+    let folder = Folder::new();
+    folder.write("in.json", format!("{SETOSA}\n"));
+    let plan = plan(folder.host(["split", "in.json"]).run());
+    iris(&folder, "-i in.json -o out.json --summary s.json").run().exits(0);
+    let summary: Value = serde_json::from_str(&folder.text("s.json")).unwrap();
+    assert!(plan[0]["version"].is_string());
+    assert_eq!(plan[0]["version"], summary["inputs"][0]["version"]);
+}
+
+#[test]
+fn a_quote_that_is_never_closed_is_told_by_its_byte_where_no_line_is_known() {
+    let folder = Folder::new();
+    let head = "sepal_length,sepal_width,petal_length,petal_width\n\n5,3,1,0.2\n";
+    folder.write("in.csv", format!("{head}5,3,1,\"x\n"));
+    let words = format!("-i in.csv -o out.json --range {}:99", head.len());
+    iris(&folder, &words).run().exits(1);
+    let rejected = rejects(folder.read("out.json.rejects.ldjson").unwrap());
+    let expected = format!("the quote that opens at byte {} is never closed", head.len() + 6);
+    assert_eq!(
+        (&rejected[0]["range_line"], &rejected[0]["message"]),
+        (&json!(1), &json!(expected))
+    );
 }
 
 #[test]

@@ -11,6 +11,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
 
+/// No file is longer: places in one are signed.
+const BYTES_MAX: u64 = i64::MAX as u64;
+
 /// Bytes of an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Range {
@@ -61,7 +64,9 @@ impl FromStr for Range {
         match line {
             Some(0) => Err("lines count from 1"),
             Some(2..) if offset == 0 => Err("what begins at byte 0 begins on line 1"),
-            _ if offset.checked_add(length).is_none() => Err("no input is so long"),
+            _ if offset.checked_add(length).is_none_or(|end| end > BYTES_MAX) => {
+                Err("no input is so long")
+            }
             _ => Ok(Range { offset, length, line }),
         }
     }

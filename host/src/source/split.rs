@@ -6,6 +6,7 @@
 use super::csv::{self, rows::Rows};
 use super::frame::{Found, Framing as _};
 use super::framed::BYTE_ORDER_MARK;
+use super::range::Range;
 use crate::format::Format;
 use crate::record::RecordPosition;
 use crate::storage::Input;
@@ -15,26 +16,14 @@ use std::num::NonZeroU64;
 /// How much to look through at once.
 const PIECE_BYTES: usize = 1024 * 1024;
 
-/// A range of an input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Split {
-    /// Offset of its first byte.
-    pub offset: u64,
-    /// How many bytes there are.
-    pub length: u64,
-    /// The line of the first line that begins in it, where that is known.
-    pub line: Option<u64>,
-}
-
 /// Ranges of `size` bytes; the last may have fewer. Of an input without bytes, none.
-pub fn of_lines(bytes_total: u64, size: NonZeroU64) -> Vec<Split> {
+pub fn of_lines(bytes_total: u64, size: NonZeroU64) -> impl Iterator<Item = Range> {
     let size = size.get();
-    let offsets = (0..bytes_total.div_ceil(size)).map(|index| index * size);
-    let split = |offset: u64| {
+    let offsets = (0..bytes_total.div_ceil(size)).map(move |index| index * size);
+    offsets.map(move |offset| {
         let line = (offset == 0).then_some(1);
-        Split { offset, length: size.min(bytes_total - offset), line }
-    };
-    offsets.map(split).collect()
+        Range { offset, length: size.min(bytes_total - offset), line }
+    })
 }
 
 /// Ranges that begin where a row does: the first one at or behind each multiple of `size`. `input` is at
@@ -44,14 +33,14 @@ pub fn of_rows(
     format: Format,
     options: &csv::Options,
     size: NonZeroU64,
-) -> io::Result<Vec<Split>> {
+) -> io::Result<Vec<Range>> {
     let mut rows = Rows::new(options.dialect(format));
     let (mut splits, mut piece) = (Vec::new(), Vec::with_capacity(PIECE_BYTES));
     let (mut begin, mut line) = (RecordPosition::default(), 1);
     let mut next = size.get();
     let mut push = |begin: RecordPosition, end: u64| {
         let (offset, length) = (begin.byte, end - begin.byte);
-        splits.push(Split { offset, length, line: Some(begin.line) });
+        splits.push(Range { offset, length, line: Some(begin.line) });
     };
     let mut end = 0;
     loop {

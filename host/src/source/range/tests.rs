@@ -5,7 +5,7 @@ use super::*;
 use crate::batch::Batch;
 use crate::format::Format;
 use crate::record::RecordPosition;
-use crate::source::split::{Split, of_lines, of_rows};
+use crate::source::split::{of_lines, of_rows};
 use crate::source::{self, Source, conformance, csv};
 use crate::stop::Stop;
 use crate::storage::Memory;
@@ -253,11 +253,13 @@ fn a_range_is_read_as_it_is_written() {
     ] {
         assert!(text.parse::<Range>().is_err(), "{text}");
     }
-    assert!("1:18446744073709551615".parse::<Range>().is_err());
+    for text in ["1:18446744073709551615", "9223372036854775807:1", "9300000000000000000:0"] {
+        assert_eq!(text.parse::<Range>(), Err("no input is so long"), "{text}");
+    }
 }
 
 /// A plan covers the input: from its first byte to its last, without a gap.
-fn check_covers(splits: &[Split], bytes: u64) {
+fn check_covers(splits: &[Range], bytes: u64) {
     let mut end = 0;
     for split in splits {
         assert_eq!(split.offset, end);
@@ -270,7 +272,7 @@ fn check_covers(splits: &[Split], bytes: u64) {
 #[test]
 fn lines_are_cut_at_multiples_of_the_size() {
     for (bytes, size, count) in [(0, 1, 0), (1, 1, 1), (10, 4, 3), (8, 4, 2), (3, u64::MAX, 1)] {
-        let splits = of_lines(bytes, NonZeroU64::new(size).unwrap());
+        let splits: Vec<Range> = of_lines(bytes, NonZeroU64::new(size).unwrap()).collect();
         check_covers(&splits, bytes);
         assert_eq!(splits.len(), count);
     }
@@ -282,11 +284,7 @@ fn check_rows(text: &str, size: u64, expected: &[&str]) {
     let (mut input, csv) = (Memory::new(text), csv::Options::default());
     let size = NonZeroU64::new(size).unwrap();
     let splits = of_rows(&mut input, Format::Csv, &csv, size).unwrap();
-    let range = |split: Split| {
-        let Split { offset, length, line } = split;
-        Range { offset, length, line }.to_string()
-    };
-    assert_eq!(splits.into_iter().map(range).collect::<Vec<_>>(), expected);
+    assert_eq!(splits.iter().map(Range::to_string).collect::<Vec<_>>(), expected);
 }
 
 #[test]
@@ -353,8 +351,7 @@ proptest! {
         let (mut input, size) = (Memory::new(&*text), NonZeroU64::new(size).unwrap());
         let splits = of_rows(&mut input, how.format, &how.csv, size).unwrap();
         check_covers(&splits, text.len() as u64);
-        let ranges = splits.iter().map(|&Split { offset, length, .. }| Range { offset, length, line: None });
-        let ranges: Vec<Range> = ranges.collect();
+        let ranges: Vec<Range> = splits.iter().map(|&split| Range { line: None, ..split }).collect();
         check(&how, text.as_bytes(), &ranges);
         let mut line = 1;
         for (range, split) in ranges.iter().zip(&splits) {
