@@ -237,7 +237,9 @@ impl<F: Framing> Framed<F> {
         block.bytes.truncate(frames.start);
         block.is_one_a_line = !frames.any_other;
         let rows = &block.bytes[..frames.start.saturating_sub(1)];
-        if let Err(error) = self.check_cut(self.position.byte, rows) {
+        let last = block.spans.last().map_or(0, |span| span.start.into());
+        let begins = (self.position.byte, self.position.byte + last);
+        if let Err(error) = self.check_cut(begins, rows) {
             (failed, is_checkpoint) = (Some(error), false);
         }
         self.position.byte += frames.start as u64;
@@ -331,7 +333,7 @@ impl<F: Framing> Framed<F> {
                 _ => None,
             };
             let record = &block.bytes[..end.map_or(block.bytes.len(), |end| end.len - 1)];
-            self.check_cut(self.position.byte + length, record)?;
+            self.check_cut((self.position.byte + length, self.position.byte), record)?;
             head.extend_from_slice(&record[..record.len().min(HEAD_BYTES - head.len())]);
             length += record.len() as u64;
             if let Some(end) = end {

@@ -135,9 +135,9 @@ impl Decoder {
             Why::Unclosed(opened) => {
                 let RecordPosition { line, byte } = batch.position(record);
                 let line = line + memchr_iter(b'\n', &row[..opened]).count() as u64;
-                let byte = byte + opened as u64;
-                let message =
-                    format!("the quote that opens at line {line}, byte {byte} is never closed");
+                let place = RecordPosition { line, byte: byte + opened as u64 };
+                let place = batch.lines_of(record).place(place);
+                let message = format!("the quote that opens at {place} is never closed");
                 (RejectKind::InvalidCsv, "", message)
             }
             Why::Field(index, why) => (RejectKind::Schema, &*self.table.columns[index].name, why),

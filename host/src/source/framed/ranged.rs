@@ -129,19 +129,20 @@ impl<F: Framing> Framed<F> {
 
     /// Refuses a record that ends behind the range, and on its way there holds a line break: who reads
     /// the next range takes that for the record's end. `bytes` are those of records, which begin at `at`,
-    /// without the last one's end.
-    pub(super) fn check_cut(&self, at: u64, bytes: &[u8]) -> io::Result<()> {
+    /// without the last one's end; that one begins at `last`.
+    pub(super) fn check_cut(&self, (at, last): (u64, u64), bytes: &[u8]) -> io::Result<()> {
         let Some(Entered { end, .. }) = self.entered else { return Ok(()) };
         let index = |byte: u64| usize::try_from(byte.saturating_sub(at)).unwrap_or(usize::MAX);
         // Behind the last byte of all, no record begins for anybody.
-        let last = self.input.bytes_total().map_or(usize::MAX, |total| index(total.max(1) - 1));
-        let (from, to) = (index(end.max(1) - 1), bytes.len().min(last));
+        let end_of_all =
+            self.input.bytes_total().map_or(usize::MAX, |total| index(total.max(1) - 1));
+        let (from, to) = (index(end.max(1) - 1), bytes.len().min(end_of_all));
         if memchr(b'\n', bytes.get(from..to).unwrap_or_default()).is_none() {
             return Ok(());
         }
         let what = format!(
-            "the range ends at byte {end}, within a {} that holds line breaks in quotes: from there on \
-             nobody can tell where the next one begins",
+            "the range ends at byte {end}, within a {} that begins at byte {last} and holds line breaks in \
+             quotes: from there on nobody can tell where the next one begins",
             F::RECORD
         );
         let hint = "let ranges begin where rows do: `etl-host split` prints such";
