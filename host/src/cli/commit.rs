@@ -20,8 +20,8 @@ use place::{MANIFEST, Place, SUCCESS};
 use serde_json::json;
 use std::ffi::OsString;
 use std::io::{self, Read as _};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 /// Make outputs that wait in a store (`--hold`) appear together, each once
@@ -136,7 +136,7 @@ fn finish(place: &Place<'_>, document: &Document) -> Result<u8, Error> {
 }
 
 fn steps(place: &Place<'_>, document: &Document) -> Result<(), Error> {
-    for_each(&document.tickets(), |ticket| place.join(ticket))?;
+    for_each(&document.tickets(), 0, |ticket| place.join(ticket))?;
     for step in &document.steps {
         match step {
             Step::Rejects { name, of } => rejects::join(place, name, of)?,
@@ -155,36 +155,42 @@ fn abandon(place: &Place<'_>, document: &Document) -> Result<u8, Error> {
             place.failed(MANIFEST, Trouble::error(io::ErrorKind::AlreadyExists, what, Some(hint)))
         );
     }
-    let forgotten = for_each(&document.tickets(), |ticket| place.give_up(ticket));
+    let forgotten = for_each(&document.tickets(), AT_ONCE, |ticket| place.give_up(ticket));
     remove(place, document).and(forgotten).map(|()| exit::OK)
 }
 
 fn remove(place: &Place<'_>, document: &Document) -> Result<(), Error> {
     for step in &document.steps {
         let Step::Remove(folder) = step else { continue };
-        for_each(&place.objects(folder)?, |object| place.remove(object))?;
+        for_each(&place.objects(folder)?, 0, |object| place.remove(object))?;
     }
     Ok(())
 }
 
-/// Does it for each, several at once. An error is told when all have been tried.
+/// Does it for each, several at once, and tells the first error. Where more than `failures` have failed, no
+/// other is begun: each may have waited a minute for a store that is gone.
 fn for_each<T: Sync>(
     all: &[T],
+    failures: usize,
     work: impl Fn(&T) -> Result<(), Error> + Sync,
 ) -> Result<(), Error> {
-    let (next, failed) = (AtomicUsize::new(0), Mutex::new(None));
+    let (next, failed) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let goes_on = || failed.lock().is_ok_and(|failed| failed.len() <= failures);
     thread::scope(|scope| {
         for _ in 0..AT_ONCE.min(all.len()) {
             scope.spawn(|| {
-                while let Some(one) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+                while let Some(one) = all.get(next.fetch_add(1, Ordering::Relaxed))
+                    && goes_on()
+                {
                     if let Err(error) = work(one)
                         && let Ok(mut failed) = failed.lock()
                     {
-                        failed.get_or_insert(error);
+                        failed.push(error);
                     }
                 }
             });
         }
     });
-    failed.into_inner().ok().flatten().map_or(Ok(()), Err)
+    let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    failed.into_iter().next().map_or(Ok(()), Err)
 }

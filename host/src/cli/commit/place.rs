@@ -39,7 +39,9 @@ impl<'a> Place<'a> {
         match &location {
             Location::Remote(remote) if services.database(&location).is_none() => {
                 let slash = if remote.whole().ends_with('/') { "" } else { "/" };
-                Ok(Place { services, folder: remote.followed_by(slash) })
+                let place = Place { services, folder: remote.followed_by(slash) };
+                place.upload(PROBE, None)?; // asks nobody, and says what can only be read from
+                Ok(place)
             }
             other => Err(Error::Usage {
                 message: format!("a commit is made in a store, and `{other}` is in none"),
