@@ -5,6 +5,7 @@ use crate::s3::{Asked, Fault, Server};
 use etl_host_tests::{Folder, Ran, Run, plugin};
 use serde_json::{Value, json};
 use std::fs;
+use std::thread;
 
 const OUT: &str = "s3://flowers/out/";
 
@@ -246,6 +247,29 @@ fn a_commit_that_dies_at_any_request_is_ended_by_whoever_comes_by() {
         }
     }
     assert!(begun > 10 && unbegun > 2, "{begun}, {unbegun}");
+}
+
+#[test]
+fn several_may_end_a_commit_at_once() {
+    let job = Job::of(&records(40_000));
+    let steps = job.parts("a", 5_000);
+    let mut has_begun = false;
+    job.server.on_request(move |asked| match has_begun {
+        true => Fault::Refused(403),
+        false => {
+            has_begun = asked.method == "PUT" && asked.target.contains("_manifest");
+            Fault::None
+        }
+    });
+    job.commit("", &steps).exits(3);
+    job.server.on_request(|_| Fault::None);
+    assert_eq!(job.state(), json!({"state": "begun", "job": "a"}));
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| job.commit("--finish", "").exits(0));
+        }
+    });
+    job.is_whole("a", count(&steps));
 }
 
 #[test]
