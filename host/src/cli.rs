@@ -5,6 +5,7 @@
 
 mod args;
 mod check;
+mod commit;
 mod config;
 mod describe;
 mod doctor;
@@ -13,6 +14,7 @@ mod exits;
 mod files;
 mod formats;
 mod graph;
+mod hold;
 mod inspect;
 mod isolate;
 mod job;
@@ -75,6 +77,7 @@ enum Command {
     Schema(schema::SchemaArgs),
     Replay(Box<ReplayArgs>),
     Split(split::SplitArgs),
+    Commit(commit::CommitArgs),
     Inspect(inspect::InspectArgs),
     Check(check::CheckArgs),
     List(list::ListArgs),
@@ -111,6 +114,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> u8 {
         (Some(Command::Schema(args)), _) => schema::schema(&args),
         (Some(Command::Replay(args)), _) => args.job().and_then(|job| score::score(&job)),
         (Some(Command::Split(args)), _) => split::split(&args),
+        (Some(Command::Commit(args)), _) => commit::commit(&args),
         (Some(Command::Inspect(args)), _) => inspect::inspect(&args),
         (Some(Command::List(args)), _) => list::list(&args),
         (Some(Command::New(args)), _) => new::new(&args),

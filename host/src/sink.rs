@@ -5,6 +5,7 @@ pub mod arrow;
 mod columnar;
 pub mod compress;
 pub mod csv;
+pub mod held;
 pub mod json_array;
 pub mod ldjson;
 pub mod parquet;

@@ -23,6 +23,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
+use upload::Sent;
 
 /// Bytes that are read from front to back.
 pub trait Input: Send {
@@ -91,6 +92,13 @@ pub trait Pending: Send {
 
     /// Instead: nothing is in it, and what an earlier run left under its name is removed.
     fn remove(&mut self) -> io::Result<()>;
+
+    /// Instead: all of it stays where it is, not visible, for another process to
+    /// [`join`](upload::Upload::join). `keep` is told of it; where that fails, nothing is left.
+    fn hold(&mut self, keep: &mut dyn FnMut(Sent, u64) -> io::Result<()>) -> io::Result<()> {
+        let _ = keep;
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }
 
 /// What a service has to say of a failure. It is found inside an [`io::Error`].

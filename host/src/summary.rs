@@ -66,6 +66,9 @@ pub struct RunSummary {
     pub nodes: Vec<Node>,
     /// Whether the output is in its place.
     pub published: bool,
+    /// Whether all of it is sent, and it waits for its commit.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub held: bool,
     /// Where the run went on, if an interrupted one had begun it.
     pub resumed: Option<ResumedSummary>,
     /// How many checkpoints it journalled.

@@ -5,8 +5,8 @@ DataFrame. Spark schedules and retries, the host does the work, and this package
 commits what it wrote. Nothing here reads or predicts a record.
 """
 
-from .commit import CommitRefused, OutputExists, UnfinishedCommit, finish
-from .files import Scored, score_files
+from .commit import CommitRefused, OutputExists, UnfinishedCommit
+from .files import Scored, finish, score_files
 from .frames import score
 from .host import HostFailed, Refused
 

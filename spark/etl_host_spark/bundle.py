@@ -63,7 +63,10 @@ def send(spark: SparkSession, binary: str, plugin: str, files: Sequence[str], sh
     _send_once(spark, *_package(), SparkContext.addPyFile)
     members = {"bin/etl-host": found_here(binary)}
     for path in (plugin, *files):
-        members.update(_members("plugin", path))
+        found = _members("plugin", path)
+        for member in (member for member in found if members.get(member, found[member]) != found[member]):
+            raise Refused(f"{members[member]} and {found[member]} would lie at the same place beside the plugin")
+        members.update(found)
     name = f"etl-host-{_digest(members)}.tar"
     _send_once(spark, name, lambda path: _make_archive(path, members), SparkContext.addArchive)
     return Tools(name, "bin/etl-host", f"plugin/{os.path.basename(plugin)}")

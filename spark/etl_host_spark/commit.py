@@ -117,9 +117,8 @@ def commit(job: Job, splits: int, parts: Sequence[Part], extension: str, beside:
     disk = disk or Disk()
     if sorted(part.split for part in parts) != list(range(splits)):
         raise CommitRefused(f"of {splits} splits there are {len(parts)} parts, and not one of each")
-    width = max(5, len(str(splits - 1)))
     moves = [(os.path.join(f"{part.split}-{part.attempt}", part.output.name),
-              f"part-{part.split:0{width}}{extension}", part.output.bytes)
+              part_name(part.split, splits, extension), part.output.bytes)
              for part in sorted(parts, key=lambda part: part.split)]
     moves += [(file.name, name, file.bytes) for name, file in beside.items()]
     for source, name, size in moves:
@@ -135,6 +134,11 @@ def commit(job: Job, splits: int, parts: Sequence[Part], extension: str, beside:
         raise OutputExists(f"another job has published into {job.output} in the meantime") from None
     disk.flush_folder(job.output)
     finish(job.output, disk)
+
+
+def part_name(split: int, splits: int, extension: str) -> str:
+    """What the part of a split is called: in the order of the splits, however many."""
+    return f"part-{split:0{max(5, len(str(splits - 1)))}}{extension}"
 
 
 def finish(output: str, disk: Disk | None = None) -> None:

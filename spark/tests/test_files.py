@@ -143,7 +143,7 @@ def test_more_rejects_than_the_whole_job_may_have(spark: SparkSession, files: Fi
 
 @pytest.mark.parametrize("change, told", [
     ({"inputs": "in.ldjson"}, "relative"),
-    ({"output": "s3://bucket/out"}, "in a store"),
+    ({"output": "file:///out"}, "a commit is made in a store, and `/out/` is in none"),
     ({"options": ["--resume"]}, "--resume can't be among the options"),
     ({"options": ["--range=0:1"]}, "--range can't be among the options"),
     ({"binary": "no-such-program"}, "no program no-such-program here"),

@@ -4,6 +4,7 @@
 mod authoring;
 mod check;
 mod columnar;
+mod commits;
 mod compat;
 mod compression;
 mod emit;

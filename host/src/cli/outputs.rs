@@ -4,6 +4,7 @@
 use super::files::Files;
 use crate::error::Error;
 use crate::format::Compression;
+use crate::sink::held::Held;
 use crate::sink::publish::{OpenError, Output, folder_of, names};
 use crate::storage::disk::HoldError;
 use crate::storage::location::{Location, is_stderr};
@@ -65,6 +66,27 @@ impl Outputs {
                 Err(Error::Output { what, path: name.into(), source: OpenError::Remote(source) })
             }
         }
+    }
+
+    /// The same of an object that waits for `etl-host commit`, which is told of it in this file.
+    pub(super) fn hold(
+        &self,
+        location: &Location,
+        services: &Services,
+        file: &Path,
+    ) -> Result<Output, Error> {
+        let Location::Remote(remote) = location else {
+            return Err(Error::usage(format!("`{location}` can't be held back"))); // was refused
+        };
+        let ticket = self.open("the ticket", Some(file))?;
+        let name = remote.to_string();
+        let pending = services.create(remote).map_err(|source| Error::Output {
+            what: "the output",
+            path: name.clone().into(),
+            source: OpenError::Remote(source),
+        })?;
+        let held = Held::new(pending, remote.whole().to_owned(), ticket);
+        Ok(Output::pending(name, Box::new(held)))
     }
 
     /// Where people read.

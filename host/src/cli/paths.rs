@@ -104,9 +104,11 @@ pub(super) fn refuse_to_overwrite(
         outputs.chain([("the rejects file".to_owned(), files.rejects.clone())])
     });
     let summary = job.run.summary.as_deref().filter(|path| !is_stdout(path));
-    let summary = summary.map(|path| ("the summary".to_owned(), Location::Local(path.to_owned())));
+    let ticket = job.run.hold.as_deref().map(|path| ("the ticket of --hold", path));
+    let files = summary.map(|path| ("the summary", path)).into_iter().chain(ticket);
+    let files = files.map(|(what, path)| (what.to_owned(), Location::Local(path.to_owned())));
     let mut written = HashSet::new();
-    for (what, location) in outputs.chain(summary) {
+    for (what, location) in outputs.chain(files) {
         if location.local().is_some_and(is_hidden) {
             return Err(Error::usage(format!(
                 "{what} can't have a name that etl-host gives to files of its own, `{location}`"

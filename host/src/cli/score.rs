@@ -20,7 +20,7 @@ use super::outputs::{Outputs, compressed};
 use super::printed::printed;
 use super::progress::Progress;
 use super::resume::{self, Resumable};
-use super::{exits, paths, range, say, sense, signals};
+use super::{exits, hold, paths, range, say, sense, signals};
 use crate::batch::Batch;
 use crate::columns::Column;
 use crate::error::{Error, exit};
@@ -86,6 +86,7 @@ pub(super) fn score(job: &Job<'_>) -> Result<u8, Error> {
     let plan = files::plan(job, &services)?;
     sense::check(job, &plan, &services)?;
     range::check(job, &plan, &services)?;
+    hold::check(job, &plan, &services)?;
     let plugins: Vec<&Path> = found.iter().map(|found| &*found.path).collect();
     paths::refuse_to_overwrite(job, &plan, &plugins, &services)?;
     let resumables = plan.runs.iter().map(|files| {
@@ -404,9 +405,17 @@ impl Run<'_> {
         }
     }
 
+    fn output(&self, location: &Location) -> Result<Output, Error> {
+        let Session { job, outputs, services, .. } = self.session;
+        match &job.run.hold {
+            Some(ticket) => outputs.hold(location, services, ticket),
+            None => outputs.create("the output", location, services),
+        }
+    }
+
     /// The rejects and the outputs, where they are to be written on; none for a table.
     fn outputs(&self, left: &Left) -> Result<Vec<Option<Output>>, Error> {
-        let Session { job, outputs, services, .. } = self.session;
+        let Session { job, services, .. } = self.session;
         let all = match self.resumable {
             Some(resumable) => {
                 resumable.outputs(left, services)?.into_iter().map(Some).collect::<Vec<_>>()
@@ -416,7 +425,7 @@ impl Run<'_> {
                 let opened =
                     self.files.outputs.iter().map(|location| match services.database(location) {
                         Some(_) => Ok(None),
-                        None => outputs.create("the output", location, services).map(Some),
+                        None => self.output(location).map(Some),
                     });
                 let opened = opened.collect::<Result<Vec<_>, Error>>()?;
                 [Some(self.rejects()?)].into_iter().chain(opened).collect()

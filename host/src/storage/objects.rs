@@ -253,6 +253,20 @@ impl Service for Bucket {
         Ok(Some(keys.into_iter().map(remote).collect()))
     }
 
+    fn names(&self, at: &Remote) -> io::Result<Vec<String>> {
+        self.check_writable()?;
+        let prefix = Path::parse(self.key(at))
+            .map_err(|_| io::Error::other("its key can't be asked for"))?;
+        let asks = &self.clients.asks;
+        let found = block_on(again(|| asks.list_with_delimiter(Some(&prefix))))?;
+        let found = found.map_err(|error| self.trouble(&at.to_string(), &error))?;
+        let name = |path: &Path| path.filename().unwrap_or_default().to_owned();
+        let folders = found.common_prefixes.iter().map(|path| name(path) + "/");
+        // The folder itself is an object too, where somebody made it by hand.
+        let objects = found.objects.iter().filter(|meta| meta.location != prefix);
+        Ok(folders.chain(objects.map(|meta| name(&meta.location))).collect())
+    }
+
     fn create(self: Arc<Self>, at: &Remote) -> io::Result<Box<dyn Pending>> {
         self.check_writable()?;
         let (path, shown) = (self.path(at)?, at.to_string());

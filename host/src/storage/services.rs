@@ -39,6 +39,12 @@ pub trait Service: Send + Sync {
         Ok(None)
     }
 
+    /// The names of all that lies directly in a folder, hidden or not; those of folders end with `/`.
+    fn names(&self, at: &Remote) -> io::Result<Vec<String>> {
+        let _ = at;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Begins to write it. Whatever can be seen to be wrong is told now.
     fn create(self: Arc<Self>, at: &Remote) -> io::Result<Box<dyn Pending>>;
 
@@ -174,6 +180,11 @@ impl Services {
         let Location::Remote(remote) = location else { return Ok(None) };
         let named = self.of(remote)?.list(remote)?;
         Ok(named.map(|named| named.into_iter().map(Location::Remote).collect()))
+    }
+
+    /// The names of all that lies directly in a folder, hidden or not; those of folders end with `/`.
+    pub fn names(&self, remote: &Remote) -> io::Result<Vec<String>> {
+        self.of(remote)?.names(remote)
     }
 
     /// Begins to write it.

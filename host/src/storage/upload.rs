@@ -16,6 +16,20 @@ pub struct Sent {
     pub parts: Vec<String>,
 }
 
+/// An object of which all was sent, and that is not there before somebody joins it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ticket {
+    /// Where it will be.
+    pub location: String,
+    /// Which upload it is, to the store; empty where there is none, since it has no bytes.
+    pub upload: String,
+    /// What the store calls its parts.
+    pub parts: Vec<String>,
+    /// How many bytes they have.
+    pub bytes: u64,
+}
+
 /// An object on its way. Dropped, it stays at the store as far as it was sent.
 pub trait Upload: Send {
     /// Makes sure that it has begun, unless the run is to stop.
@@ -42,6 +56,13 @@ pub trait Upload: Send {
 
     /// Makes the object of these bytes, where nothing was begun; says the same.
     fn put(&mut self, whole: Vec<u8>) -> io::Result<Option<String>>;
+
+    /// The same, but only where there is nothing in its place: whether that was so. Where an answer was
+    /// lost on the way, what is there may be these bytes.
+    fn put_new(&mut self, whole: Vec<u8>) -> io::Result<bool> {
+        let _ = whole;
+        Err(io::ErrorKind::Unsupported.into())
+    }
 
     /// What is in its place now, as a text that differs where the object does; `None` where that
     /// can't be known.

@@ -86,7 +86,7 @@ impl Run<'_> {
 
     /// Says how the run ended, but for its error.
     pub(super) fn end(&self, mut outcome: Outcome, inputs: Vec<InputFile>) -> Ended {
-        let Session { plan, .. } = self.session;
+        let Session { job, plan, .. } = self.session;
         let took = self.since.elapsed();
         // A file of rejects is there only where it was published with the output.
         let rejects = match &self.files.rejects {
@@ -113,13 +113,14 @@ impl Run<'_> {
             rejects,
             counts: outcome.counts,
             nodes: std::mem::take(&mut outcome.nodes),
-            published: outcome.published,
+            published: outcome.published && job.run.hold.is_none(),
+            held: outcome.published && job.run.hold.is_some(),
             resumed: outcome.resumed().map(|it| self.resumed(it)),
             checkpoints: outcome.checkpoints.as_ref().map_or(0, Checkpoints::count),
             seconds: took.as_secs_f64(),
             error: outcome.error.as_ref().map(|error| chain(error)),
         };
-        if !self.session.job.run.quiet {
+        if !job.run.quiet {
             let stopped = outcome.error.is_some() || outcome.pipe_closed;
             say(&match plan.is_folder {
                 true => format!("{}: {}", summary.output, summary::total(&summary, is_hidden)),
@@ -127,6 +128,13 @@ impl Run<'_> {
                     summary::lines(&summary.nodes, stopped) + &summary::total(&summary, is_hidden)
                 }
             });
+        }
+        if let Some(ticket) = job.run.hold.as_deref().filter(|_| summary.held && !job.run.quiet) {
+            let output = &summary.output;
+            say(&format!(
+                "`{output}` is not there yet: etl-host commit takes its ticket, `{}`\n",
+                ticket.display()
+            ));
         }
         let is_kept = outcome.kept().is_some() || (outcome.published && outcome.error.is_some());
         let journal = outcome.checkpoints.map(|checkpoints| {

@@ -9,7 +9,7 @@ use crate::storage::upload::{Sent, Upload};
 use bytes::Bytes;
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStoreExt as _, PutPayload};
+use object_store::{ObjectMeta, ObjectStore as _, ObjectStoreExt as _, PutMode, PutPayload};
 use std::collections::VecDeque;
 use std::io;
 use std::ops::Range;
@@ -156,6 +156,17 @@ impl Upload for Uploading {
         let put = || self.bucket.clients.moves.put(&self.path, payload.clone());
         let made = block_on(again(put))?.map_err(|error| self.trouble(&error))?;
         Ok(version_made(bytes, &made))
+    }
+
+    fn put_new(&mut self, whole: Vec<u8>) -> io::Result<bool> {
+        let payload = PutPayload::from(Bytes::from(whole));
+        let moves = &self.bucket.clients.moves;
+        let put = || moves.put_opts(&self.path, payload.clone(), PutMode::Create.into());
+        match block_on(again(put))? {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
+            Err(error) => Err(self.trouble(&error)),
+        }
     }
 
     fn found(&self) -> io::Result<Option<String>> {

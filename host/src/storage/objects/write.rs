@@ -10,6 +10,7 @@
 use super::bridge::{again, block_on, bridge};
 use super::{Bucket, trouble, version_made};
 use crate::stop::Stop;
+use crate::storage::upload::Sent;
 use crate::storage::{Pending, Trouble};
 use bytes::Bytes;
 use object_store::multipart::{MultipartStore, PartId};
@@ -210,6 +211,22 @@ impl Pending for Writer {
             Err(error) if !trouble::is_missing_object(&error) => Err(self.trouble(&error)),
             _ => Ok(()),
         }
+    }
+
+    /// A small one is an upload too, of one part. One without bytes is none: no store has parts of
+    /// nothing.
+    fn hold(&mut self, keep: &mut dyn FnMut(Sent, u64) -> io::Result<()>) -> io::Result<()> {
+        if !self.part.is_empty() {
+            self.send()?;
+        }
+        while !self.in_flight.is_empty() {
+            self.arrive()?;
+        }
+        let upload = self.upload.clone().unwrap_or_default();
+        let parts = self.ids.iter().map(|id| id.content_id.clone()).collect();
+        keep(Sent { upload, parts }, self.bytes)?;
+        self.upload = None;
+        Ok(())
     }
 }
 
