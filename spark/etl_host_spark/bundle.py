@@ -1,4 +1,5 @@
-"""What travels to the executors: binary, plugin and the files beside it, as one archive of Spark's.
+"""What travels to the executors: binary, plugin and the files beside it, and the services, as one archive of
+Spark's. The services lie apart: what is beside a plugin, it may read.
 
 The archive's name holds a digest of its content. Spark never sends a name twice, so that a plugin that was
 rebuilt in place would go on being the old one on every executor; here it is another name. This package
@@ -15,9 +16,11 @@ import shutil
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
 from pyspark import SparkContext, SparkFiles
 from pyspark.sql import SparkSession
 from pyspark.sql.utils import is_remote
@@ -34,16 +37,21 @@ class Tools:
     archive: str | None
     binary: str
     plugin: str
+    services: str | None = None
+
+    def _path(self, path: str) -> str:
+        return path if self.archive is None else os.path.join(SparkFiles.get(self.archive), path)
 
     def found(self) -> tuple[str, str]:
         """Binary and plugin on the machine where this is called, which must be an executor's."""
-        if self.archive is None:
-            return self.binary, self.plugin
-        folder = SparkFiles.get(self.archive)
-        binary = os.path.join(folder, self.binary)
-        if not os.access(binary, os.X_OK):  # Spark unpacks without permissions
+        binary = self._path(self.binary)
+        if self.archive and not os.access(binary, os.X_OK):  # Spark unpacks without permissions
             os.chmod(binary, 0o755)
-        return binary, os.path.join(folder, self.plugin)
+        return binary, self._path(self.plugin)
+
+    def options(self) -> list[str]:
+        """Where the services are, there too."""
+        return ["--services", self._path(self.services)] if self.services else []
 
 
 def found_here(binary: str) -> str:
@@ -54,22 +62,49 @@ def found_here(binary: str) -> str:
     return os.path.abspath(found)
 
 
-def send(spark: SparkSession, binary: str, plugin: str, files: Sequence[str], ship: bool) -> Tools:
+def send(spark: SparkSession, binary: str, plugin: str, files: Sequence[str], ship: bool,
+         services: str | None = None) -> Tools:
     """Has the executors get all that a task needs. `files` (or folders) come to lie beside the plugin."""
     if not ship:
         if not is_remote():
             _send_once(spark, *_package(), SparkContext.addPyFile)
-        return Tools(None, binary, plugin)
+        return Tools(None, binary, plugin, services)
     _send_once(spark, *_package(), SparkContext.addPyFile)
-    members = {"bin/etl-host": found_here(binary)}
+    members = {"bin/etl-host": found_here(binary), **_beside(plugin, files)}
+    if services:
+        members.update(_members("services", services))
+    name = f"etl-host-{_digest(members)}.tar"
+    _send_once(spark, name, lambda path: _make_archive(path, members), SparkContext.addArchive)
+    return Tools(name, "bin/etl-host", f"plugin/{os.path.basename(plugin)}",
+                 f"services/{os.path.basename(services)}" if services else None)
+
+
+@contextmanager
+def laid_out(plugin: str, files: Sequence[str]) -> Iterator[str]:
+    """The plugin's path on the driver, where it lies as it will on the nodes: beside these files."""
+    if not files:
+        yield plugin
+        return
+    with tempfile.TemporaryDirectory(prefix="etl-host-") as folder:
+        for member, source in _beside(plugin, files).items():
+            path = os.path.join(folder, member)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            try:
+                os.link(os.path.realpath(source), path)  # no symbolic one: a sandbox would end at it
+            except OSError:
+                shutil.copyfile(source, path)
+        yield os.path.join(folder, "plugin", os.path.basename(plugin))
+
+
+def _beside(plugin: str, files: Sequence[str]) -> dict[str, str]:
+    """The plugin and what lies beside it: the path in the archive of each, and its own."""
+    members: dict[str, str] = {}
     for path in (plugin, *files):
         found = _members("plugin", path)
         for member in (member for member in found if members.get(member, found[member]) != found[member]):
             raise Refused(f"{members[member]} and {found[member]} would lie at the same place beside the plugin")
         members.update(found)
-    name = f"etl-host-{_digest(members)}.tar"
-    _send_once(spark, name, lambda path: _make_archive(path, members), SparkContext.addArchive)
-    return Tools(name, "bin/etl-host", f"plugin/{os.path.basename(plugin)}")
+    return members
 
 
 def _send_once(spark: SparkSession, name: str, make: Callable[[str], None],

@@ -15,11 +15,13 @@ the job's folder is gone, it fails. Don't "repair" that with a `makedirs`.
 
 import json
 import os
+import re
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from .disk import Disk
+from .host import Refused
 
 MANIFEST = "_manifest.json"
 SUCCESS = "_SUCCESS"
@@ -96,15 +98,23 @@ class Job:
         return os.path.join(self.folder, f"{split}-{attempt}")
 
 
-def begin(output: str, disk: Disk | None = None) -> Job:
-    """Begins a job on a folder in which nothing is published. Leftovers of jobs that died don't matter."""
-    disk = disk or Disk()
-    names = disk.names(output)
+def check(output: str, disk: Disk | None = None) -> None:
+    """Refuses a folder in which anything is published. Leftovers of jobs that died don't matter."""
+    try:
+        names = (disk or Disk()).names(output)
+    except NotADirectoryError:
+        raise Refused(f"{output} is no folder, or lies in none") from None
     if MANIFEST in names and SUCCESS not in names:
         raise UnfinishedCommit(f"a job died while it committed {output}: finish({output!r}) completes it")
     there = [name for name in names if name != TEMPORARY]
     if there:
         raise OutputExists(f"{output} holds {there[0]} already: choose another folder, or remove this one")
+
+
+def begin(output: str, disk: Disk | None = None) -> Job:
+    """Begins a job on a folder in which nothing is published."""
+    disk = disk or Disk()
+    check(output, disk)
     job = Job(output, uuid.uuid4().hex)
     disk.make_folders(job.folder)
     return job
@@ -146,10 +156,9 @@ def finish(output: str, disk: Disk | None = None) -> None:
     disk = disk or Disk()
     if not disk.exists(os.path.join(output, MANIFEST)):
         raise CommitRefused(f"no commit was begun in {output}: run the job again")
-    manifest = json.loads(disk.read(os.path.join(output, MANIFEST)))
-    job = Job(output, manifest["job"])
+    job, moves = _manifest(output, disk)
     if not disk.exists(os.path.join(output, SUCCESS)):
-        for source, name, size in manifest["moves"]:
+        for source, name, size in moves:
             try:
                 disk.rename(os.path.join(job.folder, source), os.path.join(output, name))
             except FileNotFoundError:  # somebody did it: the driver that died, or another that finishes
@@ -162,6 +171,22 @@ def finish(output: str, disk: Disk | None = None) -> None:
             pass
         disk.flush_folder(output)
     abandon(job, disk)
+
+
+def _manifest(output: str, disk: Disk) -> tuple[Job, list[tuple[str, str, int]]]:
+    """What stands in it, believed no further than the folder: who may write there may not, by whoever
+    finishes, move and remove what lies elsewhere."""
+    try:
+        told = json.loads(disk.read(os.path.join(output, MANIFEST)))
+        job, moves = told["job"], [(source, name, size) for source, name, size in told["moves"]]
+        is_ours = (re.fullmatch("[0-9a-f]{32}", job)
+                   and all(re.fullmatch(r"(\d+-\w+/)?[a-z][a-z.]*", source) and re.fullmatch(r"[a-z_][a-z0-9._-]*", name)
+                           for source, name, _ in moves))
+    except (ValueError, LookupError, TypeError):
+        is_ours = None
+    if not is_ours:
+        raise CommitRefused(f"{os.path.join(output, MANIFEST)} is damaged, or no manifest of this package")
+    return Job(output, job), moves
 
 
 def is_begun(job: Job, disk: Disk | None = None) -> bool:

@@ -1,5 +1,5 @@
 """What the commit does to a file system, an operation a method: the tests stand in here, fail each of
-them in turn and let attempts and drivers take turns between them. Nothing else of the package writes.
+them in turn and let attempts and drivers take turns between them.
 """
 
 import os

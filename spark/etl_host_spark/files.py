@@ -11,6 +11,8 @@ Refused: paths relative to this process, since an executor has another folder.
 
 import json
 import os
+import re
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -19,10 +21,10 @@ from pyspark import TaskContext
 from pyspark.sql import SparkSession
 
 from . import commit, splits, store
-from .bundle import Tools, context_of, found_here, send
+from .bundle import Tools, context_of, found_here, laid_out, send
 from .commit import CommitRefused
 from .folder import Folder
-from .host import Refused, look, refuse_options, run
+from .host import Refused, ask, look, refuse_options, run, words
 from .parts import Output, Told
 from .splits import Split
 from .store import Store
@@ -33,7 +35,8 @@ _COMPRESSED = {"none": "", "gzip": ".gz", "zstd": ".zst"}
 _TAKEN = ("-i", "--input", "--input_file", "-o", "--output", "--output_file", "--range", "--rejects",
           "--summary", "--hold", "--resume", "--state", "--plugin", "--plugin-dir", "--model", "--config",
           "--threads", "--input-format", "--output-format", "--compression", "--services", "--max-rejects",
-          "-b", "--bucket", "--record", "--print-pipeline", "--place")
+          "-b", "--bucket", "--record", "--print-pipeline", "--place", "-q", "--quiet")
+_TABLES = ("csv", "tsv", "parquet", "arrow", "arrow-stream")
 _OF_SPLITS_TOO = ("--delimiter", "--quote")
 
 
@@ -72,46 +75,59 @@ def score_files(
 
     `inputs`: absolute paths that all nodes share, folders and globs of such, or `s3://` and what else the
     host reads. `output`: a folder that all nodes share, or one in a store, `s3://BUCKET/FOLDER`.
-    `split_size`: in the host's words. `threads`: of each host [default: `spark.task.cpus`]. `max_rejects`:
-    of the whole job; more of them and nothing is published. `options`: more flags for the host, such as
-    `--emit`, `--isolate`. `files`: weights that lie beside the plugin. `services`: a file of services, sent
-    along. `ship=False`: binary, plugin and services are paths on all nodes.
+    `config`: a JSON text, or `@` and a file of the driver's. `split_size`: in the host's words. `threads`: of
+    each host [default: `spark.task.cpus`]. `max_rejects`: of the whole job; more of them and nothing is
+    published. `options`: more flags for the host, such as `--emit`, `--isolate`; a path among them is one on
+    all nodes and on the driver. `files`: weights that lie beside the plugin. `services`: a file of services,
+    sent along. `ship=False`: binary, plugin and services are paths on all nodes, and on the driver.
 
-    Raises `Refused`, `OutputExists`, `UnfinishedCommit` before any task, `CommitRefused` before anything
+    Raises `Refused`, `OutputExists`, `UnfinishedCommit` and, in the host's own words, `HostFailed` before any
+    task, which is what a host says on the driver that is asked about no record; `CommitRefused` before anything
     is visible, and Spark's own error, which holds the host's message, where a task failed too often. In
     all these cases nothing is published. Any other error (`HostFailed`, `OSError`) comes from the commit:
     `finish` completes it, or says that it was not begun.
     """
-    inputs = [inputs] if isinstance(inputs, str) else list(inputs)
+    inputs = [os.fspath(path) for path in ([inputs] if isinstance(inputs, (str, os.PathLike)) else inputs)]
+    output, plugin, binary = map(os.fspath, (output, plugin, binary))
+    options, files = words("options", options), words("files", files)
     for path in (*inputs, output):
-        if "://" not in path and not os.path.isabs(path):
+        if not _has_scheme(path) and not os.path.isabs(path):
             raise Refused(f"{path} is relative to a folder that executors have not: give it from `/`")
     if output_format not in _EXTENSIONS or compression not in _COMPRESSED:
         raise Refused(f"no output is called {output_format} with compression {compression}")
     refuse_options(options, _TAKEN)
+    if config and config.startswith("@"):
+        with open(config[1:], encoding="utf-8") as file:
+            config = file.read()
 
-    where = on_the_driver = ["--services", services] if services else []
-    reads = ["--input-format", input_format] if input_format else []
+    services = None if services is None else os.fspath(services)
+    on_the_driver = ["--services", services] if services else []
     here = found_here(binary)
-    planned = splits.plan(here, inputs, split_size, [*where, *reads, *_for_splits(options)])
+    extension = _EXTENSIONS[output_format] + _COMPRESSED[compression]
+
+    if _has_scheme(output):
+        store.check(output, here, on_the_driver)
+    else:
+        commit.check(output)
+    reads = ["--input-format", input_format] if input_format else []
+    planned = splits.plan(here, inputs, str(split_size), [*on_the_driver, *reads, *_for_splits(options)])
     if not planned:
         raise Refused("no input has a byte: there is nothing to score")
+    _refuse_other_columns(planned, output_format, options)
     if ship:
         look(here, plugin)
-    tools = send(spark, binary, plugin, [*files, *([services] if services else [])], ship)
-    if services and ship:
-        where = ["--services", os.path.basename(services)]
     flags = [*reads, "--output-format", output_format, "--compression", compression, *options]
     flags += ["--model", model] if model else []
     flags += ["--config", config] if config else []
-    flags += ["--threads", str(threads or spark.conf.get("spark.task.cpus", "1")), "--quiet"]
+    flags += ["--threads", str(spark.conf.get("spark.task.cpus", "1") if threads is None else threads), "--quiet"]
+    _ask_about_nothing(here, plugin, files if ship else [], planned, [*on_the_driver, *flags])
+    tools = send(spark, binary, plugin, files, ship, services)
 
-    extension = _EXTENSIONS[output_format] + _COMPRESSED[compression]
-    into: Output = (Store.begin(output, len(planned), extension, here, on_the_driver) if "://" in output
+    into: Output = (Store.begin(output, len(planned), extension, here, on_the_driver) if _has_scheme(output)
                     else Folder.begin(output, extension))
     told: list[Told] = []
     try:
-        told = _on_the_cluster(spark, planned, _task(into, tools, flags, where))
+        told = _on_the_cluster(spark, planned, _task(into, tools, flags))
         scored = _whole(planned, told, max_rejects)
     except BaseException:
         into.abandon(told)
@@ -132,20 +148,17 @@ def _for_splits(options: Sequence[str]) -> list[str]:
     return found
 
 
-def _task(output: Output, tools: Tools, flags: list[str], where: list[str]
-          ) -> Callable[[int, Iterable[Split]], Iterator[str]]:
+def _task(output: Output, tools: Tools, flags: list[str]) -> Callable[[int, Iterable[Split]], Iterator[str]]:
     """The function that Spark runs: an attempt at a split, which nobody sees but its driver."""
 
     def score(index: int, mine: Iterable[Split]) -> Iterator[str]:
         context = TaskContext.get()
         name = str(context.taskAttemptId() if context else os.getpid())
         binary, plugin = tools.found()
-        services = list(where)
-        if services and tools.archive:
-            services[1] = os.path.join(os.path.dirname(plugin), services[1])
         for split in mine:
             with output.attempt(index, name) as attempt:
-                run([binary, "--plugin", plugin, *split.options(), *services, *flags, *attempt.options()])
+                run([binary, "--plugin", plugin, *split.options(), *tools.options(), *flags,
+                     *attempt.options()])
                 summary = attempt.summary()
                 told = Told(
                     split=index, attempt=name, left=attempt.left(),
@@ -188,20 +201,45 @@ def _whole(planned: list[Split], told: list[Told], max_rejects: int | None) -> S
                          ("model", {part.model for part in told})):
         if len(values) > 1:
             raise CommitRefused(f"nodes have different {name}s: {', '.join(sorted(values))}")
-    versions: dict[str, str | None] = {}
     for split, part in zip(planned, told):
-        if versions.setdefault(split.input, part.input_version) != part.input_version:
-            raise CommitRefused(f"{split.input} changed while it was scored")
+        if split.version != part.input_version:
+            raise CommitRefused(f"{split.input} changed since it was cut into splits: it was {split.version}, and "
+                                f"a task read {part.input_version}")
     if max_rejects is not None and counts["rejected"] > max_rejects:
         raise CommitRefused(f"{counts['rejected']} records were rejected, at most {max_rejects} may be")
     return Scored(len(planned), counts, told[0].plugin_sha256, told[0].model,
                   round(sum(part.seconds for part in told), 3))
 
 
+def _has_scheme(path: str) -> bool:
+    return re.match("[a-z][a-z0-9+.-]*://", path) is not None
+
+
+def _refuse_other_columns(planned: list[Split], output_format: str, options: list[str]) -> None:
+    """A table of merged records has the columns of its first input, and each task would see its own."""
+    words = " ".join(options).replace("=", " ")
+    emit = next((emit for emit in ("merge", "nest") if f"--emit {emit}" in words), None)
+    inputs = {split.input for split in planned}
+    if output_format in _TABLES and emit and len(inputs) > 1:
+        raise Refused(f"with --emit {emit}, {output_format} has the columns of its input, and here are {len(inputs)}: "
+                      "write ldjson, or run a job for each")
+
+
+def _ask_about_nothing(binary: str, plugin: str, files: list[str], planned: list[Split], flags: list[str]) -> None:
+    """Has a host here do what each task is to do, but for records: what it refuses, they would refuse one by
+    one. Inputs that can only be read whole are left to their tasks."""
+    split = next((split for split in planned if not split.whole), None)
+    if split is None:
+        return
+    with laid_out(plugin, files) as there, tempfile.TemporaryDirectory(prefix="etl-host-") as folder:
+        ask([binary, "--plugin", there, "--input", split.input, "--range", "0:0", *flags,
+             "--output", os.path.join(folder, "output"), "--rejects", os.path.join(folder, "rejects.ldjson")])
+
+
 def finish(output: str, *, binary: str = "etl-host", services: str | None = None) -> None:
     """Completes a commit that died in the middle, in a folder or in a store, which is asked with `binary` and
     `services` as by the job. Does nothing where it is complete."""
-    if "://" in output:
+    if _has_scheme(output):
         store.finish(output, found_here(binary), ["--services", services] if services else [])
     else:
         commit.finish(output)

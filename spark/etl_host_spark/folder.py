@@ -32,7 +32,8 @@ class Attempt:
 
     def left(self) -> dict[str, Any]:
         output, rejects = self.folder.file("output"), self.folder.file("rejects.ldjson")
-        assert output is not None, "a host that ends well has published its output"
+        if output is None:
+            raise RuntimeError(f"the host ended well, and {self.folder.path('output')} is not there")
         return {"output": output.bytes, "rejects": rejects.bytes if rejects else None}
 
 

@@ -157,5 +157,14 @@ def look(binary: str, plugin: str) -> None:
 def refuse_options(options: Sequence[str], taken: Sequence[str]) -> None:
     """Options that this package sets itself, or that make no sense of a part, are not the caller's."""
     for option in options:
-        if option.split("=", 1)[0] in taken:
-            raise Refused(f"{option.split('=', 1)[0]} can't be among the options: it is set for each task")
+        is_short = option.startswith("-") and not option.startswith("--")
+        name = option[:2] if is_short else option.split("=", 1)[0]  # -oFILE is one word
+        if name in taken:
+            raise Refused(f"{name} can't be among the options: it is set for each task")
+
+
+def words(name: str, given: Sequence[str]) -> list[str]:
+    """A text would be taken for its letters."""
+    if isinstance(given, str):
+        raise Refused(f"{name} is a list: [{given!r}]")
+    return [os.fspath(word) for word in given]

@@ -13,13 +13,14 @@ from .host import Refused, ask
 @dataclass(frozen=True)
 class Split:
     """Bytes of an input, from 0. A `whole` one is an input that can't be cut, read without a range. `line`:
-    the first that begins in it, from 1, where the plan knows."""
+    the first that begins in it, from 1, where the plan knows. `version`: which content the input had then."""
 
     input: str
     offset: int
     length: int
     whole: bool = False
     line: int | None = None
+    version: str | None = None
 
     @property
     def knows_its_line(self) -> bool:
@@ -43,7 +44,8 @@ def read(lines: Iterable[bytes]) -> list[Split]:
     expected: tuple[str, int] | None = None  # the input that is not yet covered, and up to where it is
     for line in lines:
         told = json.loads(line)
-        split = Split(told["input"], told["offset"], told["length"], told.get("whole", False), told.get("line"))
+        split = Split(told["input"], told["offset"], told["length"], told.get("whole", False), told.get("line"),
+                      told["version"])
         if (split.input, split.offset) != (expected or (split.input, 0)):
             raise Refused(f"the plan is not whole before byte {split.offset} of {split.input}")
         end = split.offset + split.length

@@ -69,15 +69,17 @@ class Store:
     @staticmethod
     def begin(output: str, splits: int, extension: str, binary: str, options: Sequence[str]) -> "Store":
         """Begins a job on a folder in which nothing is published, in a store that can take it."""
-        folder = output if output.endswith("/") else output + "/"
-        store = Store(folder, uuid.uuid4().hex, splits, extension, binary, list(options))
-        found = store._state()
+        store = Store(output.rstrip("/") + "/", uuid.uuid4().hex, splits, extension, binary, list(options))
+        store._check()
+        return store
+
+    def _check(self) -> None:
+        found, output = self._state(), self.output
         if found["state"] == "begun":
             raise UnfinishedCommit(f"a job died while it committed {output}: finish({output!r}, …) completes it")
         if found["state"] != "empty":
             raise OutputExists(f"{output} holds {found.get('found', SUCCESS)} already: choose another folder, or "
                                "remove this one")
-        return store
 
     @property
     def _folder(self) -> str:
@@ -137,6 +139,11 @@ class Store:
 
     def _ask(self, flags: list[str], given: bytes = b"") -> bytes:
         return ask([self.binary, "commit", *flags, *self.options, self.output], given)
+
+
+def check(output: str, binary: str, options: Sequence[str]) -> None:
+    """Refuses a folder in which anything is published, and a store that can't take a job."""
+    Store.begin(output, 0, "", binary, options)
 
 
 def finish(output: str, binary: str, options: Sequence[str]) -> None:

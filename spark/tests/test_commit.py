@@ -56,6 +56,21 @@ def folders(tmp_path: Path) -> Iterator[str]:
     return (str(tmp_path / str(number)) for number in itertools.count())
 
 
+@pytest.mark.parametrize("manifest", [
+    b"", b"[]", b'{"job":"x"}', b'{"job":"../../precious","moves":[]}',
+    b'{"job":"JOB","moves":[["../../../precious","part-00000.ldjson",1]]}',
+    b'{"job":"JOB","moves":[["output","../part-00000.ldjson",1]]}',
+])
+def test_a_manifest_that_leads_out_of_the_folder_or_is_none_is_refused(tmp_path: Path, manifest: bytes) -> None:
+    (tmp_path / "precious").mkdir()
+    output = tmp_path / "out"
+    job = begin(str(output))
+    (output / "_manifest.json").write_bytes(manifest.replace(b"JOB", job.name.encode()))
+    with pytest.raises(CommitRefused, match="_manifest.json is damaged, or no manifest of this package"):
+        finish(str(output))
+    assert (tmp_path / "precious").is_dir() and Path(job.folder).is_dir()
+
+
 def recover(output: str) -> None:
     """What somebody does who finds a job's driver dead, in the words of the errors."""
     try:

@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 from records import (DIES, FAILS, FAILS_THREE_TIMES, HANGS, HANGS_AT_FIRST, RECORDS, lines, of_parts, on_one_machine,
                      rows, troubled)
 
-from etl_host_spark import CommitRefused, OutputExists, Refused, score_files
+from etl_host_spark import CommitRefused, HostFailed, OutputExists, Refused, score_files
 from etl_host_spark.splits import plan
 
 
@@ -116,7 +116,7 @@ def test_an_executor_that_is_killed_in_the_middle(spark: SparkSession, files: Fi
     killer.start()
     files.check(spark, tmp_path / "out", host)
     killer.join()
-    assert killed and not Path(f"/proc/{killed[0]}").exists()
+    assert killed and killed[0] not in cluster.hosts()
 
 
 def test_a_job_that_is_cancelled_ends_its_processes(spark: SparkSession, files: Files, tmp_path: Path) -> None:
@@ -149,6 +149,11 @@ def test_more_rejects_than_the_whole_job_may_have(spark: SparkSession, files: Fi
     ({"binary": "no-such-program"}, "no program no-such-program here"),
     ({"plugin": "/etc/hostname"}, "/etc/hostname: "),
     ({"output_format": "xlsx"}, "no output is called xlsx"),
+    ({"options": "--isolate"}, "options is a list"),
+    ({"options": ["-oout"]}, "-o can't be among the options"),
+    ({"output": "/etc/hostname"}, "/etc/hostname is no folder, or lies in none"),
+    ({"output": "/etc/hostname/out"}, "/etc/hostname/out is no folder, or lies in none"),
+    ({"output_format": "csv", "options": ["--emit=merge"]}, "has the columns of its input, and here are 2"),
 ])
 def test_what_can_not_be_is_refused_before_a_task_runs(
     spark: SparkSession, files: Files, tmp_path: Path, change: dict[str, object], told: str
@@ -157,3 +162,38 @@ def test_what_can_not_be_is_refused_before_a_task_runs(
     with pytest.raises(Refused, match=told):
         score_files(spark, **{**wanted, **change})  # type: ignore[arg-type]
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("change, told", [
+    ({"inputs": "/no/such/input"}, "`/no/such/input` can't be opened"),
+    ({"split_size": "many"}, "a size such as 128MiB is wanted"),
+    ({"options": ["--no-such-flag"]}, "unexpected argument '--no-such-flag'"),
+    ({"options": ["--on-error", "sideways"]}, "invalid value 'sideways'"),
+    ({"model": "rose_model"}, "rose_model"),
+    ({"config": "{"}, "config"),
+    ({"threads": 0}, "0 is not in 1..=1024"),
+    ({"output_format": "parquet", "compression": "gzip"}, "compression"),
+])
+def test_what_the_host_refuses_is_refused_before_a_task_runs(
+    spark: SparkSession, files: Files, tmp_path: Path, change: dict[str, object], told: str
+) -> None:
+    wanted = {"inputs": files.inputs, "output": str(tmp_path / "out"), "plugin": files.iris, "binary": files.binary}
+    with pytest.raises(HostFailed, match=told):
+        score_files(spark, **{**wanted, **change})  # type: ignore[arg-type]
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_input_that_changes_behind_its_plan_is_not_published(
+    spark: SparkSession, binary: str, iris: str, tmp_path: Path
+) -> None:
+    path, host = tmp_path / "in.ldjson", tmp_path / "etl-host"
+    path.write_text(lines(1, 100))
+    host.write_text(f"""#!/bin/bash
+{binary} "$@"; code=$?
+[ "$1" = split ] && head -n 1 {path} >> {path}
+exit $code
+""")
+    host.chmod(0o755)
+    with pytest.raises(CommitRefused, match="in.ldjson changed since it was cut into splits"):
+        score_files(spark, path, tmp_path / "out", iris, binary=str(host))  # type: ignore[arg-type]
+    assert list((tmp_path / "out").iterdir()) == []
