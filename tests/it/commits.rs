@@ -355,6 +355,10 @@ fn steps_that_are_wrong_are_refused_before_anything_is_done() {
             format!("{{\"job\":\"a\"}}\n{}", join("s3://flowers/other/a")),
             "is not in `s3://flowers/out/`",
         ),
+        (
+            format!("{{\"job\":\"a\"}}\n{}", join(&format!("{OUT}a")).replace(":0", ":5")),
+            "`s3://flowers/out/a` has 5 bytes in 0 parts",
+        ),
         ("{\"job\":\"a\"}\n{\"remove\":\"part/\"}".to_owned(), "only a folder in `_temporary/`"),
         (
             "{\"job\":\"a\"}\n{\"remove\":\"_temporary/\"}".to_owned(),

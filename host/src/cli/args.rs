@@ -213,8 +213,8 @@ pub(super) struct RunArgs {
     /// Send the output, but leave its last step to `etl-host commit`, which takes the ticket in this file
     ///
     /// The output, one object in a store, is not there before that, however long it takes; the file is
-    /// written last, and not at all where the run does not end well. Rejects and summary are written as
-    /// ever. For jobs in parts, whose outputs are to appear together. An object that nobody commits costs
+    /// written when all of it is sent, and not at all where the run fails before. Rejects and summary are
+    /// written as ever. For jobs in parts, whose outputs are to appear together. An object that nobody commits costs
     /// its room until a rule of the bucket removes what was not completed, or `etl-host commit --abandon`.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["resume", "state"])]
     pub(super) hold: Option<PathBuf>,

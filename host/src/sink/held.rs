@@ -1,8 +1,8 @@
 //! An object that waits for `etl-host commit`: all of it is sent when the run publishes, and a ticket of it
 //! is written to a file of this machine instead.
 //!
-//! The ticket is the last thing that a run leaves. Who has none, has no object to join: the upload of a run
-//! that fails before is given up, and nobody joins that of one that was killed.
+//! The ticket is written when all is sent. Who has none, has no object to join: the upload of a run that fails
+//! before is given up, and nobody joins that of one that was killed.
 
 use super::publish::{Output, publish};
 use crate::storage::Pending;

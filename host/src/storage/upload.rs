@@ -22,9 +22,9 @@ pub struct Sent {
 pub struct Ticket {
     /// Where it will be.
     pub location: String,
-    /// Which upload it is, to the store; empty where there is none, since it has no bytes.
+    /// Which upload it is, to the store; empty where that has none: Azure's knows only parts.
     pub upload: String,
-    /// What the store calls its parts.
+    /// What the store calls its parts; none where it has no bytes, and nothing was sent.
     pub parts: Vec<String>,
     /// How many bytes they have.
     pub bytes: u64,

@@ -89,6 +89,10 @@ impl Document {
 fn written(step: &Step, place: &Place<'_>) -> Result<Option<String>, String> {
     match step {
         Step::Job(_) => Ok(None),
+        Step::Join(Ticket { location, parts, bytes, .. }) if parts.is_empty() != (*bytes == 0) => {
+            let (parts, what) = (parts.len(), "which is no ticket of an object");
+            Err(format!("`{location}` has {bytes} bytes in {parts} parts, {what}"))
+        }
         Step::Join(Ticket { location, .. }) => match place.name(location) {
             Some(name) => plain(name).map(Some),
             None => Err(format!("`{location}` is not in {place}")),

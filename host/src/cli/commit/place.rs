@@ -188,7 +188,7 @@ impl<'a> Place<'a> {
     pub(super) fn join(&self, ticket: &Ticket) -> Result<(), Error> {
         let Ticket { location, upload, parts, bytes } = ticket;
         let name = self.name(location).unwrap_or_default();
-        if upload.is_empty() {
+        if parts.is_empty() {
             return self.put(name, Vec::new());
         }
         let sent = Sent { upload: upload.clone(), parts: parts.clone() };
@@ -208,7 +208,7 @@ impl<'a> Place<'a> {
 
     /// Has the store forget an object that was held back.
     pub(super) fn give_up(&self, ticket: &Ticket) -> Result<(), Error> {
-        if ticket.upload.is_empty() {
+        if ticket.parts.is_empty() {
             return Ok(());
         }
         let name = self.name(&ticket.location).unwrap_or_default();

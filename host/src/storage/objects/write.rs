@@ -213,7 +213,7 @@ impl Pending for Writer {
         }
     }
 
-    /// A small one is an upload too, of one part. One without bytes is none: no store has parts of
+    /// A small one is an upload too, of one part. One without bytes is none: not every store has parts of
     /// nothing.
     fn hold(&mut self, keep: &mut dyn FnMut(Sent, u64) -> io::Result<()>) -> io::Result<()> {
         if !self.part.is_empty() {
