@@ -10,6 +10,8 @@ use serde_json::Value;
 use std::ffi::OsStr;
 use std::fmt;
 use std::io;
+use std::thread;
+use std::time::Duration;
 
 /// All that is to be done, and who does it.
 pub(super) const MANIFEST: &str = "_manifest.ldjson";
@@ -19,6 +21,10 @@ pub(super) const SUCCESS: &str = "_SUCCESS";
 pub(super) const TEMPORARY: &str = "_temporary/";
 /// Put twice, to see whether a store refuses the second.
 const PROBE: &str = "_temporary/_only_once";
+
+/// How long to wait, again and again, for an object that another may be making.
+const PAUSES: [Duration; 3] =
+    [Duration::from_millis(50), Duration::from_millis(150), Duration::from_millis(300)];
 
 /// A folder in a store.
 pub(super) struct Place<'a> {
@@ -193,9 +199,13 @@ impl<'a> Place<'a> {
         }
         let sent = Sent { upload: upload.clone(), parts: parts.clone() };
         let Err(error) = self.upload(name, Some(sent))?.join(*bytes) else { return Ok(()) };
-        // Somebody did it: whoever died here, or is at it too; or we did, and the answer was lost.
-        if self.services.bytes_total(&Location::Remote(self.object(name))) == Some(*bytes) {
-            return Ok(());
+        // Somebody did it: whoever died here, or is at it too, perhaps in this moment; or we did, and the
+        // answer was lost.
+        for pause in PAUSES {
+            if self.services.bytes_total(&Location::Remote(self.object(name))) == Some(*bytes) {
+                return Ok(());
+            }
+            thread::sleep(pause);
         }
         if error.kind() != io::ErrorKind::NotFound {
             return Err(self.failed(name, error));
