@@ -31,9 +31,9 @@ _REJECT_TYPE = pa.struct([(name, pa.string()) for name in ("step", "kind", "mess
 _REJECTS_AT_ONCE = 4096
 _ARROW = ("--input-format", "arrow-stream", "--output-format", "arrow-stream", "-i", "-", "-o", "-", "--quiet")
 _TAKEN = ("-i", "--input", "--input_file", "-o", "--output", "--output_file", "--range", "--rejects",
-          "--summary", "--resume", "--state", "--plugin", "--plugin-dir", "--model", "--config", "--threads",
-          "--input-format", "--output-format", "--compression", "--emit", "--keep", "--record",
-          "--print-pipeline", "--max-rejects")
+          "--summary", "--hold", "--resume", "--state", "--plugin", "--plugin-dir", "--model", "--config",
+          "--threads", "--input-format", "--output-format", "--compression", "--services", "--max-rejects",
+          "-b", "--bucket", "--record", "--print-pipeline", "--place", "--emit", "--keep", "-q", "--quiet")
 
 
 def score(
@@ -65,6 +65,9 @@ def score(
     folder = None if rejects == "column" else rejects
     if folder is not None and not os.path.isabs(folder):
         raise Refused(f"rejects go to `column` or to a folder given from `/`, not to {folder}")
+    for called, texts in (("keep", keep), ("options", options), ("files", files)):
+        if isinstance(texts, str):
+            raise Refused(f"{called} is a list of texts: [{texts!r}]")
     missing = [name for name in keep if name not in df.columns]
     if missing:
         raise Refused(f"no column {missing[0]} to keep: there are {', '.join(df.columns)}")

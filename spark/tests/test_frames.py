@@ -97,16 +97,16 @@ def test_no_rows_and_empty_partitions(spark: SparkSession, df: DataFrame, binary
     assert score(df.where("id < 2").repartition(6), iris, binary=binary).count() == 2
 
 
-def test_who_wants_no_more_rows_ends_the_hosts(df: DataFrame, binary: str, iris: str) -> None:
-    assert len(score(df, iris, binary=binary).limit(3).collect()) == 3
-    cluster.no_strays()
-
-
 @pytest.mark.parametrize("change, error, told", [
     ({"keep": ["no_column"]}, Refused, "no column no_column to keep"),
     ({"model": "rose_model"}, HostFailed, "rose_model"),
     ({"options": ["--no-such-flag"]}, HostFailed, "exit code 2"),
     ({"options": ["--emit=merge"]}, Refused, "--emit can't be among"),
+    *(({"options": [option]}, Refused, f"{option.split('=')[0]} can't be among") for option in (
+        "--place", "-q", "--quiet", "--services=lake.toml", "-b", "--bucket=lake", "--hold=held.json", "--input=x")),
+    ({"options": "--isolate"}, Refused, r"options is a list of texts: \['--isolate'\]"),
+    ({"keep": "id"}, Refused, r"keep is a list of texts: \['id'\]"),
+    ({"files": "/etc/hostname"}, Refused, r"files is a list of texts"),
     ({"rejects": "here"}, Refused, "folder given from `/`"),
     ({"ship": True, "files": ["/no/such/file"]}, Refused, "no file /no/such/file"),
 ])
