@@ -12,6 +12,7 @@ import cluster
 import pyarrow as pa
 import pytest
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 from records import lines, of_parts, on_one_machine
 
 from etl_host_spark import HostFailed, Refused, score, score_files
@@ -62,9 +63,10 @@ def test_predictions_are_those_of_the_file_form(
 
 
 def test_what_is_kept_is_as_it_was(df: DataFrame, binary: str, iris: str) -> None:
+    df = df.withColumns({"words": F.split("name", '"'), "both": F.array("id", "id"), "pair": F.struct("id", "day")})
     kept = [name for name in df.columns if name not in ("bytes", "counts")]
     scored = score(df, iris, binary=binary, keep=kept)
-    types = [[field.dataType for field in frame.select(kept).schema] for frame in (scored, df)]
+    types = [[field.dataType.simpleString() for field in frame.select(kept).schema] for frame in (scored, df)]
     assert types[0] == types[1]
     good = df.where("sepal_width is not null").select(kept)
     assert sorted(scored.where("_reject is null").select(kept).collect()) == sorted(good.collect())
