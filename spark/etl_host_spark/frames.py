@@ -1,7 +1,8 @@
 """Scores a DataFrame: each partition goes as Arrow through one host process, and a DataFrame comes back.
 
 The host is asked once, on the driver and with no row, what its columns will be: so their types are those of
-the model's schema, and a column that the model lacks is refused before anything runs. What names and types become on the way is another's affair: `columns.py`.
+the model's schema, and a column that the model lacks is refused before anything runs. A host in a task that
+writes others fails it. What names and types become on the way is another's affair: `columns.py`.
 
 The trap: a DataFrame is computed as often as somebody asks for it, in part or twice at once. So rejects are
 rows of the result by default. A folder of them holds, of each partition, what its last attempt rejected.
@@ -93,13 +94,13 @@ def score(
 
     columns = named(result, numbered(len(result)))
     kinds = spark.createDataFrame(columns.empty_table()).schema
-    scored = numbers.mapInArrow(_partition(tools, flags, names, columns, folder), kinds)
+    scored = numbers.mapInArrow(_partition(tools, flags, names, answers, columns, folder), kinds)
     back = [F.col(kind.name).cast(as_it_was(own.get(name), kind.dataType)) for name, kind in zip(result.names, kinds)]
     return scored.select(*back).toDF(*result.names)
 
 
-def _partition(tools: Tools, flags: list[str], names: list[str], result: pa.Schema, folder: str | None
-               ) -> Callable[[Iterable[Any]], Iterator[Any]]:
+def _partition(tools: Tools, flags: list[str], names: list[str], answers: pa.Schema, result: pa.Schema,
+               folder: str | None) -> Callable[[Iterable[Any]], Iterator[Any]]:
     """The function that Spark runs on a partition's record batches."""
     job = uuid.uuid4().hex[:12]
 
@@ -116,7 +117,8 @@ def _partition(tools: Tools, flags: list[str], names: list[str], result: pa.Sche
             command = [binary, "--plugin", plugin, *flags, *ARROW, "--rejects", path]
             with start(command, pipes=True) as host:
                 feeder = _Feeder(host, first, batches)
-                yield from _answers(host, feeder, result)
+                for batch in _answers(host, feeder, answers):
+                    yield _in_columns(batch, result)
             if folder is None:
                 yield from _rejected(path, result)
             rejects.end(path)
@@ -146,13 +148,16 @@ class _Feeder(threading.Thread):
             self._host.process.kill()
 
 
-def _answers(host: Host, feeder: _Feeder, result: pa.Schema) -> Iterator[Any]:
+def _answers(host: Host, feeder: _Feeder, declared: pa.Schema) -> Iterator[Any]:
     """What the host writes. A stream that ends well proves nothing: its exit code is asked for always."""
     try:
         with pa.ipc.open_stream(host.stdout) as answers:
-            for batch in answers:
-                yield _in_columns(batch.columns, batch.num_rows, result)
+            if answers.schema != declared:
+                raise RuntimeError(f"etl-host writes the columns {_told(answers.schema)} here, and on the driver "
+                                   f"{_told(declared)}: do the nodes have another plugin, or another binary?")
+            yield from answers
     except (pa.ArrowInvalid, OSError):
+        host.stdout.close()  # it may still write, and nobody reads
         if feeder.trouble is None:
             host.end()  # in nearly all cases it has more to say than that its stream broke off
         if feeder.trouble is None:
@@ -163,10 +168,14 @@ def _answers(host: Host, feeder: _Feeder, result: pa.Schema) -> Iterator[Any]:
     host.end()
 
 
-def _in_columns(columns: list[Any], rows: int, result: pa.Schema) -> Any:
-    """A batch of the declared columns: those that are given, the others null."""
-    nulls = [pa.nulls(rows, field.type) for field in list(result)[len(columns):]]
-    return pa.RecordBatch.from_arrays([*columns, *nulls], schema=result)
+def _told(schema: pa.Schema) -> str:
+    return ", ".join(f"{field.name} ({field.type})" for field in schema)
+
+
+def _in_columns(batch: Any, result: pa.Schema) -> Any:
+    """A batch of all columns: the host's, and `_reject` null."""
+    nulls = [pa.nulls(batch.num_rows, field.type) for field in list(result)[batch.num_columns:]]
+    return pa.RecordBatch.from_arrays([*batch.columns, *nulls], schema=result)
 
 
 def _rejected(path: str, result: pa.Schema) -> Iterator[Any]:
