@@ -10,10 +10,12 @@ rows of the result by default. A folder of them holds, of each partition, what i
 
 import json
 import os
+import shutil
 import tempfile
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import IO, Any
 
 import pyarrow as pa
@@ -21,7 +23,7 @@ from pyspark import TaskContext
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from .bundle import Tools, found_here, send
+from .bundle import Tools, _members, found_here, send
 from .columns import ARROW, as_it_was, given, named, numbered, refuse_names, written
 from .host import Host, Refused, refuse_options, start
 
@@ -74,9 +76,10 @@ def score(
 
     numbers = df.toDF(*numbered(len(names)))
     table = given(numbers, names)
-    here = [found_here(binary), "--plugin", plugin, *flags]
-    answers = written(here + emits, table)
-    predicted = written(here, table).names if emit == "merge" else ()
+    with _as_in_the_archive(plugin, files, ship) as there:
+        here = [found_here(binary), "--plugin", there, *flags]
+        answers = written(here + emits, table)
+        predicted = written(here, table).names if emit == "merge" else ()
     if keep and answers.names[:len(keep)] != list(keep):
         raise Refused(f"the host keeps {', '.join(answers.names)}, and not {', '.join(keep)} first")
     tools = send(spark, binary, plugin, files, ship)
@@ -97,6 +100,30 @@ def score(
     scored = numbers.mapInArrow(_partition(tools, flags, names, answers, columns, folder), kinds)
     back = [F.col(kind.name).cast(as_it_was(own.get(name), kind.dataType)) for name, kind in zip(result.names, kinds)]
     return scored.select(*back).toDF(*result.names)
+
+
+@contextmanager
+def _as_in_the_archive(plugin: str, files: Sequence[str], ship: bool) -> Iterator[str]:
+    """The plugin, with the files beside it that it will have on the executors: a model may read them before
+    it says what it predicts. They may be large, so they are linked where that can be."""
+    if not ship:
+        yield plugin
+        return
+    with tempfile.TemporaryDirectory(prefix="etl-host-spark-") as folder:
+        for path in (plugin, *files):
+            for member, source in _members("plugin", path).items():
+                place = os.path.join(folder, member)
+                os.makedirs(os.path.dirname(place), exist_ok=True)
+                if not os.path.exists(place):  # `send` refuses two for one place
+                    _link(os.path.realpath(source), place)
+        yield os.path.join(folder, "plugin", os.path.basename(plugin))
+
+
+def _link(source: str, place: str) -> None:
+    try:
+        os.link(source, place)
+    except OSError:  # another file system, or another's file
+        shutil.copyfile(source, place)
 
 
 def _partition(tools: Tools, flags: list[str], names: list[str], answers: pa.Schema, result: pa.Schema,

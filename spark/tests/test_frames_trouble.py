@@ -9,11 +9,12 @@ from pathlib import Path
 
 import cluster
 import pytest
+from conftest import RELEASE
 from pyspark.sql import DataFrame, SparkSession
 from records import HANGS, troubled
 from test_files import parents
 
-from etl_host_spark import score
+from etl_host_spark import HostFailed, score
 
 FLOWER = ("double(5.1) sepal_length", "double(3.5) sepal_width", "double(1.4) petal_length", "double(0.2) petal_width")
 ROWS = 20_000
@@ -115,3 +116,15 @@ def test_a_job_that_is_cancelled_ends_its_hosts(
         score(df, iris, binary=host).collect()
     canceller.join()
     cluster.no_strays()
+
+
+def test_weights_lie_beside_the_plugin_on_the_driver_too(spark: SparkSession, binary: str, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "factor.txt").write_text("3")
+    df = spark.range(0, 100, 1, PARTITIONS).selectExpr("double(id) n")
+    for more in ([], ["--isolate"]):
+        scored = score(df, str(RELEASE / "libweights.so"), binary=binary, keep=["n"], options=more,
+                       files=[str(tmp_path / "data")])
+        assert [(row.n, row.y) for row in scored.sort("n").collect()] == [(n, 3 * n) for n in range(100)]
+    with pytest.raises(HostFailed, match="data/factor.txt"):
+        score(df, str(RELEASE / "libweights.so"), binary=binary)
