@@ -98,7 +98,8 @@ def score(
     columns = named(result, numbered(len(result)))
     kinds = spark.createDataFrame(columns.empty_table()).schema
     scored = numbers.mapInArrow(_partition(tools, flags, names, answers, columns, folder), kinds)
-    back = [F.col(kind.name).cast(as_it_was(own.get(name), kind.dataType)) for name, kind in zip(result.names, kinds)]
+    back = [F.col(kind.name).cast(as_it_was(own.get(name), kind.dataType))
+            for name, kind in zip(result.names, kinds)]
     return scored.select(*back).toDF(*result.names)
 
 
@@ -180,8 +181,8 @@ def _answers(host: Host, feeder: _Feeder, declared: pa.Schema) -> Iterator[Any]:
     try:
         with pa.ipc.open_stream(host.stdout) as answers:
             if answers.schema != declared:
-                raise RuntimeError(f"etl-host writes the columns {_told(answers.schema)} here, and on the driver "
-                                   f"{_told(declared)}: do the nodes have another plugin, or another binary?")
+                both = f"{_told(answers.schema)} here, and on the driver {_told(declared)}"
+                raise RuntimeError(f"etl-host writes the columns {both}: do the nodes have another plugin?")
             yield from answers
     except (pa.ArrowInvalid, OSError):
         host.stdout.close()  # it may still write, and nobody reads

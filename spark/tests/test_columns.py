@@ -115,6 +115,7 @@ def test_no_columns_are_refused(spark: SparkSession, binary: str, iris: str) -> 
 
 
 def test_rejects_stand_beside_what_is_kept(spark: SparkSession, binary: str, iris: str) -> None:
-    df = spark.sql(f"select split('a,b', ',') `a.b`, {FLOWER}").withColumn("sepal_width", F.lit(None).cast("double"))
+    df = spark.sql(f"select split('a,b', ',') `a.b`, {FLOWER}")
+    df = df.withColumn("sepal_width", F.lit(None).cast("double"))
     [row] = score(df, iris, binary=binary, keep=["a.b"]).collect()
     assert row["a.b"] is None and row.species is None and row._reject.path == "sepal_width"

@@ -16,7 +16,8 @@ from test_files import parents
 
 from etl_host_spark import HostFailed, score
 
-FLOWER = ("double(5.1) sepal_length", "double(3.5) sepal_width", "double(1.4) petal_length", "double(0.2) petal_width")
+FLOWER = ("double(5.1) sepal_length", "double(3.5) sepal_width", "double(1.4) petal_length",
+          "double(0.2) petal_width")
 ROWS = 20_000
 PARTITIONS = 4
 
@@ -76,7 +77,8 @@ def test_a_host_that_writes_other_columns_fails_the_task_and_names_both(
 def test_a_host_that_writes_no_arrow_and_goes_on_is_not_waited_for(
     df: DataFrame, binary: str, iris: str, tmp_path: Path
 ) -> None:
-    host = troubled(tmp_path, binary, WithRows(), r"printf '\xff\xff\xff\xff\x08\0\0\0no arrow'; exec -a etl-host yes")
+    broken = r"printf '\xff\xff\xff\xff\x08\0\0\0no arrow'"
+    host = troubled(tmp_path, binary, WithRows(), f"{broken}; exec -a etl-host yes")
     with pytest.raises(Exception, match="etl-host was ended by signal 13"):
         score(df, iris, binary=host).collect()
     cluster.no_strays()
