@@ -1,39 +1,39 @@
 """Scores a DataFrame: each partition goes as Arrow through one host process, and a DataFrame comes back.
 
 The host is asked once, on the driver and with no row, what its columns will be: so their types are those of
-the model's schema, and a column that the model lacks is refused before anything runs. It makes text of
-dates and decimals, and long integers of short ones; what is kept of the DataFrame is cast back.
+the model's schema, and a column that the model lacks is refused before anything runs. A host in a task that
+writes others fails it. What names and types become on the way is another's affair: `columns.py`.
 
 The trap: a DataFrame is computed as often as somebody asks for it, in part or twice at once. So rejects are
 rows of the result by default. A folder of them holds, of each partition, what its last attempt rejected.
 """
 
-import io
 import json
 import os
+import shutil
 import tempfile
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import IO, Any
 
 import pyarrow as pa
 from pyspark import TaskContext
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, BinaryType, DataType, MapType, StructType
 
-from .bundle import Tools, found_here, send
-from .host import Host, Refused, ask, refuse_options, start
+from .bundle import Tools, _members, found_here, send
+from .columns import ARROW, as_it_was, given, named, numbered, refuse_names, written
+from .host import Host, Refused, refuse_options, start
 
 REJECT = "_reject"
 _REJECT_TYPE = pa.struct([(name, pa.string()) for name in ("step", "kind", "message", "path", "record")])
 _REJECTS_AT_ONCE = 4096
-_ARROW = ("--input-format", "arrow-stream", "--output-format", "arrow-stream", "-i", "-", "-o", "-", "--quiet")
 _TAKEN = ("-i", "--input", "--input_file", "-o", "--output", "--output_file", "--range", "--rejects",
-          "--summary", "--resume", "--state", "--plugin", "--plugin-dir", "--model", "--config", "--threads",
-          "--input-format", "--output-format", "--compression", "--emit", "--keep", "--record",
-          "--print-pipeline", "--max-rejects")
+          "--summary", "--hold", "--resume", "--state", "--plugin", "--plugin-dir", "--model", "--config",
+          "--threads", "--input-format", "--output-format", "--compression", "--services", "--max-rejects",
+          "-b", "--bucket", "--record", "--print-pipeline", "--place", "--emit", "--keep", "-q", "--quiet")
 
 
 def score(
@@ -65,68 +65,76 @@ def score(
     folder = None if rejects == "column" else rejects
     if folder is not None and not os.path.isabs(folder):
         raise Refused(f"rejects go to `column` or to a folder given from `/`, not to {folder}")
-    missing = [name for name in keep if name not in df.columns]
-    if missing:
-        raise Refused(f"no column {missing[0]} to keep: there are {', '.join(df.columns)}")
+    for called, texts in (("keep", keep), ("options", options), ("files", files)):
+        if isinstance(texts, str):
+            raise Refused(f"{called} is a list of texts: [{texts!r}]")
+    names = df.columns
+    refuse_names(names, keep)
     refuse_options(options, _TAKEN)
     flags = [*options, *(["--model", model] if model else []), *(["--config", config] if config else [])]
-    emits = ["--emit", emit, *(["--keep", ",".join(keep)] if keep else [])]
+    emits = ["--emit", emit, *([f"--keep={','.join(keep)}"] if keep else [])]
 
-    given = df.limit(0).toArrow().schema  # Spark plans no task for that
-    here = [found_here(binary), "--plugin", plugin, *flags]
-    schema = _schema(here + emits, given)
+    numbers = df.toDF(*numbered(len(names)))
+    table = given(numbers, names)
+    with _as_in_the_archive(plugin, files, ship) as there:
+        here = [found_here(binary), "--plugin", there, *flags]
+        answers = written(here + emits, table)
+        predicted = written(here, table).names if emit == "merge" else ()
+    if keep and answers.names[:len(keep)] != list(keep):
+        raise Refused(f"the host keeps {', '.join(answers.names)}, and not {', '.join(keep)} first")
     tools = send(spark, binary, plugin, files, ship)
     flags += [*emits, "--threads", str(threads or spark.conf.get("spark.task.cpus", "1"))]
 
-    own = keep if emit == "prediction" else ()
-    if emit == "merge":
-        predicted = set(_schema(here, given).names)
-        own = [name for name in df.columns if name not in predicted]
-    result = schema
+    of_the_frame = {"prediction": keep, "merge": names}.get(emit, ())
+    own = {name: df.schema[name].dataType for name in of_the_frame if name not in predicted}
+    result = answers
     if folder is None:
-        if REJECT in schema.names:
+        if REJECT in map(str.lower, answers.names):
             raise Refused(f"there is a column {REJECT} already, where rejects would go: rename it")
-        result = schema.append(pa.field(REJECT, _REJECT_TYPE))
+        result = answers.append(pa.field(REJECT, _REJECT_TYPE))
     if folder is not None:
         os.makedirs(folder, exist_ok=True)
 
-    columns = spark.createDataFrame(result.empty_table()).schema
-    scored = df.mapInArrow(_partition(tools, flags, result, folder), columns)
-    return scored.select(*(_as_it_was(name, df, scored, own) for name in result.names))
+    columns = named(result, numbered(len(result)))
+    kinds = spark.createDataFrame(columns.empty_table()).schema
+    scored = numbers.mapInArrow(_partition(tools, flags, names, answers, columns, folder), kinds)
+    back = [F.col(kind.name).cast(as_it_was(own.get(name), kind.dataType))
+            for name, kind in zip(result.names, kinds)]
+    return scored.select(*back).toDF(*result.names)
 
 
-def _schema(command: Sequence[str], given: pa.Schema) -> pa.Schema:
-    """The columns that the host will write of such a table: it is asked with one that has no rows."""
-    table = io.BytesIO()
-    pa.ipc.new_stream(table, given).close()
-    with pa.ipc.open_stream(ask([*command, *_ARROW], table.getvalue())) as answer:
-        return answer.schema
+@contextmanager
+def _as_in_the_archive(plugin: str, files: Sequence[str], ship: bool) -> Iterator[str]:
+    """The plugin, with the files beside it that it will have on the executors: a model may read them before
+    it says what it predicts. They may be large, so they are linked where that can be."""
+    if not ship:
+        yield plugin
+        return
+    with tempfile.TemporaryDirectory(prefix="etl-host-spark-") as folder:
+        for path in (plugin, *files):
+            for member, source in _members("plugin", path).items():
+                place = os.path.join(folder, member)
+                os.makedirs(os.path.dirname(place), exist_ok=True)
+                if not os.path.exists(place):  # `send` refuses two for one place
+                    _link(os.path.realpath(source), place)
+        yield os.path.join(folder, "plugin", os.path.basename(plugin))
 
 
-def _as_it_was(name: str, df: DataFrame, scored: DataFrame, own: Sequence[str]) -> Column:
-    column = F.col(f"`{name.replace('`', '``')}`")
-    if name not in own:
-        return column
-    was = df.schema[name].dataType
-    return column.cast(was).alias(name) if _can_be_cast(was) and was != scored.schema[name].dataType else column
+def _link(source: str, place: str) -> None:
+    try:
+        os.link(source, place)
+    except OSError:  # another file system, or another's file
+        shutil.copyfile(source, place)
 
 
-def _can_be_cast(kind: DataType) -> bool:
-    """Text of bytes is base64, and that of a map JSON: no cast reads those."""
-    if isinstance(kind, StructType):
-        return bool(kind.fields) and all(_can_be_cast(field.dataType) for field in kind)
-    if isinstance(kind, ArrayType):
-        return _can_be_cast(kind.elementType)
-    return not isinstance(kind, (BinaryType, MapType))
-
-
-def _partition(tools: Tools, flags: list[str], result: pa.Schema, folder: str | None
-               ) -> Callable[[Iterable[Any]], Iterator[Any]]:
+def _partition(tools: Tools, flags: list[str], names: list[str], answers: pa.Schema, result: pa.Schema,
+               folder: str | None) -> Callable[[Iterable[Any]], Iterator[Any]]:
     """The function that Spark runs on a partition's record batches."""
     job = uuid.uuid4().hex[:12]
 
     def scored(batches: Iterable[Any]) -> Iterator[Any]:
-        batches = iter(batches)
+        batches = (pa.RecordBatch.from_arrays(batch.columns, schema=named(batch.schema, names))
+                   for batch in batches)
         first = next(batches, None)
         rejects = _Rejects(folder, job)
         if first is None:
@@ -134,10 +142,11 @@ def _partition(tools: Tools, flags: list[str], result: pa.Schema, folder: str | 
         binary, plugin = tools.found()
         with tempfile.TemporaryDirectory(prefix="etl-host-") as own:
             path = os.path.join(own, "rejects.ldjson")
-            command = [binary, "--plugin", plugin, *flags, *_ARROW, "--rejects", path]
+            command = [binary, "--plugin", plugin, *flags, *ARROW, "--rejects", path]
             with start(command, pipes=True) as host:
                 feeder = _Feeder(host, first, batches)
-                yield from _answers(host, feeder, result)
+                for batch in _answers(host, feeder, answers):
+                    yield _in_columns(batch, result)
             if folder is None:
                 yield from _rejected(path, result)
             rejects.end(path)
@@ -167,13 +176,16 @@ class _Feeder(threading.Thread):
             self._host.process.kill()
 
 
-def _answers(host: Host, feeder: _Feeder, result: pa.Schema) -> Iterator[Any]:
+def _answers(host: Host, feeder: _Feeder, declared: pa.Schema) -> Iterator[Any]:
     """What the host writes. A stream that ends well proves nothing: its exit code is asked for always."""
     try:
         with pa.ipc.open_stream(host.stdout) as answers:
-            for batch in answers:
-                yield _in_columns(batch.columns, batch.num_rows, result)
+            if answers.schema != declared:
+                both = f"{_told(answers.schema)} here, and on the driver {_told(declared)}"
+                raise RuntimeError(f"etl-host writes the columns {both}: do the nodes have another plugin?")
+            yield from answers
     except (pa.ArrowInvalid, OSError):
+        host.stdout.close()  # it may still write, and nobody reads
         if feeder.trouble is None:
             host.end()  # in nearly all cases it has more to say than that its stream broke off
         if feeder.trouble is None:
@@ -184,10 +196,14 @@ def _answers(host: Host, feeder: _Feeder, result: pa.Schema) -> Iterator[Any]:
     host.end()
 
 
-def _in_columns(columns: list[Any], rows: int, result: pa.Schema) -> Any:
-    """A batch of the declared columns: those that are given, the others null."""
-    nulls = [pa.nulls(rows, field.type) for field in list(result)[len(columns):]]
-    return pa.RecordBatch.from_arrays([*columns, *nulls], schema=result)
+def _told(schema: pa.Schema) -> str:
+    return ", ".join(f"{field.name} ({field.type})" for field in schema)
+
+
+def _in_columns(batch: Any, result: pa.Schema) -> Any:
+    """A batch of all columns: the host's, and `_reject` null."""
+    nulls = [pa.nulls(batch.num_rows, field.type) for field in list(result)[batch.num_columns:]]
+    return pa.RecordBatch.from_arrays([*batch.columns, *nulls], schema=result)
 
 
 def _rejected(path: str, result: pa.Schema) -> Iterator[Any]:
