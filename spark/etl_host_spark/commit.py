@@ -180,8 +180,8 @@ def _manifest(output: str, disk: Disk) -> tuple[Job, list[tuple[str, str, int]]]
         told = json.loads(disk.read(os.path.join(output, MANIFEST)))
         job, moves = told["job"], [(source, name, size) for source, name, size in told["moves"]]
         is_ours = (re.fullmatch("[0-9a-f]{32}", job)
-                   and all(re.fullmatch(r"(\d+-\w+/)?[a-z][a-z.]*", source) and re.fullmatch(r"[a-z_][a-z0-9._-]*", name)
-                           for source, name, _ in moves))
+                   and all(re.fullmatch(r"(\d+-\w+/)?[a-z][a-z.]*", source)
+                           and re.fullmatch(r"[a-z_][a-z0-9._-]*", name) for source, name, _ in moves))
     except (ValueError, LookupError, TypeError):
         is_ours = None
     if not is_ours:

@@ -24,7 +24,7 @@ from . import commit, splits, store
 from .bundle import Tools, context_of, found_here, laid_out, send
 from .commit import CommitRefused
 from .folder import Folder
-from .host import Refused, ask, look, refuse_options, run, words
+from .host import TAKEN, Refused, ask, look, refuse_options, run, words
 from .parts import Output, Told
 from .splits import Split
 from .store import Store
@@ -32,10 +32,6 @@ from .store import Store
 _EXTENSIONS = {"ldjson": ".ldjson", "csv": ".csv", "tsv": ".tsv", "parquet": ".parquet",
                "arrow": ".arrow", "arrow-stream": ".arrows", "json-array": ".json"}
 _COMPRESSED = {"none": "", "gzip": ".gz", "zstd": ".zst"}
-_TAKEN = ("-i", "--input", "--input_file", "-o", "--output", "--output_file", "--range", "--rejects",
-          "--summary", "--hold", "--resume", "--state", "--plugin", "--plugin-dir", "--model", "--config",
-          "--threads", "--input-format", "--output-format", "--compression", "--services", "--max-rejects",
-          "-b", "--bucket", "--record", "--print-pipeline", "--place", "-q", "--quiet")
 _TABLES = ("csv", "tsv", "parquet", "arrow", "arrow-stream")
 _OF_SPLITS_TOO = ("--delimiter", "--quote")
 
@@ -95,7 +91,7 @@ def score_files(
             raise Refused(f"{path} is relative to a folder that executors have not: give it from `/`")
     if output_format not in _EXTENSIONS or compression not in _COMPRESSED:
         raise Refused(f"no output is called {output_format} with compression {compression}")
-    refuse_options(options, _TAKEN)
+    refuse_options(options, TAKEN)
     if config and config.startswith("@"):
         with open(config[1:], encoding="utf-8") as file:
             config = file.read()

@@ -10,12 +10,10 @@ rows of the result by default. A folder of them holds, of each partition, what i
 
 import json
 import os
-import shutil
 import tempfile
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import IO, Any
 
 import pyarrow as pa
@@ -23,17 +21,14 @@ from pyspark import TaskContext
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from .bundle import Tools, _members, found_here, send
+from .bundle import Tools, found_here, laid_out, send
 from .columns import ARROW, as_it_was, given, named, numbered, refuse_names, written
-from .host import Host, Refused, refuse_options, start
+from .host import TAKEN, Host, Refused, refuse_options, start, words
 
 REJECT = "_reject"
 _REJECT_TYPE = pa.struct([(name, pa.string()) for name in ("step", "kind", "message", "path", "record")])
 _REJECTS_AT_ONCE = 4096
-_TAKEN = ("-i", "--input", "--input_file", "-o", "--output", "--output_file", "--range", "--rejects",
-          "--summary", "--hold", "--resume", "--state", "--plugin", "--plugin-dir", "--model", "--config",
-          "--threads", "--input-format", "--output-format", "--compression", "--services", "--max-rejects",
-          "-b", "--bucket", "--record", "--print-pipeline", "--place", "--emit", "--keep", "-q", "--quiet")
+_TAKEN = (*TAKEN, "--emit", "--keep")
 
 
 def score(
@@ -65,9 +60,7 @@ def score(
     folder = None if rejects == "column" else rejects
     if folder is not None and not os.path.isabs(folder):
         raise Refused(f"rejects go to `column` or to a folder given from `/`, not to {folder}")
-    for called, texts in (("keep", keep), ("options", options), ("files", files)):
-        if isinstance(texts, str):
-            raise Refused(f"{called} is a list of texts: [{texts!r}]")
+    keep, options, files = words("keep", keep), words("options", options), words("files", files)
     names = df.columns
     refuse_names(names, keep)
     refuse_options(options, _TAKEN)
@@ -76,14 +69,14 @@ def score(
 
     numbers = df.toDF(*numbered(len(names)))
     table = given(numbers, names)
-    with _as_in_the_archive(plugin, files, ship) as there:
+    with laid_out(plugin, files if ship else []) as there:
         here = [found_here(binary), "--plugin", there, *flags]
         answers = written(here + emits, table)
         predicted = written(here, table).names if emit == "merge" else ()
     if keep and answers.names[:len(keep)] != list(keep):
         raise Refused(f"the host keeps {', '.join(answers.names)}, and not {', '.join(keep)} first")
     tools = send(spark, binary, plugin, files, ship)
-    flags += [*emits, "--threads", str(threads or spark.conf.get("spark.task.cpus", "1"))]
+    flags += [*emits, "--threads", str(spark.conf.get("spark.task.cpus", "1") if threads is None else threads)]
 
     of_the_frame = {"prediction": keep, "merge": names}.get(emit, ())
     own = {name: df.schema[name].dataType for name in of_the_frame if name not in predicted}
@@ -101,30 +94,6 @@ def score(
     back = [F.col(kind.name).cast(as_it_was(own.get(name), kind.dataType))
             for name, kind in zip(result.names, kinds)]
     return scored.select(*back).toDF(*result.names)
-
-
-@contextmanager
-def _as_in_the_archive(plugin: str, files: Sequence[str], ship: bool) -> Iterator[str]:
-    """The plugin, with the files beside it that it will have on the executors: a model may read them before
-    it says what it predicts. They may be large, so they are linked where that can be."""
-    if not ship:
-        yield plugin
-        return
-    with tempfile.TemporaryDirectory(prefix="etl-host-spark-") as folder:
-        for path in (plugin, *files):
-            for member, source in _members("plugin", path).items():
-                place = os.path.join(folder, member)
-                os.makedirs(os.path.dirname(place), exist_ok=True)
-                if not os.path.exists(place):  # `send` refuses two for one place
-                    _link(os.path.realpath(source), place)
-        yield os.path.join(folder, "plugin", os.path.basename(plugin))
-
-
-def _link(source: str, place: str) -> None:
-    try:
-        os.link(source, place)
-    except OSError:  # another file system, or another's file
-        shutil.copyfile(source, place)
 
 
 def _partition(tools: Tools, flags: list[str], names: list[str], answers: pa.Schema, result: pa.Schema,

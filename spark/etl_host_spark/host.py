@@ -22,6 +22,11 @@ from typing import IO, Iterator
 
 GOOD_ENDS = (0, 1)
 _STDERR_BYTES_MAX = 64 * 1024  # enough for any error of the host, bounded where a plugin chatters
+# Options that are set for each task, or make no sense of a part.
+TAKEN = ("-i", "--input", "--input_file", "-o", "--output", "--output_file", "--range", "--rejects", "--summary",
+         "--hold", "--resume", "--state", "--plugin", "--plugin-dir", "--model", "--config", "--threads",
+         "--input-format", "--output-format", "--compression", "--services", "--max-rejects", "-b", "--bucket",
+         "--record", "--print-pipeline", "--place", "-q", "--quiet")
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
@@ -166,5 +171,5 @@ def refuse_options(options: Sequence[str], taken: Sequence[str]) -> None:
 def words(name: str, given: Sequence[str]) -> list[str]:
     """A text would be taken for its letters."""
     if isinstance(given, str):
-        raise Refused(f"{name} is a list: [{given!r}]")
+        raise Refused(f"{name} is a list of texts: [{given!r}]")
     return [os.fspath(word) for word in given]
