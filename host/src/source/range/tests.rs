@@ -253,7 +253,7 @@ fn a_range_is_read_as_it_is_written() {
     ] {
         assert!(text.parse::<Range>().is_err(), "{text}");
     }
-    for text in ["1:18446744073709551615", "9223372036854775807:1", "9300000000000000000:0"] {
+    for text in ["1:18446744073709551615", "9223372036854775808:0", "9300000000000000000:5"] {
         assert_eq!(text.parse::<Range>(), Err("no input is so long"), "{text}");
     }
 }
