@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """What the cluster costs: `score_files` against the host alone with as many cores, as the slope between a
 small and a large file, so that what is there at each start drops out; `score` against a `mapInArrow` that
-only passes the same batches through a child process. Rounds alternate, since a machine has moods."""
+only passes the same batches through `cat`, written as one would by hand, and, where scikit-learn is
+installed, against a `pandas_udf` with the plugin's model. Rounds alternate, since a machine has moods."""
 
 import argparse
 import json
@@ -10,6 +11,7 @@ import random
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,25 +21,50 @@ ROOT = Path(__file__).resolve().parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import cluster  # noqa: E402
+import pandas as pd  # noqa: E402
 import pyarrow as pa  # noqa: E402
-from pyspark.sql import SparkSession  # noqa: E402
+from pyspark.sql import DataFrame, SparkSession  # noqa: E402
 from pyspark.sql import functions as F  # noqa: E402
-from records import flower  # noqa: E402
+from records import SIZES, flower  # noqa: E402
 
 from etl_host_spark import score, score_files  # noqa: E402
-from etl_host_spark.frames import _Feeder  # noqa: E402
-from etl_host_spark.host import start  # noqa: E402
+
+try:
+    from sklearn.datasets import load_iris
+    from sklearn.svm import SVC
+except ImportError:
+    SVC = None
 
 
-def through_a_child(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """The same stream, with `cat` in the place of a host."""
-    batches = iter(batches)
+def through_cat(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     first = next(batches, None)
     if first is None:
         return
-    with start(["cat"], pipes=True) as child:
-        _Feeder(child, first, batches)
+
+    def feed() -> None:
+        with child.stdin, pa.ipc.new_stream(child.stdin, first.schema) as stream:
+            stream.write_batch(first)
+            for batch in batches:
+                stream.write_batch(batch)
+
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        feeder = threading.Thread(target=feed)
+        feeder.start()
         yield from pa.ipc.open_stream(child.stdout)
+        feeder.join()
+
+
+def in_pandas() -> Callable[..., object]:
+    """The plugin's model, as its README says that it is fitted."""
+    iris = load_iris()
+    model = SVC(gamma=0.001, C=100).fit(iris.data[:-1], iris.target[:-1])
+    names = iris.target_names
+
+    @F.pandas_udf("string")
+    def species(*sizes: pd.Series) -> pd.Series:
+        return pd.Series(names[model.predict(pd.concat(sizes, axis=1).to_numpy())])
+
+    return species
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -50,7 +77,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--release", default=str(ROOT.parent / "target" / "release"))
     parser.add_argument("--megabytes", type=int, nargs=2, default=[1000, 4000])
-    parser.add_argument("--rows", type=int, default=4_000_000)
+    parser.add_argument("--rows", type=int, default=8_000_000)
+    parser.add_argument("--keep", choices=["none", "id", "all"], default="none",
+                        help="of a frame of the model's four columns, or of twelve")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--split-size", default="128MiB")
     parser.add_argument("--only", choices=["files", "frames"])
@@ -98,21 +127,41 @@ def files(spark: SparkSession, binary: str, plugin: str, flags: argparse.Namespa
     print(f"score_files / the host alone: {ratio:.2f}", flush=True)
 
 
+def flowers(spark: SparkSession, rows: int, wide: bool) -> DataFrame:
+    sizes = [F.round(F.rand(seed) * 7.8 + 0.1, 1).alias(name) for seed, name in enumerate(SIZES)]
+    number = F.col("id")
+    others = [
+        number, (number % 1000).cast("int").alias("bed"), (number % 7 == 0).alias("wild"), F.rand(9).alias("weight"),
+        F.date_add(F.lit("2026-01-01"), (number % 300).cast("int")).alias("picked"),
+        F.concat(F.lit("flower "), number).alias("name"), F.sha1(number.cast("string")).alias("photo"),
+        F.concat(F.lit("found in row "), number % 100, F.lit(", near the \"old\" gate")).alias("note"),
+    ]
+    return spark.range(rows, numPartitions=4).select(*sizes, *(others if wide else []))
+
+
 def frames(spark: SparkSession, binary: str, plugin: str, flags: argparse.Namespace) -> None:
-    sizes = {"sepal_length": 4.3, "sepal_width": 2.0, "petal_length": 1.0, "petal_width": 0.1}
-    df = spark.range(flags.rows, numPartitions=4)
-    df = df.select(*((F.col("id") % 37 / 10 + least).alias(name) for name, least in sizes.items())).cache()
+    df = flowers(spark, flags.rows, flags.keep != "none").cache()
     df.count()
-    scored = score(df, plugin, binary=binary)
-    passed = df.mapInArrow(through_a_child, df.schema)
-    rates: dict[str, list[float]] = {"cat": [], "score": []}
+    kept = {"none": [], "id": ["id"], "all": df.columns}[flags.keep]
+    given = df.select(*dict.fromkeys([*kept, *SIZES]))
+    scored = score(given, plugin, binary=binary, **({"emit": "merge"} if flags.keep == "all" else {"keep": kept}))
+    contenders = {"cat": given.mapInArrow(through_cat, given.schema), "score": scored}
+    if SVC is not None:
+        species = in_pandas()(*SIZES).alias("species")
+        contenders["pandas_udf"] = given.select(*kept, species)
+        sample = df.limit(20_000).coalesce(1).cache()
+        ours = score(sample, plugin, binary=binary).select("species").collect()
+        assert ours == sample.select(species).collect(), "they predict the same"
+    rates: dict[str, list[float]] = {name: [] for name in contenders}
     for turn in range(flags.rounds + 1):
-        for name, frame in (("cat", passed), ("score", scored)):
+        for name, frame in contenders.items():
             seconds = timed(lambda: frame.write.format("noop").mode("overwrite").save())
             if turn:  # the first one starts workers
                 rates[name].append(flags.rows / seconds)
                 print(f"{name}: {seconds:.2f} s, {rates[name][-1]:,.0f} rows/s", flush=True)
-    print(f"score / cat: {median(rates['score']) / median(rates['cat']):.2f}", flush=True)
+    for name, rate in rates.items():
+        ratio = median(rates["score"]) / median(rate)
+        print(f"{name}: median {median(rate):,.0f} rows/s, score / {name}: {ratio:.2f}", flush=True)
 
 
 if __name__ == "__main__":
