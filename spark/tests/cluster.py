@@ -33,8 +33,10 @@ def java_or_fail() -> None:
         pytest.exit(f"Spark needs a Java 17 runtime (openjdk-17-jre-headless), and here is {found}", returncode=2)
 
 
-def start(master: str = "local-cluster[2,1,1024]", **settings: str) -> SparkSession:
-    """Two executors with a core each; `settings` are Spark's, with `_` for `.`."""
+def start(master: str = "local-cluster[2,1,1024]", environment: dict[str, str] | None = None,
+          **settings: str) -> SparkSession:
+    """Two executors with a core each; `settings` are Spark's, with `_` for `.`. `environment`: what executors
+    have besides that of Spark's JVM, which is that of the first cluster that this process started."""
     java_or_fail()
     name, value = MARK.split("=")
     os.environ.update({name: value, "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1",
@@ -43,6 +45,7 @@ def start(master: str = "local-cluster[2,1,1024]", **settings: str) -> SparkSess
     for key, setting in {
         "spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1", "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false", "spark.task.maxFailures": "4", "spark.log.level": "OFF",
+        **{f"spark.executorEnv.{name}": value for name, value in (environment or {}).items()},
         **{key.replace("_", "."): setting for key, setting in settings.items()},
     }.items():
         builder = builder.config(key, setting)

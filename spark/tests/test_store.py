@@ -25,7 +25,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def spark(server: Server) -> Iterator[SparkSession]:
-    session = cluster.start()
+    session = cluster.start(environment=server.environment)
     yield session
     session.stop()
 
@@ -193,8 +193,9 @@ def test_an_attempt_that_was_overtaken_is_not_seen(
     host = troubled(tmp_path, objects.binary, objects.planned[5], HANGS_AT_FIRST)
     spark.stop()
     with cluster.on_two_hosts(tmp_path) as master:
-        other = cluster.start(master, spark_speculation="true", spark_speculation_interval="100ms",
-                              spark_speculation_minTaskRuntime="1s", spark_speculation_quantile="0.5")
+        other = cluster.start(master, objects.server.environment, spark_speculation="true",
+                              spark_speculation_interval="100ms", spark_speculation_minTaskRuntime="1s",
+                              spark_speculation_quantile="0.5")
         try:
             objects.check(other, "overtaken", host)
             assert len(os.listdir(tmp_path / "attempts")) == 2
