@@ -317,6 +317,7 @@ impl Collector {
             self.fail(RunError::Limit(Box::new(hit)));
             return batch;
         }
+        // Before the predictions: whoever sees those knows of all rejects before them.
         let written_rejects = self.write_rejects(&rejects);
         drop(rejects);
         let fates = fates(&batch, &nodes);

@@ -87,6 +87,9 @@ pub struct InputSummary {
     /// Which content it had: size and time of a file, the ETag of an object. `None` where that can't
     /// be known.
     pub version: Option<String>,
+    /// The only fields of its records that anybody reads, model or output. `None`: all may be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fields: Option<Vec<String>>,
 }
 
 /// The range of its input that a run has read.

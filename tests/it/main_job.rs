@@ -303,7 +303,10 @@ mod sayings {
             "plugin": {"path": path, "sha256": sha256},
             "model": {"name": "iris_model", "version": "0.1", "fingerprint": null},
             "input": "in.json",
-            "inputs": [{"name": "in.json", "version": null}],
+            "inputs": [{
+                "name": "in.json", "version": null,
+                "fields": ["petal_length", "petal_width", "sepal_length", "sepal_width"],
+            }],
             "output": "out.json",
             "output_version": null,
             "rejects": "out.json.rejects.ldjson",

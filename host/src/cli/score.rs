@@ -318,7 +318,7 @@ impl Run<'_> {
         let place = self.lines().place(*position);
         let inputs = || inputs::all(self.session.job, self.files);
         let of = match (inputs().nth(*input), inputs().count()) {
-            (Some((input, _)), 2..) => format!(" of {input}"),
+            (Some((input, ..)), 2..) => format!(" of {input}"),
             _ => String::new(),
         };
         say(&format!("resumed at {place}{of}: {} records were done before\n", counts.read));

@@ -172,7 +172,7 @@ impl Run<'_> {
 
     /// What stands in messages as the place where records come from.
     fn input(&self) -> String {
-        let names = inputs::all(self.session.job, self.files).map(|(name, _)| name);
+        let names = inputs::all(self.session.job, self.files).map(|(name, ..)| name);
         names.collect::<Vec<_>>().join(", ")
     }
 
@@ -200,14 +200,15 @@ impl Run<'_> {
     }
 
     fn inputs(&self, versions: Vec<InputFile>) -> Vec<InputSummary> {
-        let Session { job, .. } = self.session;
+        let Session { job, reads, .. } = self.session;
         let mut versions = versions.into_iter();
         // The record of a command line is no input.
         let inputs = inputs::all(job, self.files)
-            .filter(|(_, location)| job.is_named() || location.is_some());
-        let inputs = inputs.map(|(name, location)| {
+            .filter(|(_, location, _)| job.is_named() || location.is_some());
+        let inputs = inputs.map(|(name, location, source)| {
             let version = location.and_then(|_| versions.next()).map(|it| it.version);
-            InputSummary { name, version: version.filter(|version| !version.is_empty()) }
+            let version = version.filter(|version| !version.is_empty());
+            InputSummary { name, version, fields: reads[source].fields.clone() }
         });
         inputs.collect()
     }
@@ -215,7 +216,7 @@ impl Run<'_> {
     fn resumed(&self, Checkpoint { input, position, counts, .. }: &Checkpoint) -> ResumedSummary {
         ResumedSummary {
             records: counts.read,
-            input: inputs::all(self.session.job, self.files).nth(*input).map(|(name, _)| name),
+            input: inputs::all(self.session.job, self.files).nth(*input).map(|(name, ..)| name),
             line: (position.line > 0 && self.lines() == Lines::Source).then_some(position.line),
             byte: position.byte,
         }

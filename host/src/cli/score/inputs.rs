@@ -114,16 +114,18 @@ fn name_of_record(job: &Job<'_>, node: &str) -> String {
     if job.is_named() { node.to_owned() } else { "--record".to_owned() }
 }
 
-/// All inputs, in the order in which they are read: the name of each, and where it is, if it is anywhere.
+/// All inputs, in the order in which they are read: the name of each, where it is, if it is anywhere, and
+/// the number of its source.
 pub(super) fn all<'a>(
     job: &Job<'_>,
     files: &'a Files,
-) -> impl Iterator<Item = (String, Option<&'a Location>)> {
-    let sources = job.spec.sources.iter().zip(&files.sources);
-    sources.flat_map(|(source, locations)| {
+) -> impl Iterator<Item = (String, Option<&'a Location>, usize)> {
+    let sources = job.spec.sources.iter().zip(&files.sources).enumerate();
+    sources.flat_map(|(number, (source, locations))| {
         let record = matches!(source.what.records, Records::One(_))
-            .then(|| (name_of_record(job, &source.name), None));
-        let locations = locations.iter().map(|location| (location.to_string(), Some(location)));
+            .then(|| (name_of_record(job, &source.name), None, number));
+        let locations =
+            locations.iter().map(move |location| (location.to_string(), Some(location), number));
         record.into_iter().chain(locations)
     })
 }

@@ -161,7 +161,7 @@ fn a_record_that_is_given_in_place_bears_the_name_of_its_source() {
         let places = trial.first(1).unwrap().into_iter().map(|it| it.place.0.to_string());
         let services = job.services.open(None, &Stop::default()).unwrap();
         let plan = files::plan(job, &services).unwrap();
-        let inputs = inputs::all(job, &plan.runs[0]).map(|(name, _)| name);
+        let inputs = inputs::all(job, &plan.runs[0]).map(|(name, ..)| name);
         (places.collect::<Vec<_>>(), inputs.collect::<Vec<_>>())
     });
     for names in [places, inputs] {
