@@ -9,6 +9,8 @@ commits what it wrote. Nothing here reads or predicts a record.
 
 from typing import TYPE_CHECKING, Any
 
+import pyspark
+
 from .commit import CommitRefused, OutputExists, UnfinishedCommit
 from .files import Scored, finish, score_files
 from .host import HostFailed, Refused
@@ -35,6 +37,8 @@ def __getattr__(name: str) -> Any:
     try:
         from .frames import score
     except ImportError as error:
+        if error.name == "pyspark.sql.pandas.functions":
+            raise ImportError(f"score needs Spark 4.1 or newer, and here is {pyspark.__version__}") from error
         if (error.name or "").split(".")[0] != "pyarrow":
             raise
         raise ImportError("score needs pyarrow and pandas, on the driver and on the nodes: "

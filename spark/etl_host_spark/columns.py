@@ -1,30 +1,31 @@
-"""The columns of a DataFrame as the host gets them, and the types of those that come back.
+"""The columns of a DataFrame as the host gets them, and what it says of them.
 
 Spark finds a column by its name, in which dots and backticks mean something and case does not; to the host a
 name is a text like any other. So Spark sees numbered columns (`c0`, `c1`, …), and the host the true names.
 
-The host makes text of dates and decimals, long integers of short ones, and of values that can't be null such
-as can. What is kept is cast back, as deep as it goes. Where no cast reads what the host wrote (base64 of bytes,
-JSON of maps, day-time intervals, what has no values or is Spark's own), the host's type stays.
+What the model does not read stays in Spark. Which columns it reads, and which it predicts, the host says: it
+is asked on the driver, with a table of no rows.
 """
 
 import io
+import json
+import os
+import tempfile
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import pyarrow as pa
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
-from pyspark.sql.types import (ArrayType, BooleanType, DataType, DateType, NumericType, StringType,
-                               StructField, StructType, TimestampNTZType, TimestampType)
+from pyspark.sql.types import NullType
 
 from .host import Refused, ask
 
 ARROW = ("--input-format", "arrow-stream", "--output-format", "arrow-stream", "-i", "-", "-o", "-", "--quiet")
-_READ_BACK = (BooleanType, DateType, NumericType, StringType, TimestampNTZType, TimestampType)
 
 
 def refuse_names(there: Sequence[str], keep: Sequence[str]) -> None:
-    """What the host could not tell apart, or what can't be said on its command line."""
+    """What could not be told apart, by the host or later, and what is not there."""
     if not there:
         raise Refused("a DataFrame without columns has nothing to score")
     twice = next((name for n, name in enumerate(there) if name in there[:n]), None)
@@ -33,8 +34,8 @@ def refuse_names(there: Sequence[str], keep: Sequence[str]) -> None:
     for name in keep:
         if name not in there:
             raise Refused(f"no column {name} to keep: there are {', '.join(there)}")
-        if "," in name:
-            raise Refused(f"{name} can't be kept, as its name has a comma: rename it")
+        if keep.count(name) > 1:
+            raise Refused(f"{name} is twice among those to keep")
 
 
 def numbered(count: int) -> list[str]:
@@ -46,30 +47,39 @@ def named(schema: pa.Schema, names: Iterable[str]) -> pa.Schema:
 
 
 def given(df: DataFrame, names: Sequence[str]) -> pa.Schema:
-    """The columns as the host will get them, by these names. Spark plans no task for that."""
+    """The columns as Arrow, by these names; of type null where Spark makes no Arrow of them. No task runs."""
     try:
         return named(df.limit(0).toArrow().schema, names)
-    except (PySparkException, ValueError) as error:
+    except (PySparkException, ValueError):
         if len(names) == 1:
-            raise Refused(f"Spark makes no Arrow of the column {names[0]}: leave it out, or cast it") from error
-        for name, column in zip(names, df.columns):
-            given(df.select(column), [name])
-        raise
+            return pa.schema([pa.field(names[0], pa.null())])
+        columns = (given(df.select(column), [name]) for name, column in zip(names, df.columns))
+        return pa.schema([field for [field] in columns])
 
 
-def written(command: Sequence[str], given: pa.Schema) -> pa.Schema:
-    """The columns that the host will write of such a table: it is asked with one that has no rows."""
+@dataclass(frozen=True)
+class Told:
+    """What the host says of such a table: the columns that it would write, and those that it would read."""
+
+    written: pa.Schema
+    read: list[str]
+
+
+def told(command: Sequence[str], given: pa.Schema) -> Told:
     table = io.BytesIO()
     pa.ipc.new_stream(table, given).close()
-    with pa.ipc.open_stream(ask([*command, *ARROW], table.getvalue())) as answer:
-        return answer.schema
+    with tempfile.TemporaryDirectory(prefix="etl-host-") as folder:
+        summary = os.path.join(folder, "summary.json")
+        answer = ask([*command, *ARROW, "--summary", summary], table.getvalue())
+        with open(summary, "rb") as file:
+            fields = json.load(file)["inputs"][0].get("fields", given.names)
+    with pa.ipc.open_stream(answer) as stream:
+        # Of a model that reads none, a table has at least the rows.
+        return Told(stream.schema, [name for name in given.names if name in fields] or given.names)
 
 
-def as_it_was(was: DataType | None, now: DataType) -> DataType:
-    """The type to cast to. All of it may be null, as all that the host writes."""
-    if isinstance(was, StructType) and isinstance(now, StructType) and len(was) == len(now):
-        fields = zip(was.fields, now.fields)
-        return StructType([StructField(a.name, as_it_was(a.dataType, b.dataType)) for a, b in fields])
-    if isinstance(was, ArrayType) and isinstance(now, ArrayType):
-        return ArrayType(as_it_was(was.elementType, now.elementType))
-    return was if isinstance(was, _READ_BACK) else now
+def refuse_unread(df: DataFrame, given: pa.Schema, read: Iterable[str]) -> None:
+    """Columns that Spark can't hand out."""
+    for name, kind in zip(given.names, df.schema):
+        if name in read and pa.types.is_null(given.field(name).type) and not isinstance(kind.dataType, NullType):
+            raise Refused(f"Spark makes no Arrow of the column {name}, which the host is to read: leave it out, or cast it")

@@ -1,34 +1,36 @@
-"""Scores a DataFrame: each partition goes as Arrow through one host process, and a DataFrame comes back.
+"""Scores a DataFrame: of each partition, what the model reads goes as Arrow through one host process, and what
+it says comes back as columns beside the others, which never leave Spark.
 
-The host is asked once, on the driver and with no row, what its columns will be: so their types are those of
-the model's schema, and a column that the model lacks is refused before anything runs. A host in a task that
-writes others fails it. What names and types become on the way is another's affair: `columns.py`.
+The host is asked on the driver, with no row, what its columns will be: so their types are those of the model's
+schema, and a column that the model lacks is refused before anything runs. A host in a task that writes others
+fails it. What names are on the way is another's affair: `columns.py`.
 
 The trap: a DataFrame is computed as often as somebody asks for it, in part or twice at once. So rejects are
-rows of the result by default. A folder of them holds, of each partition, what its last attempt rejected.
+a column of the result by default. A folder of them holds, of each partition, what its last attempt rejected.
 """
 
-import json
 import os
+import shutil
 import tempfile
-import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import IO, Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 from pyspark import TaskContext
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.functions import arrow_udf
 
 from .bundle import Tools, found_here, laid_out, send
-from .columns import ARROW, as_it_was, given, named, numbered, refuse_names, written
-from .host import TAKEN, Host, Refused, refuse_options, start, words
+from .columns import ARROW, given, numbered, refuse_names, refuse_unread, told
+from .host import TAKEN, Refused, refuse_options, words
+from .stream import REJECT, REJECT_TYPE, Rows, answered
 
-REJECT = "_reject"
-_REJECT_TYPE = pa.struct([(name, pa.string()) for name in ("step", "kind", "message", "path", "record")])
-_REJECTS_AT_ONCE = 4096
 _TAKEN = (*TAKEN, "--emit", "--keep")
+_NESTED = ("--emit", "nest")
 
 
 def score(
@@ -49,9 +51,9 @@ def score(
     """The predictions for a DataFrame's rows, with the model's fields as columns.
 
     `emit`: prediction, merge or nest, as the host's flag; `keep`: columns that come before a prediction's.
-    `rejects`: "column", and a row that was rejected is a row in which all is null but the struct `_reject`
-    (step, kind, message, path, record); or an absolute folder that all nodes share, which gets a file
-    `rejects-ID-PARTITION.ldjson` for each partition that has some, and the DataFrame lacks those rows.
+    `rejects`: "column", and a row that was rejected has nulls as its prediction and the struct `_reject` (step,
+    kind, message, path, record), which is null in all others; or an absolute folder that all nodes share, which
+    gets a file `rejects-ID-PARTITION.ldjson` for each partition that has some, and the DataFrame lacks those rows.
     `threads`: of each host [default: `spark.task.cpus`]. The others are as in `score_files`.
 
     Raises `Refused` and, in the host's own words, `HostFailed` before anything runs.
@@ -60,129 +62,104 @@ def score(
     folder = None if rejects == "column" else rejects
     if folder is not None and not os.path.isabs(folder):
         raise Refused(f"rejects go to `column` or to a folder given from `/`, not to {folder}")
+    if emit not in ("prediction", "merge", "nest"):
+        raise Refused(f"emit is prediction, merge or nest, and not {emit}")
     keep, options, files = words("keep", keep), words("options", options), words("files", files)
     names = df.columns
     refuse_names(names, keep)
+    if keep and emit != "prediction":
+        raise Refused(f"keep goes with emit='prediction': {emit} keeps all")
     refuse_options(options, _TAKEN)
     flags = [*options, *(["--model", model] if model else []), *(["--config", config] if config else [])]
-    emits = ["--emit", emit, *([f"--keep={','.join(keep)}"] if keep else [])]
+    kept = keep if emit == "prediction" else names
 
-    numbers = df.toDF(*numbered(len(names)))
-    table = given(numbers, names)
+    frame = df.toDF(*numbered(len(names)))
+    column_of = {name: F.col(number) for name, number in zip(names, frame.columns)}
+    table = given(frame, names)
     with laid_out(plugin, files if ship else []) as there:
         here = [found_here(binary), "--plugin", there, *flags]
-        answers = written(here + emits, table)
-        predicted = written(here, table).names if emit == "merge" else ()
-    if keep and answers.names[:len(keep)] != list(keep):
-        raise Refused(f"the host keeps {', '.join(answers.names)}, and not {', '.join(keep)} first")
+        flat = told(here, table)
+        sent = flat.read
+        if folder is not None:  # whoever finds a record there is to know which one it was
+            sent = [name for name in names if name in {*flat.read, *kept}]
+        is_nested = sent != flat.read
+        nested = flat
+        if is_nested or emit == "nest":
+            nested = told([*here, *_NESTED], pa.schema([table.field(name) for name in sent]))
+    refuse_unread(df, table, sent)
+    predicted = flat.written.names
+    if emit != "nest":
+        for name in kept:
+            if name in predicted:
+                raise Refused(f"the model predicts {name}, and a column {name} is kept: rename it, or nest both")
+    result = ["input", "prediction"] if emit == "nest" else [*kept, *predicted]
+    if folder is None and REJECT in map(str.lower, result):
+        raise Refused(f"there is a column {REJECT} already, where rejects would go: rename it")
     tools = send(spark, binary, plugin, files, ship)
-    flags += [*emits, "--threads", str(spark.conf.get("spark.task.cpus", "1") if threads is None else threads)]
-
-    of_the_frame = {"prediction": keep, "merge": names}.get(emit, ())
-    own = {name: df.schema[name].dataType for name in of_the_frame if name not in predicted}
-    result = answers
-    if folder is None:
-        if REJECT in map(str.lower, answers.names):
-            raise Refused(f"there is a column {REJECT} already, where rejects would go: rename it")
-        result = answers.append(pa.field(REJECT, _REJECT_TYPE))
     if folder is not None:
         os.makedirs(folder, exist_ok=True)
 
-    columns = named(result, numbered(len(result)))
-    kinds = spark.createDataFrame(columns.empty_table()).schema
-    scored = numbers.mapInArrow(_partition(tools, flags, names, answers, columns, folder), kinds)
-    back = [F.col(kind.name).cast(as_it_was(own.get(name), kind.dataType))
-            for name, kind in zip(result.names, kinds)]
-    return scored.select(*back).toDF(*result.names)
+    flags += ["--threads", str(spark.conf.get("spark.task.cpus", "1") if threads is None else threads)]
+    fields = [field.with_name(name) for name, field in zip(numbered(len(predicted)), flat.written)]
+    if folder is None:
+        fields.append(pa.field(REJECT, REJECT_TYPE))
+    task = _Task(tools, [*flags, *(_NESTED if is_nested else [])], sent, nested.written if is_nested else flat.written,
+                 is_nested, fields, folder)
+    kind = spark.createDataFrame(pa.schema(fields).empty_table()).schema
+    model_of = arrow_udf(_scored(task), kind)  # type: ignore[call-overload]
+    # Of a function that is said to be deterministic, Spark asks once more for each filter.
+    scored = frame.withColumn("answer", model_of.asNondeterministic()(*[column_of[name] for name in sent]))
+    answer = F.col("answer")
+    if folder is not None:
+        scored = scored.where(answer.isNotNull())
+    of_model = {name: answer[field.name] for name, field in zip(predicted, fields)}
+    if emit == "nest":
+        is_object = pa.types.is_struct(nested.written.field("prediction").type)
+        columns = [_struct(column_of), _struct(of_model) if is_object else of_model[predicted[0]]]
+    else:
+        columns = [*(column_of[name] for name in kept), *of_model.values()]
+    if folder is None:
+        columns, result = [*columns, answer[REJECT]], [*result, REJECT]
+    return scored.select(*columns).toDF(*result)
 
 
-def _partition(tools: Tools, flags: list[str], names: list[str], answers: pa.Schema, result: pa.Schema,
-               folder: str | None) -> Callable[[Iterable[Any]], Iterator[Any]]:
-    """The function that Spark runs on a partition's record batches."""
+def _struct(columns: dict[str, Column]) -> Column:
+    return F.struct(*[column.alias(name) for name, column in columns.items()])
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What a task has to know: the columns that it sends, those that the host writes, and the fields that become
+    of them."""
+
+    tools: Tools
+    flags: list[str]
+    sent: list[str]
+    written: pa.Schema
+    is_nested: bool
+    fields: list[pa.Field]
+    folder: str | None
+
+
+def _scored(task: _Task) -> Callable[[Iterator[tuple[Any, ...]]], Iterator[Any]]:
+    """The function that Spark runs on a partition's columns. By its types Spark knows what it is."""
     job = uuid.uuid4().hex[:12]
 
-    def scored(batches: Iterable[Any]) -> Iterator[Any]:
-        batches = (pa.RecordBatch.from_arrays(batch.columns, schema=named(batch.schema, names))
-                   for batch in batches)
-        first = next(batches, None)
-        rejects = _Rejects(folder, job)
-        if first is None:
-            return rejects.end()
-        binary, plugin = tools.found()
-        with tempfile.TemporaryDirectory(prefix="etl-host-") as own:
-            path = os.path.join(own, "rejects.ldjson")
-            command = [binary, "--plugin", plugin, *flags, *ARROW, "--rejects", path]
-            with start(command, pipes=True) as host:
-                feeder = _Feeder(host, first, batches)
-                for batch in _answers(host, feeder, answers):
-                    yield _in_columns(batch, result)
-            if folder is None:
-                yield from _rejected(path, result)
-            rejects.end(path)
+    def scored(batches: Iterator[tuple[pa.Array, ...]]) -> Iterator[pa.Array]:
+        # One column comes as it is.
+        given = (list(columns) if isinstance(columns, tuple) else [columns] for columns in batches)
+        tables = (pa.RecordBatch.from_arrays(columns, task.sent) for columns in given)
+        rows = Rows(task.fields, task.is_nested)
+        binary, plugin = task.tools.found()
+        command = [binary, "--plugin", plugin, *task.flags, *ARROW]
+        if task.folder is None:
+            yield from answered(command, tables, task.written, rows, lambda line: None)
+            return
+        with _Rejects(task.folder, job) as rejects:
+            yield from answered(command, tables, task.written, rows, rejects.write)
+            rejects.publish()
 
     return scored
-
-
-class _Feeder(threading.Thread):
-    """Writes batches to the host while its answers are read: with one thread, both could wait for ever."""
-
-    def __init__(self, host: Host, first: Any, rest: Iterator[Any]) -> None:
-        super().__init__(daemon=True)
-        self.trouble: BaseException | None = None
-        self._host, self._first, self._rest = host, first, rest
-        self.start()
-
-    def run(self) -> None:
-        try:
-            with self._host.stdin as pipe, pa.ipc.new_stream(pipe, self._first.schema) as stream:
-                stream.write_batch(self._first)
-                for batch in self._rest:
-                    stream.write_batch(batch)
-        except BrokenPipeError:
-            pass  # the host ended early, and says why
-        except BaseException as trouble:  # of whoever makes the batches: the task must fail with it
-            self.trouble = trouble
-            self._host.process.kill()
-
-
-def _answers(host: Host, feeder: _Feeder, declared: pa.Schema) -> Iterator[Any]:
-    """What the host writes. A stream that ends well proves nothing: its exit code is asked for always."""
-    try:
-        with pa.ipc.open_stream(host.stdout) as answers:
-            if answers.schema != declared:
-                both = f"{_told(answers.schema)} here, and on the driver {_told(declared)}"
-                raise RuntimeError(f"etl-host writes the columns {both}: do the nodes have another plugin?")
-            yield from answers
-    except (pa.ArrowInvalid, OSError):
-        host.stdout.close()  # it may still write, and nobody reads
-        if feeder.trouble is None:
-            host.end()  # in nearly all cases it has more to say than that its stream broke off
-        if feeder.trouble is None:
-            raise
-    feeder.join()
-    if feeder.trouble is not None:
-        raise feeder.trouble
-    host.end()
-
-
-def _told(schema: pa.Schema) -> str:
-    return ", ".join(f"{field.name} ({field.type})" for field in schema)
-
-
-def _in_columns(batch: Any, result: pa.Schema) -> Any:
-    """A batch of all columns: the host's, and `_reject` null."""
-    nulls = [pa.nulls(batch.num_rows, field.type) for field in list(result)[batch.num_columns:]]
-    return pa.RecordBatch.from_arrays([*batch.columns, *nulls], schema=result)
-
-
-def _rejected(path: str, result: pa.Schema) -> Iterator[Any]:
-    if not os.path.exists(path):
-        return
-    with open(path, "rb") as lines:
-        while some := [json.loads(line) for _, line in zip(range(_REJECTS_AT_ONCE), lines)]:
-            told = pa.array([{name: reject.get(name) for name in _REJECT_TYPE.names} for reject in some], _REJECT_TYPE)
-            nulls = [pa.nulls(len(some), field.type) for field in list(result)[:-1]]
-            yield pa.RecordBatch.from_arrays([*nulls, told], schema=result)
 
 
 class _Rejects:
@@ -190,30 +167,31 @@ class _Rejects:
 
     Renamed into place: attempts at once don't disturb each other, and one without rejects removes it."""
 
-    def __init__(self, folder: str | None, job: str) -> None:
+    def __init__(self, folder: str, job: str) -> None:
         context = TaskContext.get()
         self._folder = folder
         self._name = f"rejects-{job}-{context.partitionId() if context else 0:05}.ldjson"
         self._attempt = context.taskAttemptId() if context else os.getpid()
+        self._lines = tempfile.TemporaryFile(prefix="etl-host-")
 
-    def end(self, path: str | None = None) -> None:
-        if self._folder is None:
-            return
+    def __enter__(self) -> "_Rejects":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lines.close()
+
+    def write(self, line: bytes) -> None:
+        self._lines.write(line + b"\n")
+
+    def publish(self) -> None:
         place = os.path.join(self._folder, self._name)
-        if path is None or not os.path.exists(path):
-            try:
-                os.unlink(place)
-            except FileNotFoundError:
-                pass
+        if not self._lines.tell():
+            Path(place).unlink(missing_ok=True)
             return
         hidden = os.path.join(self._folder, f".{self._name}.{self._attempt}")
-        with open(path, "rb") as rejects, open(hidden, "wb") as file:
-            _copy(rejects, file)
+        self._lines.seek(0)
+        with open(hidden, "wb") as file:
+            shutil.copyfileobj(self._lines, file, 1 << 20)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(hidden, place)
-
-
-def _copy(source: IO[bytes], target: IO[bytes]) -> None:
-    while block := source.read(1 << 20):
-        target.write(block)
-    target.flush()
-    os.fsync(target.fileno())

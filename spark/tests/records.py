@@ -60,7 +60,14 @@ def of_parts(output: str) -> bytes:
     return b"".join(path.read_bytes() for path in sorted(Path(output).glob("part-*")))
 
 
-def troubled(folder: Path, binary: str, split: Split, trouble: str) -> str:
+class WithRows:
+    """What a host is told that is given a DataFrame's rows, and not when it is asked for its columns."""
+
+    def options(self) -> list[str]:
+        return ["--rejects"]
+
+
+def troubled(folder: Path, binary: str, split: Split | WithRows, trouble: str) -> str:
     """A host that has some trouble (bash) with a split. `$n` counts its attempts, from 0, each
     of which leaves an entry in the folder `attempts`."""
     (folder / "attempts").mkdir()

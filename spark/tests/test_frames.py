@@ -6,18 +6,21 @@ import decimal
 import json
 import random
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import cluster
 import pyarrow as pa
 import pytest
+from conftest import RELEASE
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from records import lines, of_parts, on_one_machine
+from records import SIZES, WithRows, lines, of_parts, on_one_machine, troubled
 
 from etl_host_spark import HostFailed, Refused, score, score_files
 
 ROWS = 5000
+PARTITIONS = 4
 COLUMNS = """id long, name string, short short, float float, yes boolean, day date, at timestamp,
     price decimal(9,2), bytes binary, list array<int>, deep struct<a: int, b: array<struct<c: string>>>,
     counts map<string, int>, sepal_length double, sepal_width double, petal_length int, petal_width float"""
@@ -42,34 +45,33 @@ def spark() -> Iterator[SparkSession]:
 
 @pytest.fixture(scope="module")
 def df(spark: SparkSession) -> DataFrame:
-    return spark.createDataFrame(rows(), COLUMNS).repartition(4, "id").cache()
+    return spark.createDataFrame(rows(), COLUMNS).repartition(PARTITIONS, "id").cache()
 
 
 def test_predictions_are_those_of_the_file_form(
     spark: SparkSession, df: DataFrame, binary: str, iris: str, tmp_path: Path
 ) -> None:
     folder = str(tmp_path / "json")
-    df.select("id", "sepal_length", "sepal_width", "petal_length", "petal_width").write.json(folder)
+    df.select("id", "sepal_length", "sepal_width", "petal_length", "petal_width").write.json(folder, ignoreNullFields=False)
     score_files(spark, f"{folder}/*.json", str(tmp_path / "out"), iris, binary=binary, options=["--keep", "id"])
     of_files = {(told["id"], told["species"]) for told in map(json.loads, of_parts(str(tmp_path / "out")).splitlines())}
     scored = score(df, iris, binary=binary, keep=["id"])
     good, bad = scored.where("_reject is null").collect(), scored.where("_reject is not null").collect()
     assert {(row.id, row.species) for row in good} == of_files and len(good) == len(of_files)
-    of_rejects = {json.loads(json.loads(line)["record"])["id"]
-                  for line in (tmp_path / "out" / "_rejects.ldjson").read_bytes().splitlines()}
-    assert {json.loads(row._reject.record)["id"] for row in bad} == of_rejects
+    of_rejects = [json.loads(line) for line in (tmp_path / "out" / "_rejects.ldjson").read_bytes().splitlines()]
+    told_of = {json.loads(it["record"])["id"]: (it["step"], it["kind"], it["path"]) for it in of_rejects}
+    assert {row.id: (row._reject.step, row._reject.kind, row._reject.path) for row in bad} == told_of
+    assert all(row._reject.message.startswith("invalid type: null, expected f64") for row in bad)
+    assert all(row.species is None and json.loads(row._reject.record).keys() == set(SIZES) for row in bad)
     assert len(good) + len(bad) == ROWS and len(bad) > ROWS / 20
     cluster.no_strays()
 
 
-def test_what_is_kept_is_as_it_was(df: DataFrame, binary: str, iris: str) -> None:
-    df = df.withColumns({"words": F.split("name", '"'), "both": F.array("id", "id"), "pair": F.struct("id", "day")})
-    kept = [name for name in df.columns if name not in ("bytes", "counts")]
-    scored = score(df, iris, binary=binary, keep=kept)
-    types = [[field.dataType.simpleString() for field in frame.select(kept).schema] for frame in (scored, df)]
-    assert types[0] == types[1]
-    good = df.where("sepal_width is not null").select(kept)
-    assert sorted(scored.where("_reject is null").select(kept).collect()) == sorted(good.collect())
+def test_what_is_kept_is_as_it_was_rejected_or_not(df: DataFrame, binary: str, iris: str) -> None:
+    df = df.withColumns({"words": F.split("name", '"'), "pair": F.struct("id", "day"), "nan": F.lit(float("nan"))})
+    for scored in (score(df, iris, binary=binary, emit="merge"), score(df, iris, binary=binary, keep=df.columns)):
+        assert scored.schema[:len(df.columns)] == df.schema
+        assert list(map(str, scored.select(df.columns).collect())) == list(map(str, df.collect()))
 
 
 @pytest.mark.parametrize("emit, expected", [
@@ -83,15 +85,71 @@ def test_the_columns_are_the_schemas(df: DataFrame, binary: str, iris: str, emit
     assert scored.count() == ROWS
 
 
+@pytest.mark.parametrize("emit, keep, columns", [
+    ("prediction", [], ["species"]),
+    ("prediction", ["a,b", "id"], ["a,b", "id", "species"]),
+    ("merge", [], ["id", "a,b", *SIZES, "species"]),
+    ("nest", [], ["input", "prediction"]),
+])
 def test_rejects_in_a_folder_are_those_of_the_last_attempt(
+    df: DataFrame, binary: str, iris: str, tmp_path: Path, emit: str, keep: list[str], columns: list[str]
+) -> None:
+    df = df.select("id", F.col("name").alias("a,b"), *SIZES)
+    scored = score(df, iris, binary=binary, emit=emit, keep=keep, rejects=str(tmp_path))
+    assert scored.columns == columns
+    bad = df.where("sepal_width is null").select("id", "a,b").collect()
+    for _ in range(2):  # computed twice, and there once
+        assert scored.count() == ROWS - len(bad)
+        told = [json.loads(line) for path in tmp_path.iterdir() for line in path.read_bytes().splitlines()]
+        assert len(told) == len(bad)
+    if columns != ["species"]:
+        records = [json.loads(reject["record"]) for reject in told]
+        assert {(it["id"], it["a,b"]) for it in records} == set(map(tuple, bad))
+    assert not [row for row in scored.collect() if None in row[-1:]]
+
+
+def test_nested_is_the_row_and_its_prediction(df: DataFrame, binary: str, iris: str) -> None:
+    [row] = score(df.where("id = 1"), iris, binary=binary, emit="nest").collect()
+    assert row.input == df.where("id = 1").first() and row.prediction.asDict().keys() == {"species"}
+
+
+def test_a_bare_prediction_is_the_column_prediction(spark: SparkSession, binary: str) -> None:
+    df = spark.range(3).selectExpr("double(id) n")
+    numbers = partial(score, df, str(RELEASE / "libmisbehaving.so"), "number", binary=binary)
+    assert [row.prediction for row in numbers().collect()] == [0, 1, 2]
+    assert [tuple(row)[:2] for row in numbers(emit="nest").collect()] == [((0,), 0), ((1,), 1), ((2,), 2)]
+    assert [tuple(row)[:2] for row in numbers(emit="merge").collect()] == [(0, 0), (1, 1), (2, 2)]
+
+
+def test_a_bare_prediction_in_a_folder_too(spark: SparkSession, binary: str, tmp_path: Path) -> None:
+    df = spark.sql("select * from values ('a', 1.5D), ('b', null), ('c', 2.5D) as t(id, n)")
+    scored = score(df, str(RELEASE / "libmisbehaving.so"), "number", binary=binary, keep=["id"], rejects=str(tmp_path))
+    assert list(map(tuple, scored.sort("id").collect())) == [("a", 1.5), ("c", 2.5)]
+    [reject] = [json.loads(path.read_bytes()) for path in tmp_path.iterdir()]
+    assert json.loads(reject["record"]) == {"id": "b", "n": None}
+
+
+def test_a_model_that_names_no_fields_gets_all_columns(spark: SparkSession, binary: str) -> None:
+    df = spark.sql("select 1 a, 'xy' b")
+    [row] = score(df, str(RELEASE / "libbare.so"), binary=binary, keep=["b"]).collect()
+    assert (row.b, json.loads(row.prediction)) == ("xy", {"bytes": len('{"a":1,"b":"xy"}')})
+
+
+def test_what_was_scored_can_be_scored_again(df: DataFrame, binary: str, iris: str) -> None:
+    once = score(df, iris, binary=binary, emit="merge").where("_reject is null").drop("_reject")
+    twice = score(once.withColumnRenamed("species", "first"), iris, binary=binary, keep=["id", "first"])
+    assert twice.where("_reject is null and first = species").count() == df.where("sepal_width is not null").count()
+
+
+def test_the_model_is_asked_once_for_each_row(
     df: DataFrame, binary: str, iris: str, tmp_path: Path
 ) -> None:
-    scored = score(df, iris, binary=binary, rejects=str(tmp_path))
-    for _ in range(2):  # computed twice, and there once
-        assert scored.columns == ["species"]
-        assert scored.count() == df.where("sepal_width is not null").count()
-        told = [line for path in tmp_path.iterdir() for line in path.read_bytes().splitlines()]
-        assert len(told) == df.where("sepal_width is null").count()
+    """However many columns are wanted, and whatever is filtered by."""
+    host = troubled(tmp_path, binary, WithRows(), "true")
+    scored = score(df, iris, binary=host, keep=["id"])
+    wanted = scored.where("species = 'setosa' and _reject is null and id > 5").where("id < 4000")
+    wanted.selectExpr("id", "species", "upper(species)", "_reject.kind", "_reject.message").collect()
+    assert len(list((tmp_path / "attempts").iterdir())) == PARTITIONS
 
 
 def test_no_rows_and_empty_partitions(spark: SparkSession, df: DataFrame, binary: str, iris: str) -> None:
@@ -101,6 +159,8 @@ def test_no_rows_and_empty_partitions(spark: SparkSession, df: DataFrame, binary
 
 @pytest.mark.parametrize("change, error, told", [
     ({"keep": ["no_column"]}, Refused, "no column no_column to keep"),
+    ({"emit": "all"}, Refused, "emit is prediction, merge or nest, and not all"),
+    ({"emit": "merge", "keep": ["id"]}, Refused, "keep goes with emit='prediction': merge keeps all"),
     ({"model": "rose_model"}, HostFailed, "rose_model"),
     ({"options": ["--no-such-flag"]}, HostFailed, "exit code 2"),
     ({"options": ["--emit=merge"]}, Refused, "--emit can't be among"),
@@ -125,18 +185,13 @@ def test_a_column_that_the_model_needs_is_missed_before_anything_runs(df: DataFr
 
 
 # Rows go, then the host says why it can't go on; with no row it behaves, as it is asked for its columns.
-DIES_ON_ROWS = """#!/bin/bash
-if [[ " $* " == *" --rejects "* ]]; then head -c 1000 > /dev/null; echo 'error: made to fail' >&2; exit 5; fi
-exec {binary} "$@"
-"""
+DIES_ON_ROWS = "head -c 1000 > /dev/null; echo 'error: made to fail' >&2; exit 5"
 
 
 def test_a_host_that_fails_fails_the_task_with_its_words(df: DataFrame, binary: str, iris: str, tmp_path: Path) -> None:
-    host = tmp_path / "etl-host"
-    host.write_text(DIES_ON_ROWS.format(binary=binary))
-    host.chmod(0o755)
+    host = troubled(tmp_path, binary, WithRows(), DIES_ON_ROWS)
     with pytest.raises(Exception, match="etl-host ended with exit code 5: error: made to fail"):
-        score(df, iris, binary=str(host)).collect()
+        score(df, iris, binary=host).collect()
     cluster.no_strays()
 
 

@@ -22,3 +22,10 @@ def test_score_tells_which_extra_to_install() -> None:
     done = python("from etl_host_spark import score")
     assert "ImportError: score needs pyarrow and pandas, on the driver and on the nodes" in done.stderr
     assert "pip install './spark[frames]'" in done.stderr
+
+
+def test_score_tells_which_spark_it_needs() -> None:
+    older = "import pyspark.sql.pandas.functions as there; del there.arrow_udf; "
+    done = subprocess.run([sys.executable, "-c", older + "from etl_host_spark import score"], cwd=ROOT / "spark",
+                          capture_output=True, text=True, check=False)
+    assert "ImportError: score needs Spark 4.1 or newer, and here is 4." in done.stderr
