@@ -79,7 +79,7 @@ def main() -> None:
     parser.add_argument("--megabytes", type=int, nargs=2, default=[1000, 4000])
     parser.add_argument("--rows", type=int, default=8_000_000)
     parser.add_argument("--keep", choices=["none", "id", "all"], default="none",
-                        help="of a frame of the model's four columns, or of twelve")
+                        help="of a frame of the model's four columns, or of fourteen: strings, numbers, nulls, nested ones")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--split-size", default="128MiB")
     parser.add_argument("--only", choices=["files", "frames"])
@@ -135,6 +135,8 @@ def flowers(spark: SparkSession, rows: int, wide: bool) -> DataFrame:
         F.date_add(F.lit("2026-01-01"), (number % 300).cast("int")).alias("picked"),
         F.concat(F.lit("flower "), number).alias("name"), F.sha1(number.cast("string")).alias("photo"),
         F.concat(F.lit("found in row "), number % 100, F.lit(", near the \"old\" gate")).alias("note"),
+        F.when(number % 11 != 0, number * 3).alias("seeds"),
+        F.struct(number.alias("bed"), F.array(number % 5, number % 6).alias("rows")).alias("place"),
     ]
     return spark.range(rows, numPartitions=4).select(*sizes, *(others if wide else []))
 

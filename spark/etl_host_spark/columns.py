@@ -82,4 +82,5 @@ def refuse_unread(df: DataFrame, given: pa.Schema, read: Iterable[str]) -> None:
     """Columns that Spark can't hand out."""
     for name, kind in zip(given.names, df.schema):
         if name in read and pa.types.is_null(given.field(name).type) and not isinstance(kind.dataType, NullType):
-            raise Refused(f"Spark makes no Arrow of the column {name}, which the host is to read: leave it out, or cast it")
+            raise Refused(f"Spark makes no Arrow of the column {name}, which the host is to read: leave it out, "
+                          "or cast it")

@@ -27,7 +27,7 @@ from pyspark.sql.pandas.functions import arrow_udf
 from .bundle import Tools, found_here, laid_out, send
 from .columns import ARROW, given, numbered, refuse_names, refuse_unread, told
 from .host import TAKEN, Refused, refuse_options, words
-from .stream import REJECT, REJECT_TYPE, Rows, answered
+from .stream import REJECT, REJECT_PARTS, REJECT_TYPE, Rows, answered
 
 _TAKEN = (*TAKEN, "--emit", "--keep")
 _NESTED = ("--emit", "nest")
@@ -119,7 +119,8 @@ def score(
     else:
         columns = [*(column_of[name] for name in kept), *of_model.values()]
     if folder is None:
-        columns, result = [*columns, answer[REJECT]], [*result, REJECT]
+        parts = F.struct(*[answer[REJECT][n].alias(part) for n, part in enumerate(REJECT_PARTS)])
+        columns, result = [*columns, F.when(answer[REJECT].isNotNull(), parts)], [*result, REJECT]
     return scored.select(*columns).toDF(*result)
 
 

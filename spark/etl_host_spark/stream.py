@@ -21,7 +21,8 @@ import pyarrow as pa
 from .host import Host, start
 
 REJECT = "_reject"  # the column of rejects
-REJECT_TYPE = pa.struct([(name, pa.string()) for name in ("step", "kind", "message", "path", "record")])
+REJECT_PARTS = ("step", "kind", "message", "path", "record")
+REJECT_TYPE = pa.list_(pa.string())  # of these parts: Spark takes nulls of structs apart one by one
 _PIPE_BYTES_MAX = 1 << 20  # the most that a pipe holds, unless root has made it larger
 
 
@@ -133,7 +134,8 @@ def _told(schema: pa.Schema) -> str:
 class Rows:
     """Answers in the order of their rows, as structs of these `fields`: the columns that the host writes or, where
     they are nested, the fields of the last one (itself, if it has none); behind them, where there is a field for
-    it, the reject. A row that was rejected has null in all others; where there is no such field it is null itself.
+    it, the parts of the reject. A row that was rejected has null in all others; where there is no such field it is
+    null itself.
     """
 
     def __init__(self, fields: Sequence[pa.Field], is_nested: bool = False) -> None:
@@ -169,6 +171,6 @@ class Rows:
         columns = [column.take(places) for column in columns]
         if not self._has_reject:
             return pa.StructArray.from_arrays(columns, fields=self._fields, mask=pa.array(is_rejected))
-        told = [{name: reject.get(name) for name in REJECT_TYPE.names} for reject in rejects.values()]
+        told = [[reject.get(part) for part in REJECT_PARTS] for reject in rejects.values()]
         places = pa.array(np.cumsum(is_rejected) - 1, mask=~is_rejected)
         return pa.StructArray.from_arrays([*columns, pa.array(told, REJECT_TYPE).take(places)], fields=self._fields)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl_host_spark.columns import ARROW, told
-from etl_host_spark.stream import REJECT, REJECT_TYPE, Rows, answered
+from etl_host_spark.stream import REJECT, REJECT_PARTS, REJECT_TYPE, Rows, answered
 
 KEPT = [pa.field("p0", pa.int64())]
 WITH_REJECTS = [*KEPT, pa.field(REJECT, REJECT_TYPE)]
@@ -38,7 +38,7 @@ def test_answers_are_in_the_order_of_the_rows(are_rejected: list[bool], turns: l
         if fields is KEPT:
             assert got == [None if bad else {"p0": n} for n, bad in enumerate(are_rejected)]
         else:
-            assert [(row["p0"], row[REJECT] and row[REJECT]["message"]) for row in got] == [
+            assert [(row["p0"], row[REJECT] and row[REJECT][REJECT_PARTS.index("message")]) for row in got] == [
                 (None, str(n)) if bad else (n, None) for n, bad in enumerate(are_rejected)]
 
 
@@ -51,7 +51,8 @@ def through(binary: str, acts: list[str], text: str = "no") -> list[tuple[float 
     lines: list[bytes] = []
     answers = answered([*command, *ARROW], iter(table.to_batches(1000)), told(command, table.schema).written,
                        Rows(fields), lines.append)
-    found = [(row["p0"], row[REJECT] and row[REJECT]["record"]) for answer in answers for row in answer.to_pylist()]
+    rows = [row for answer in answers for row in answer.to_pylist()]
+    found = [(row["p0"], row[REJECT] and row[REJECT][REJECT_PARTS.index("record")]) for row in rows]
     assert [json.loads(line)["record"] for line in lines] == [record for _, record in found if record is not None]
     return found
 
