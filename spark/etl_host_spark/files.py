@@ -239,10 +239,3 @@ def finish(output: str, *, binary: str = "etl-host", services: str | None = None
         store.finish(output, found_here(binary), ["--services", services] if services else [])
     else:
         commit.finish(output)
-
-
-def summary_of(output: str) -> dict[str, Any]:
-    """What a job that is done said of itself."""
-    with open(os.path.join(output, "_summary.json"), "rb") as file:
-        told: dict[str, Any] = json.load(file)
-        return told
