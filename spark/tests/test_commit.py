@@ -1,6 +1,6 @@
 """The commit without Spark: attempts that die anywhere, two at once, late ones, drivers that die before,
-in and behind the commit, two jobs on one output. Of two at once every
-order of the first steps is tried, and of the rest many by chance."""
+in and behind the commit, two jobs on one output. Of two at once every order of the first steps is tried, and of
+the rest many by chance."""
 
 import itertools
 import json

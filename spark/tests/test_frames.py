@@ -209,6 +209,9 @@ def test_plain_pipes_work_too(spark: SparkSession, binary: str, iris: str, tmp_p
     path = tmp_path / "in.ldjson"
     path.write_text(lines(5, 3000))
     text = spark.sparkContext.textFile(str(path), 5)
-    piped = text.pipe(f"{binary} --plugin {iris} -i - -o - --quiet").collect()
+    command = f"{binary} --plugin {iris} -i - -o - --quiet"
     output, _, _ = on_one_machine(binary, iris, [str(path)], tmp_path / "one")
-    assert piped == output.decode().splitlines()
+    assert text.pipe(command).collect() == output.decode().splitlines()
+    assert text.pipe(f"sh -c '{command}; test $? -le 1'", checkCode=True).collect() == output.decode().splitlines()
+    with pytest.raises(Exception, match="error code 1"):
+        text.pipe(f"sh -c '{command} --no-such-flag; test $? -le 1'", checkCode=True).collect()
