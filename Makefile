@@ -17,7 +17,7 @@ FUZZ_RUSTFLAGS = --cfg fuzzing -C passes=sancov-module \
 	-C llvm-args=-sanitizer-coverage-pc-table \
 	-C llvm-args=-sanitizer-coverage-trace-compares
 
-.PHONY: help run build test postgres soak check bench bench-profile bench-micro bench-s3 bench-smoke archive fuzz spark java
+.PHONY: help run build test postgres soak check bench bench-profile bench-micro bench-s3 bench-spark bench-smoke archive fuzz spark java
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -104,6 +104,10 @@ target/spark-venv/installed: spark/requirements-test.txt
 	python3 -m venv --clear target/spark-venv
 	target/spark-venv/bin/pip install --quiet --disable-pip-version-check -r $<
 	touch $@
+
+bench-spark: build java target/spark-venv/installed ## Measure the package for Spark, on files and on DataFrames (5 GB of disk)
+	target/spark-venv/bin/pip install --quiet --disable-pip-version-check scikit-learn==1.9.1
+	target/spark-venv/bin/python spark/bench.py
 
 archive: ## Build a plugin for the tests' archive: make archive RUSTC=/usr/bin/rustc PLUGIN=iris_model
 	tests/archive/build.sh "$(RUSTC)" $(PLUGIN)

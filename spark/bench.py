@@ -77,10 +77,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--release", default=str(ROOT.parent / "target" / "release"))
     parser.add_argument("--megabytes", type=int, nargs=2, default=[1000, 4000])
-    parser.add_argument("--rows", type=int, default=8_000_000)
-    parser.add_argument("--keep", choices=["none", "id", "all"], default="none",
+    parser.add_argument("--rows", type=int, default=2_000_000)
+    parser.add_argument("--keep", choices=["none", "id", "all"], default="all",
                         help="of a frame of the model's four columns, or of fourteen: strings, numbers, nulls, nested ones")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--split-size", default="128MiB")
     parser.add_argument("--only", choices=["files", "frames"])
     flags = parser.parse_args()
