@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame
-from pyspark.sql.types import NullType
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.types import NullType, StructField, StructType
 
 from .host import Refused, ask
 
@@ -46,15 +46,17 @@ def named(schema: pa.Schema, names: Iterable[str]) -> pa.Schema:
     return pa.schema([field.with_name(name) for field, name in zip(schema, names)])
 
 
-def given(df: DataFrame, names: Sequence[str]) -> pa.Schema:
-    """The columns as Arrow, by these names; of type null where Spark makes no Arrow of them. No task runs."""
+def given(spark: SparkSession, columns: StructType) -> pa.Schema:
+    """Columns as Arrow; of type null where Spark makes no Arrow of them. No task runs."""
     try:
-        return named(df.limit(0).toArrow().schema, names)
+        numbers = StructType([StructField(f"c{n}", it.dataType) for n, it in enumerate(columns)])
+        return named(spark.createDataFrame([], numbers).toArrow().schema, columns.names)
     except (PySparkException, ValueError):
-        if len(names) == 1:
-            return pa.schema([pa.field(names[0], pa.null())])
-        columns = (given(df.select(column), [name]) for name, column in zip(names, df.columns))
-        return pa.schema([field for [field] in columns])
+        if len(columns) == 1:
+            return pa.schema([pa.field(columns.names[0], pa.null())])
+        half = len(columns) // 2
+        halves = (StructType(fields) for fields in (columns.fields[:half], columns.fields[half:]))
+        return pa.schema([field for columns in halves for field in given(spark, columns)])
 
 
 @dataclass(frozen=True)
@@ -73,9 +75,11 @@ def told(command: Sequence[str], given: pa.Schema) -> Told:
         answer = ask([*command, *ARROW, "--summary", summary], table.getvalue())
         with open(summary, "rb") as file:
             fields = json.load(file)["inputs"][0].get("fields", given.names)
+    read = [name for name in given.names if name in fields]
+    if not read:  # a table has rows by its columns
+        read = [field.name for field in given if not pa.types.is_null(field.type)][:1] or given.names[:1]
     with pa.ipc.open_stream(answer) as stream:
-        # Of a model that reads none, a table has at least the rows.
-        return Told(stream.schema, [name for name in given.names if name in fields] or given.names)
+        return Told(stream.schema, read)
 
 
 def refuse_unread(df: DataFrame, given: pa.Schema, read: Iterable[str]) -> None:

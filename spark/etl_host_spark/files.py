@@ -24,7 +24,7 @@ from . import commit, splits, store
 from .bundle import Tools, context_of, found_here, laid_out, send
 from .commit import CommitRefused
 from .folder import Folder
-from .host import TAKEN, Refused, ask, look, refuse_options, run, words
+from .host import TAKEN, Refused, ask, look, refuse_options, run, text_of, words
 from .parts import Output, Told
 from .splits import Split
 from .store import Store
@@ -92,9 +92,7 @@ def score_files(
     if output_format not in _EXTENSIONS or compression not in _COMPRESSED:
         raise Refused(f"no output is called {output_format} with compression {compression}")
     refuse_options(options, TAKEN)
-    if config and config.startswith("@"):
-        with open(config[1:], encoding="utf-8") as file:
-            config = file.read()
+    config = text_of(config)
 
     services = None if services is None else os.fspath(services)
     on_the_driver = ["--services", services] if services else []

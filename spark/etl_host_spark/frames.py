@@ -23,10 +23,11 @@ from pyspark import TaskContext
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import arrow_udf
+from pyspark.sql.pandas.types import from_arrow_schema
 
 from .bundle import Tools, found_here, laid_out, send
 from .columns import ARROW, given, numbered, refuse_names, refuse_unread, told
-from .host import TAKEN, Refused, refuse_options, words
+from .host import TAKEN, Refused, refuse_options, text_of, words
 from .stream import REJECT, REJECT_PARTS, REJECT_TYPE, Rows, answered
 
 _TAKEN = (*TAKEN, "--emit", "--keep")
@@ -70,22 +71,26 @@ def score(
     if keep and emit != "prediction":
         raise Refused(f"keep goes with emit='prediction': {emit} keeps all")
     refuse_options(options, _TAKEN)
+    config = text_of(config)
     flags = [*options, *(["--model", model] if model else []), *(["--config", config] if config else [])]
     kept = keep if emit == "prediction" else names
 
     frame = df.toDF(*numbered(len(names)))
     column_of = {name: F.col(number) for name, number in zip(names, frame.columns)}
-    table = given(frame, names)
+    table = given(spark, df.schema)
     with laid_out(plugin, files if ship else []) as there:
         here = [found_here(binary), "--plugin", there, *flags]
         flat = told(here, table)
         sent = flat.read
         if folder is not None:  # whoever finds a record there is to know which one it was
             sent = [name for name in names if name in {*flat.read, *kept}]
-        is_nested = sent != flat.read
-        nested = flat
-        if is_nested or emit == "nest":
+        of_tasks, is_object = flat, False
+        if sent != flat.read or emit == "nest":
             nested = told([*here, *_NESTED], pa.schema([table.field(name) for name in sent]))
+            is_object = pa.types.is_struct(nested.written.field("prediction").type)
+            # What is no object may look like a row in a table, and is left as it is where it is nested.
+            of_tasks = flat if is_object and sent == flat.read else nested
+        is_nested = of_tasks is not flat
     refuse_unread(df, table, sent)
     predicted = flat.written.names
     if emit != "nest":
@@ -103,9 +108,9 @@ def score(
     fields = [field.with_name(name) for name, field in zip(numbered(len(predicted)), flat.written)]
     if folder is None:
         fields.append(pa.field(REJECT, REJECT_TYPE))
-    task = _Task(tools, [*flags, *(_NESTED if is_nested else [])], sent, nested.written if is_nested else flat.written,
+    task = _Task(tools, [*flags, *(_NESTED if is_nested else [])], sent, of_tasks.written,
                  is_nested, fields, folder)
-    kind = spark.createDataFrame(pa.schema(fields).empty_table()).schema
+    kind = from_arrow_schema(pa.schema(fields))
     model_of = arrow_udf(_scored(task), kind)  # type: ignore[call-overload]
     # Of a function that is said to be deterministic, Spark asks once more for each filter.
     scored = frame.withColumn("answer", model_of.asNondeterministic()(*[column_of[name] for name in sent]))
@@ -114,8 +119,8 @@ def score(
         scored = scored.where(answer.isNotNull())
     of_model = {name: answer[field.name] for name, field in zip(predicted, fields)}
     if emit == "nest":
-        is_object = pa.types.is_struct(nested.written.field("prediction").type)
-        columns = [_struct(column_of), _struct(of_model) if is_object else of_model[predicted[0]]]
+        prediction = _struct(of_model) if is_object else of_model[predicted[0]]
+        columns = [_struct(column_of), prediction if folder else F.when(answer[REJECT].isNull(), prediction)]
     else:
         columns = [*(column_of[name] for name in kept), *of_model.values()]
     if folder is None:

@@ -111,10 +111,10 @@ def _dies_with(parent: int) -> Callable[[], None]:
 
 
 @contextmanager
-def start(command: Sequence[str], *, pipes: bool = False) -> Iterator[Host]:
+def start(command: Sequence[str], *, pipes: bool = False, pass_fds: Sequence[int] = ()) -> Iterator[Host]:
     """Starts the host for as long as the block runs; leaving it kills what still runs.
 
-    `pipes`: stdin and stdout are pipes, else they are closed and inherited. It leads a process group of
+    `pipes`: stdin and stdout are pipes, else they are closed and inherited. `pass_fds`: it has these too. It leads a process group of
     its own, so that a Ctrl-C on the driver's terminal reaches the driver, which cancels the job.
     """
     process = subprocess.Popen(
@@ -122,6 +122,7 @@ def start(command: Sequence[str], *, pipes: bool = False) -> Iterator[Host]:
         stdin=subprocess.PIPE if pipes else subprocess.DEVNULL,
         stdout=subprocess.PIPE if pipes else None,
         stderr=subprocess.PIPE,
+        pass_fds=pass_fds,
         start_new_session=True,
         preexec_fn=_dies_with(os.getpid()),
     )
@@ -166,6 +167,14 @@ def refuse_options(options: Sequence[str], taken: Sequence[str]) -> None:
         name = option[:2] if is_short else option.split("=", 1)[0]  # -oFILE is one word
         if name in taken:
             raise Refused(f"{name} can't be among the options: it is set for each task")
+
+
+def text_of(config: str | None) -> str | None:
+    """A config that is a text, or `@` and a file of the driver's."""
+    if config is None or not config.startswith("@"):
+        return config
+    with open(config[1:], encoding="utf-8") as file:
+        return file.read()
 
 
 def words(name: str, given: Sequence[str]) -> list[str]:

@@ -9,7 +9,6 @@ import io
 import json
 import os
 import select
-import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -36,21 +35,21 @@ def answered(command: Sequence[str], batches: Iterator[Any], declared: pa.Schema
     first = next(batches, None)
     if first is None:
         return
-    with tempfile.TemporaryDirectory(prefix="etl-host-") as folder:
-        path = os.path.join(folder, "rejects")
-        os.mkfifo(path)
-        # Opened before the host does, which else would wait for it.
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=0) as rejects:
-            with start([*command, "--rejects", path], pipes=True) as host:
-                feeder = _Feeder(host, first, batches)
-                for predicted, rejected in _answers(host, feeder, rejects, declared):
-                    for line in rejected:
-                        keep(line)
-                    answers = rows.answer(predicted, rejected)
-                    if answers is not None:
-                        yield answers
-                if rows.answered != feeder.rows:
-                    raise RuntimeError(f"etl-host was given {feeder.rows} rows, and answered {rows.answered}")
+    ours, theirs = os.pipe()
+    os.set_blocking(ours, False)
+    with open(ours, "rb", buffering=0) as rejects, open(theirs, "wb", buffering=0) as end_of_host:
+        aside = ["--rejects", f"/dev/fd/{theirs}"]  # no name in a folder, that a task which is killed would leave
+        with start([*command, *aside], pipes=True, pass_fds=[theirs]) as host:
+            end_of_host.close()
+            feeder = _Feeder(host, first, batches)
+            for predicted, rejected in _answers(host, feeder, rejects, declared):
+                for line in rejected:
+                    keep(line)
+                answers = rows.answer(predicted, rejected)
+                if answers is not None:
+                    yield answers
+            if rows.answered != feeder.rows:
+                raise RuntimeError(f"etl-host was given {feeder.rows} rows, and answered {rows.answered}")
 
 
 class _Feeder(threading.Thread):
@@ -77,6 +76,7 @@ class _Feeder(threading.Thread):
 
     def _write(self, stream: Any, batch: Any) -> None:
         stream.write_batch(batch)
+        self._host.stdin.flush()  # else its end would wait for the next one
         self.rows += batch.num_rows
 
 
@@ -109,6 +109,7 @@ def _answers(host: Host, feeder: _Feeder, rejects: IO[bytes],
             yield predicted, lines
     except (pa.ArrowInvalid, OSError):
         host.stdout.close()  # it may still write, and nobody reads
+        rejects.close()
         if feeder.trouble is None:
             host.end()  # in nearly all cases it has more to say than that its stream broke off
         if feeder.trouble is None:
@@ -153,6 +154,8 @@ class Rows:
         rejects = {}
         while self._rejected and self._rejected[0][0] <= end:  # each moves those behind it
             row, reject = self._rejected.popleft()
+            if row < begin or row - begin in rejects:
+                raise RuntimeError(f"etl-host rejected row {row + 1} of the partition, and has answered it before")
             rejects[row - begin] = reject
             end += 1
         self.answered = end

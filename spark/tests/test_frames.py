@@ -111,6 +111,8 @@ def test_rejects_in_a_folder_are_those_of_the_last_attempt(
 def test_nested_is_the_row_and_its_prediction(df: DataFrame, binary: str, iris: str) -> None:
     [row] = score(df.where("id = 1"), iris, binary=binary, emit="nest").collect()
     assert row.input == df.where("id = 1").first() and row.prediction.asDict().keys() == {"species"}
+    [row] = score(df.where("sepal_width is null").limit(1), iris, binary=binary, emit="nest").collect()
+    assert row.input.sepal_width is None and row.prediction is None and row._reject.path == "sepal_width"
 
 
 def test_a_bare_prediction_is_the_column_prediction(spark: SparkSession, binary: str) -> None:
@@ -127,6 +129,31 @@ def test_a_bare_prediction_in_a_folder_too(spark: SparkSession, binary: str, tmp
     assert list(map(tuple, scored.sort("id").collect())) == [("a", 1.5), ("c", 2.5)]
     [reject] = [json.loads(path.read_bytes()) for path in tmp_path.iterdir()]
     assert json.loads(reject["record"]) == {"id": "b", "n": None}
+
+
+def test_what_is_no_object_is_nested_as_it_is(spark: SparkSession, binary: str) -> None:
+    df = spark.sql("select named_struct('prediction', 5) say")
+    [row] = score(df, str(RELEASE / "libmisbehaving.so"), "says", binary=binary, emit="nest").collect()
+    assert row.prediction == '{"prediction":5}'
+
+
+def test_a_config_may_be_a_file_of_the_driver(spark: SparkSession, binary: str, tmp_path: Path) -> None:
+    config = tmp_path / "config.json"
+    config.write_text('{"sleep_ms": 1}')
+    scored = score(spark.sql("select 1.5D n"), str(RELEASE / "libmisbehaving.so"), "acts", binary=binary,
+                   config=f"@{config}")
+    config.unlink()
+    assert scored.first().y == 1.5
+
+
+def test_batches_of_any_size(spark: SparkSession, df: DataFrame, binary: str, iris: str) -> None:
+    setting = "spark.sql.execution.arrow.maxRecordsPerBatch"
+    for size in ("0", "1", "7"):
+        spark.conf.set(setting, size)
+        try:
+            assert score(df.limit(100), iris, binary=binary).where("species is not null").count() > 50
+        finally:
+            spark.conf.unset(setting)
 
 
 def test_a_model_that_names_no_fields_gets_all_columns(spark: SparkSession, binary: str) -> None:

@@ -3,6 +3,7 @@ nobody who waits for ever."""
 
 import os
 import signal
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,11 +67,12 @@ def test_a_host_that_writes_other_columns_fails_the_task_and_names_both(
     cluster.no_strays()
 
 
+@pytest.mark.parametrize("goes_on", ["", '>"${@: -1}"'], ids=["on_stdout", "with_rejects"])
 def test_a_host_that_writes_no_arrow_and_goes_on_is_not_waited_for(
-    df: DataFrame, binary: str, iris: str, tmp_path: Path
+    df: DataFrame, binary: str, iris: str, tmp_path: Path, goes_on: str
 ) -> None:
     broken = r"printf '\xff\xff\xff\xff\x08\0\0\0no arrow'"
-    host = troubled(tmp_path, binary, WithRows(), f"{broken}; exec -a etl-host yes")
+    host = troubled(tmp_path, binary, WithRows(), f"{broken}; exec -a etl-host yes {goes_on}")
     with pytest.raises(Exception, match="etl-host was ended by signal 13"):
         score(df, iris, binary=host).collect()
     cluster.no_strays()
@@ -106,10 +108,12 @@ def test_a_job_that_is_cancelled_ends_its_hosts(
 
     canceller = threading.Thread(target=cancel)
     canceller.start()
+    left = set(Path(tempfile.gettempdir()).glob("etl-host-*"))
     with pytest.raises(Exception, match="(?i)cancel"):
         score(df, iris, binary=host).collect()
     canceller.join()
     cluster.no_strays()
+    assert {path for path in Path(tempfile.gettempdir()).glob("etl-host-*") if "spark" not in path.name} <= left
 
 
 def test_weights_lie_beside_the_plugin_on_the_driver_too(spark: SparkSession, binary: str, tmp_path: Path) -> None:

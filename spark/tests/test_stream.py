@@ -2,6 +2,7 @@
 rejected, wherever batches end, and however little a pipe holds."""
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -40,6 +41,14 @@ def test_answers_are_in_the_order_of_the_rows(are_rejected: list[bool], turns: l
         else:
             assert [(row["p0"], row[REJECT] and row[REJECT][REJECT_PARTS.index("message")]) for row in got] == [
                 (None, str(n)) if bad else (n, None) for n, bad in enumerate(are_rejected)]
+
+
+@pytest.mark.parametrize("rejected", [[1, 1], [0]])
+def test_a_row_that_is_answered_twice_is_an_error(rejected: list[int]) -> None:
+    rows = Rows(WITH_REJECTS)
+    rows.answer(pa.RecordBatch.from_arrays([pa.array([0])], ["n"]), [])
+    with pytest.raises(RuntimeError, match=f"rejected row {rejected[-1] + 1} of the partition, and has answered it"):
+        rows.answer(None, [json.dumps({"line": row + 1}).encode() for row in rejected])
 
 
 def through(binary: str, acts: list[str], text: str = "no") -> list[tuple[float | None, str | None]]:
@@ -84,10 +93,36 @@ def test_a_reject_may_be_longer_than_a_pipe(binary: str) -> None:
 def test_a_host_that_leaves_rows_out_is_found_out(binary: str, tmp_path: Path) -> None:
     """As one would that filters."""
     liar = tmp_path / "etl-host"
-    liar.write_text(f'#!/bin/bash\nexec {binary} "${{@/#\\/*\\/rejects/\\/dev\\/null}}"\n')
+    liar.write_text(f'#!/bin/bash\nexec {binary} "${{@/#\\/dev\\/fd\\/*/\\/dev\\/null}}"\n')
     liar.chmod(0o755)
     with pytest.raises(RuntimeError, match="etl-host was given 3 rows, and answered 2"):
         through(str(liar), ["behave", "refuse", "behave"])
+
+
+def test_answers_do_not_wait_for_more_rows(binary: str) -> None:
+    has_come = threading.Event()
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for n in range(3):
+            yield pa.RecordBatch.from_pydict({"n": [float(n)]})
+            assert has_come.wait(60), "nobody got an answer"
+            has_come.clear()
+
+    command = [binary, "--plugin", str(RELEASE / "libmisbehaving.so"), "--model", "number"]
+    written = told(command, pa.schema([("n", pa.float64())])).written
+    for _ in answered([*command, *ARROW], batches(), written, Rows([pa.field("p0", pa.float64())]), print):
+        has_come.set()
+
+
+def test_an_error_of_who_makes_the_rows_is_raised(binary: str) -> None:
+    def batches() -> Iterator[pa.RecordBatch]:
+        yield pa.RecordBatch.from_pydict({"n": [1.0]})
+        raise ValueError("no more rows to be had")
+
+    command = [binary, "--plugin", str(RELEASE / "libmisbehaving.so"), "--model", "number"]
+    written = told(command, pa.schema([("n", pa.float64())])).written
+    with pytest.raises(ValueError, match="no more rows to be had"):
+        list(answered([*command, *ARROW], batches(), written, Rows([pa.field("p0", pa.float64())]), print))
 
 
 def test_no_rows_start_no_host() -> None:
