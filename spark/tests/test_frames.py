@@ -156,6 +156,19 @@ def test_batches_of_any_size(spark: SparkSession, df: DataFrame, binary: str, ir
             spark.conf.unset(setting)
 
 
+def test_a_stream_is_scored_too(
+    spark: SparkSession, df: DataFrame, binary: str, iris: str, tmp_path: Path
+) -> None:
+    given = df.select("id", *SIZES)
+    given.write.parquet(str(tmp_path / "in"))
+    stream = spark.readStream.schema(given.schema).parquet(str(tmp_path / "in"))
+    scored = score(stream, iris, binary=binary, keep=["id"])
+    query = scored.writeStream.format("memory").queryName("scored").trigger(availableNow=True).start()
+    assert query.awaitTermination(120)
+    told = sorted(spark.table("scored").select("id", "species", "_reject").collect())
+    assert told == sorted(score(given, iris, binary=binary, keep=["id"]).collect())
+
+
 def test_a_model_that_names_no_fields_gets_all_columns(spark: SparkSession, binary: str) -> None:
     df = spark.sql("select 1 a, 'xy' b")
     [row] = score(df, str(RELEASE / "libbare.so"), binary=binary, keep=["b"]).collect()
