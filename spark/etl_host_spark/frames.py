@@ -75,58 +75,44 @@ def score(
     flags = [*options, *(["--model", model] if model else []), *(["--config", config] if config else [])]
     kept = keep if emit == "prediction" else names
 
-    frame = df.toDF(*numbered(len(names)))
-    column_of = {name: F.col(number) for name, number in zip(names, frame.columns)}
     table = given(spark, df.schema)
     with laid_out(plugin, files if ship else []) as there:
-        here = [found_here(binary), "--plugin", there, *flags]
-        flat = told(here, table)
-        sent = flat.read
-        if folder is not None:  # whoever finds a record there is to know which one it was
-            sent = [name for name in names if name in {*flat.read, *kept}]
-        of_tasks, is_object = flat, False
-        if sent != flat.read or emit == "nest":
-            nested = told([*here, *_NESTED], pa.schema([table.field(name) for name in sent]))
-            is_object = pa.types.is_struct(nested.written.field("prediction").type)
-            # What is no object may look like a row in a table, and is left as it is where it is nested.
-            of_tasks = flat if is_object and sent == flat.read else nested
-        is_nested = of_tasks is not flat
-    refuse_unread(df, table, sent)
-    predicted = flat.written.names
+        asked = _ask([found_here(binary), "--plugin", there, *flags], table, emit, kept, folder is not None)
+    refuse_unread(df, table, asked.sent)
     if emit != "nest":
         for name in kept:
-            if name in predicted:
+            if name in asked.predicted.names:
                 raise Refused(f"the model predicts {name}, and a column {name} is kept: rename it, or nest both")
-    result = ["input", "prediction"] if emit == "nest" else [*kept, *predicted]
-    if folder is None and REJECT in map(str.lower, result):
-        raise Refused(f"there is a column {REJECT} already, where rejects would go: rename it")
     tools = send(spark, binary, plugin, files, ship)
     if folder is not None:
         os.makedirs(folder, exist_ok=True)
 
     flags += ["--threads", str(spark.conf.get("spark.task.cpus", "1") if threads is None else threads)]
-    fields = [field.with_name(name) for name, field in zip(numbered(len(predicted)), flat.written)]
+    fields = [field.with_name(name) for name, field in zip(numbered(len(asked.predicted)), asked.predicted)]
     if folder is None:
         fields.append(pa.field(REJECT, REJECT_TYPE))
-    task = _Task(tools, [*flags, *(_NESTED if is_nested else [])], sent, of_tasks.written,
-                 is_nested, fields, folder)
-    kind = from_arrow_schema(pa.schema(fields))
-    model_of = arrow_udf(_scored(task), kind)  # type: ignore[call-overload]
+    task = _Task(tools, [*flags, *(_NESTED if asked.is_nested else [])], asked, fields, folder)
+    model_of = arrow_udf(_scored(task), from_arrow_schema(pa.schema(fields)))  # type: ignore[call-overload]
+
+    frame = df.toDF(*numbered(len(names)))
+    column_of = {name: F.col(number) for name, number in zip(names, frame.columns)}
     # Of a function that is said to be deterministic, Spark asks once more for each filter.
-    scored = frame.withColumn("answer", model_of.asNondeterministic()(*[column_of[name] for name in sent]))
+    scored = frame.withColumn("answer", model_of.asNondeterministic()(*[column_of[name] for name in asked.sent]))
     answer = F.col("answer")
+    predicted = {name: answer[field.name] for name, field in zip(asked.predicted.names, fields)}
+    result = {name: column_of[name] for name in kept} | predicted
+    if emit == "nest":
+        prediction = _struct(predicted) if asked.is_object else next(iter(predicted.values()))
+        result = {"input": _struct(column_of),
+                  "prediction": F.when(answer[REJECT].isNull(), prediction) if folder is None else prediction}
     if folder is not None:
         scored = scored.where(answer.isNotNull())
-    of_model = {name: answer[field.name] for name, field in zip(predicted, fields)}
-    if emit == "nest":
-        prediction = _struct(of_model) if is_object else of_model[predicted[0]]
-        columns = [_struct(column_of), prediction if folder else F.when(answer[REJECT].isNull(), prediction)]
+    elif REJECT in map(str.lower, result):
+        raise Refused(f"there is a column {REJECT} already, where rejects would go: rename it")
     else:
-        columns = [*(column_of[name] for name in kept), *of_model.values()]
-    if folder is None:
         parts = F.struct(*[answer[REJECT][n].alias(part) for n, part in enumerate(REJECT_PARTS)])
-        columns, result = [*columns, F.when(answer[REJECT].isNotNull(), parts)], [*result, REJECT]
-    return scored.select(*columns).toDF(*result)
+        result[REJECT] = F.when(answer[REJECT].isNotNull(), parts)
+    return scored.select(*result.values()).toDF(*result)
 
 
 def _struct(columns: dict[str, Column]) -> Column:
@@ -134,15 +120,38 @@ def _struct(columns: dict[str, Column]) -> Column:
 
 
 @dataclass(frozen=True)
-class _Task:
-    """What a task has to know: the columns that it sends, those that the host writes, and the fields that become
-    of them."""
+class _Asked:
+    """What the host says that it will do: what it predicts, which columns it is to be sent and what it writes of
+    those. `is_object`: whether a prediction has fields, where somebody nests it."""
 
-    tools: Tools
-    flags: list[str]
+    predicted: pa.Schema
     sent: list[str]
     written: pa.Schema
     is_nested: bool
+    is_object: bool
+
+
+def _ask(here: list[str], table: pa.Schema, emit: str, kept: Sequence[str], to_folder: bool) -> _Asked:
+    flat = told(here, table)
+    sent = flat.read
+    if to_folder:  # whoever finds a record there is to know which one it was
+        sent = [name for name in table.names if name in {*flat.read, *kept}]
+    if sent == flat.read and emit != "nest":
+        return _Asked(flat.written, sent, flat.written, is_nested=False, is_object=False)
+    nested = told([*here, *_NESTED], pa.schema([table.field(name) for name in sent]))
+    is_object = pa.types.is_struct(nested.written.field("prediction").type)
+    # What is no object may look like a row in a table, and is left as it is where it is nested.
+    is_nested = sent != flat.read or not is_object
+    return _Asked(flat.written, sent, nested.written if is_nested else flat.written, is_nested, is_object)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What a task has to know. `fields`: those that become of the columns that the host writes."""
+
+    tools: Tools
+    flags: list[str]
+    asked: _Asked
     fields: list[pa.Field]
     folder: str | None
 
@@ -154,15 +163,15 @@ def _scored(task: _Task) -> Callable[[Iterator[tuple[Any, ...]]], Iterator[Any]]
     def scored(batches: Iterator[tuple[pa.Array, ...]]) -> Iterator[pa.Array]:
         # One column comes as it is.
         given = (list(columns) if isinstance(columns, tuple) else [columns] for columns in batches)
-        tables = (pa.RecordBatch.from_arrays(columns, task.sent) for columns in given)
-        rows = Rows(task.fields, task.is_nested)
+        tables = (pa.RecordBatch.from_arrays(columns, task.asked.sent) for columns in given)
+        rows = Rows(task.fields, task.asked.is_nested)
         binary, plugin = task.tools.found()
         command = [binary, "--plugin", plugin, *task.flags, *ARROW]
         if task.folder is None:
-            yield from answered(command, tables, task.written, rows, lambda line: None)
+            yield from answered(command, tables, task.asked.written, rows, lambda line: None)
             return
         with _Rejects(task.folder, job) as rejects:
-            yield from answered(command, tables, task.written, rows, rejects.write)
+            yield from answered(command, tables, task.asked.written, rows, rejects.write)
             rejects.publish()
 
     return scored
