@@ -79,7 +79,7 @@ def main() -> None:
     parser.add_argument("--megabytes", type=int, nargs=2, default=[1000, 4000])
     parser.add_argument("--rows", type=int, default=2_000_000)
     parser.add_argument("--keep", choices=["none", "id", "all"], default="all",
-                        help="of a frame of the model's four columns, or of fourteen: strings, numbers, nulls, nested ones")
+                        help="of a frame of the model's four columns, or of fourteen: strings, nulls, nested ones")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--split-size", default="128MiB")
     parser.add_argument("--only", choices=["files", "frames"])

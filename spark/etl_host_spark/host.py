@@ -114,8 +114,8 @@ def _dies_with(parent: int) -> Callable[[], None]:
 def start(command: Sequence[str], *, pipes: bool = False, pass_fds: Sequence[int] = ()) -> Iterator[Host]:
     """Starts the host for as long as the block runs; leaving it kills what still runs.
 
-    `pipes`: stdin and stdout are pipes, else they are closed and inherited. `pass_fds`: it has these too. It leads a process group of
-    its own, so that a Ctrl-C on the driver's terminal reaches the driver, which cancels the job.
+    `pipes`: stdin and stdout are pipes, else they are closed and inherited. `pass_fds`: it has these too. It leads
+    a process group of its own, so that a Ctrl-C on the driver's terminal reaches the driver, which cancels the job.
     """
     process = subprocess.Popen(
         command,

@@ -52,7 +52,7 @@ def test_predictions_are_those_of_the_file_form(
     spark: SparkSession, df: DataFrame, binary: str, iris: str, tmp_path: Path
 ) -> None:
     folder = str(tmp_path / "json")
-    df.select("id", "sepal_length", "sepal_width", "petal_length", "petal_width").write.json(folder, ignoreNullFields=False)
+    df.select("id", *SIZES).write.json(folder, ignoreNullFields=False)
     score_files(spark, f"{folder}/*.json", str(tmp_path / "out"), iris, binary=binary, options=["--keep", "id"])
     of_files = {(told["id"], told["species"]) for told in map(json.loads, of_parts(str(tmp_path / "out")).splitlines())}
     scored = score(df, iris, binary=binary, keep=["id"])
