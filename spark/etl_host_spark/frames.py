@@ -83,6 +83,8 @@ def score(
         for name in kept:
             if name in asked.predicted.names:
                 raise Refused(f"the model predicts {name}, and a column {name} is kept: rename it, or nest both")
+        if folder is None and REJECT in map(str.lower, [*kept, *asked.predicted.names]):
+            raise Refused(f"there is a column {REJECT} already, where rejects would go: rename it")
     tools = send(spark, binary, plugin, files, ship)
     if folder is not None:
         os.makedirs(folder, exist_ok=True)
@@ -107,8 +109,6 @@ def score(
                   "prediction": F.when(answer[REJECT].isNull(), prediction) if folder is None else prediction}
     if folder is not None:
         scored = scored.where(answer.isNotNull())
-    elif REJECT in map(str.lower, result):
-        raise Refused(f"there is a column {REJECT} already, where rejects would go: rename it")
     else:
         parts = F.struct(*[answer[REJECT][n].alias(part) for n, part in enumerate(REJECT_PARTS)])
         result[REJECT] = F.when(answer[REJECT].isNotNull(), parts)

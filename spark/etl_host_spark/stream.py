@@ -99,7 +99,8 @@ def _answers(host: Host, feeder: _Feeder, rejects: IO[bytes],
             if lines:  # else a piece of one that is longer than a pipe
                 lines[0] = b"".join([*begun, lines[0]])
                 begun.clear()
-            begun.append(rest)
+            if rest:
+                begun.append(rest)
             predicted = None
             if has_more and stream is None:
                 stream = _opened(stdout, declared)
