@@ -17,6 +17,7 @@ from etl_host_spark.stream import REJECT, REJECT_PARTS, REJECT_TYPE, Rows, answe
 
 KEPT = [pa.field("p0", pa.int64())]
 WITH_REJECTS = [*KEPT, pa.field(REJECT, REJECT_TYPE)]
+NUMBERS = pa.schema([("n", pa.float64())])
 
 
 @settings(deadline=None)  # the first call loads what Arrow needs
@@ -51,15 +52,20 @@ def test_a_row_that_is_answered_twice_is_an_error(rejected: list[int]) -> None:
         rows.answer(None, [json.dumps({"line": row + 1}).encode() for row in rejected])
 
 
+def of_model(binary: str, model: str, batches: Iterator[pa.RecordBatch], given: pa.Schema,
+             keep: Callable[[bytes], object]) -> Iterator[pa.StructArray]:
+    """What a host answers to these batches, with rejects."""
+    command = [binary, "--plugin", str(RELEASE / "libmisbehaving.so"), "--model", model]
+    rows = Rows([pa.field("p0", pa.float64()), pa.field(REJECT, REJECT_TYPE)])
+    return answered([*command, *ARROW], batches, told(command, given).written, rows, keep)
+
+
 def through(binary: str, acts: list[str], text: str = "no") -> list[tuple[float | None, str | None]]:
     """What a host that does this to the rows has to say of each: its prediction, or the record it rejects."""
     table = pa.table({"n": pa.array(range(len(acts)), pa.float64()), "act": acts,
                       "text": [text if act == "refuse" else "" for act in acts]})
-    command = [binary, "--plugin", str(RELEASE / "libmisbehaving.so"), "--model", "acts"]
-    fields = [pa.field("p0", pa.float64()), pa.field(REJECT, REJECT_TYPE)]
     lines: list[bytes] = []
-    answers = answered([*command, *ARROW], iter(table.to_batches(1000)), told(command, table.schema).written,
-                       Rows(fields), lines.append)
+    answers = of_model(binary, "acts", iter(table.to_batches(1000)), table.schema, lines.append)
     rows = [row for answer in answers for row in answer.to_pylist()]
     found = [(row["p0"], row[REJECT] and row[REJECT][REJECT_PARTS.index("record")]) for row in rows]
     assert [json.loads(line)["record"] for line in lines] == [record for _, record in found if record is not None]
@@ -108,9 +114,7 @@ def test_answers_do_not_wait_for_more_rows(binary: str) -> None:
             assert has_come.wait(60), "nobody got an answer"
             has_come.clear()
 
-    command = [binary, "--plugin", str(RELEASE / "libmisbehaving.so"), "--model", "number"]
-    written = told(command, pa.schema([("n", pa.float64())])).written
-    for _ in answered([*command, *ARROW], batches(), written, Rows([pa.field("p0", pa.float64())]), print):
+    for _ in of_model(binary, "number", batches(), NUMBERS, print):
         has_come.set()
 
 
@@ -119,10 +123,8 @@ def test_an_error_of_who_makes_the_rows_is_raised(binary: str) -> None:
         yield pa.RecordBatch.from_pydict({"n": [1.0]})
         raise ValueError("no more rows to be had")
 
-    command = [binary, "--plugin", str(RELEASE / "libmisbehaving.so"), "--model", "number"]
-    written = told(command, pa.schema([("n", pa.float64())])).written
     with pytest.raises(ValueError, match="no more rows to be had"):
-        list(answered([*command, *ARROW], batches(), written, Rows([pa.field("p0", pa.float64())]), print))
+        list(of_model(binary, "number", batches(), NUMBERS, print))
 
 
 def test_no_rows_start_no_host() -> None:
